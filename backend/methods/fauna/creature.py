@@ -1,0 +1,179 @@
+"""The creature while it is being fitted: a rest mesh, its skin, and the few numbers that shape and pose it.
+
+The rest mesh is changed in three ways, each symmetric: the bank code moves the level set (one Newton step of the
+base SDF along its normal), proportions stretch and thicken it bone by bone (rest points and girths), and a smooth
+free deformation is added. It is then skinned and seen through the crop's camera. Object frame, object units; camera
+frame OpenCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix, identity
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from backend.methods.fauna.model import Fauna, euler_to_matrix
+from backend.rig.kinematics import pose_matrices, rest_frames, skin
+from backend.types import Mesh, Skin
+
+SMOOTHNESS = 40.0
+"""Laplacian weight of the free deformation (Nicolet et al. 2021): larger is smoother."""
+
+
+def rotation_vector_matrix(vector: Tensor) -> Tensor:
+    """(3,) axis times angle -> (3, 3), Rodrigues' formula, differentiable at zero."""
+    zero = torch.zeros((), dtype=vector.dtype)
+    x, y, z = vector.unbind()
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+    return torch.linalg.matrix_exp(skew)
+
+
+class SmoothSolve(torch.autograd.Function):
+    """(I + s L)^-1 u with a prefactorised symmetric matrix: the same solve backwards."""
+
+    @staticmethod
+    def forward(ctx, u: Tensor, solver) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.solver = solver
+        return torch.from_numpy(solver.solve(u.detach().numpy().astype(np.float64)).astype(np.float32))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+        return torch.from_numpy(ctx.solver.solve(grad.numpy().astype(np.float64)).astype(np.float32)), None
+
+
+@dataclass
+class Parameters:
+    """What a fit may move; all start at zero but `angles`, `rotation` and `translation`.
+
+    rotation (3, 3), translation (3,): the start's object-to-camera (OpenCV), turned by `turn` (3,) and moved by
+    `shift` (3,): x and y in units of depth, z as log depth. angles (n, 3) rad of the deforming bones.
+    points (H,): change of the rest points in half form; girth (n,): log thickness; code (C,): change of phi;
+    free (V, 3): source of the smooth free deformation.
+    """
+
+    rotation: Tensor
+    translation: Tensor
+    turn: Tensor
+    shift: Tensor
+    angles: Tensor
+    points: Tensor
+    girth: Tensor
+    code: Tensor
+    free: Tensor
+
+
+class Creature:
+    """A mesh and skin with the model that shaped them. `mirror_bone` maps each deforming bone to its twin."""
+
+    def __init__(self, model: Fauna, mesh: Mesh, skin_: Skin, rest: Tensor, code: Tensor) -> None:
+        assert mesh.mirror is not None
+        self.model, self.mesh = model, mesh
+        self.vertices = torch.from_numpy(mesh.vertices)
+        self.faces = torch.from_numpy(mesh.faces)
+        self.mirror = torch.from_numpy(mesh.mirror.astype(np.int64))
+        self.bones = torch.from_numpy(skin_.bones.astype(np.int64))
+        self.weights = torch.from_numpy(skin_.weights)
+        self.rest, self.code = rest, code  # (P, 3), (C,)
+        bones = [bone for bone in model.template.bones if bone.deform]
+        names = [bone.name for bone in bones]
+        twin = {n: (n[:-1] + ("R" if n[-1] == "L" else "L")) if n.endswith((".L", ".R")) else n for n in names}
+        self.mirror_bone = torch.tensor([names.index(twin[n]) for n in names])
+        self.frames = rest_frames(rest[None])[0].detach()  # (b, 4, 4)
+        self._prepare_level_set()
+        self._prepare_smoothing()
+
+    def start(self, rotation: Tensor, translation: Tensor, angles: Tensor) -> Parameters:
+        """Parameters at the network's answer."""
+        half = self.model.netInstance.netRest.fold(self.rest[None]).shape[1]
+        zero = torch.zeros
+        return Parameters(
+            rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), zero(half), zero(len(angles)),
+            zero(len(self.code)), zero(len(self.vertices), 3),
+        )  # fmt: skip
+
+    def _prepare_level_set(self) -> None:
+        """Base SDF's value and Newton direction at the vertices of the left half, for the start's code."""
+        left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
+        x = self.vertices[left].clone().requires_grad_(True)
+        shape = self.model.netBase.netShape
+        distance = shape(x[None], self.code[None])[0]
+        (gradient,) = torch.autograd.grad(distance.sum(), x)
+        self.left = left
+        self.distance = distance.detach()
+        # outward = -gradient; where the gradient nearly vanishes the step would explode, so its square is bounded below
+        self.step = (-gradient / gradient.square().sum(-1, keepdim=True).clamp_min(0.25)).detach()  # (L, 3)
+
+    def _prepare_smoothing(self) -> None:
+        f = self.mesh.faces
+        i = np.concatenate([f[:, 0], f[:, 1], f[:, 2]])
+        j = np.concatenate([f[:, 1], f[:, 2], f[:, 0]])
+        count = len(self.mesh.vertices)
+        adjacency = coo_matrix((np.ones(len(i)), (i, j)), (count, count)).tocsr()
+        adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
+        laplacian = -adjacency + identity(count).multiply(np.asarray(adjacency.sum(1)))
+        self.solver = splu((identity(count) + SMOOTHNESS * laplacian).tocsc())
+
+    def symmetric(self, offset: Tensor) -> Tensor:
+        """(V, 3) -> its mirror-symmetric part (x = 0 on the plane stays on it)."""
+        flipped = offset[self.mirror] * offset.new_tensor([-1.0, 1.0, 1.0])
+        return (offset + flipped) / 2
+
+    def rest_points(self, p: Parameters) -> Tensor:
+        """(P, 3) rest points with the proportions."""
+        return self.rest + self.model.netInstance.netRest.unfold(p.points[None])[0]
+
+    def free_offset(self, p: Parameters) -> Tensor:
+        """(V, 3) the smooth, symmetric free deformation."""
+        return self.symmetric(SmoothSolve.apply(p.free, self.solver))
+
+    def rest_vertices(self, p: Parameters, use_code: bool, use_free: bool) -> Tensor:
+        """(V, 3) rest vertices: level set, proportions, free deformation."""
+        v = self.vertices
+        if use_code:
+            distance = self.model.netBase.netShape(v[self.left][None], (self.code + p.code)[None])[0]
+            # an inside-positive distance that grew by d moves the surface outward by d
+            moved = (distance - self.distance).clamp(-0.3, 0.3)[:, None] * self.step
+            offset = torch.zeros_like(v).index_copy(0, self.left, moved)
+            flip = v.new_tensor([-1.0, 1.0, 1.0])
+            right = self.mirror[self.left]
+            offset = offset.index_copy(0, right, moved * flip)
+            on_plane = (v[:, :1].abs() > 1e-6).to(v.dtype)
+            v = v + offset * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
+        frames = rest_frames(self.rest_points(p)[None])[0]
+        girth = torch.exp((p.girth + p.girth[self.mirror_bone]) / 2)
+        girth = torch.cat([torch.ones(1), girth])  # the root does not deform
+        old, new = self._lengths(self.rest), self._lengths(self.rest_points(p))
+        stretch = torch.cat([torch.ones(1), new / old])
+        scale = torch.diag_embed(torch.stack([girth, stretch, girth, torch.ones_like(girth)], -1))  # (b, 4, 4)
+        shaped = skin(v[None], self.bones, self.weights, (frames @ scale @ torch.linalg.inv(self.frames))[None])[0]
+        return shaped + self.free_offset(p) if use_free else shaped
+
+    def _lengths(self, points: Tensor) -> Tensor:
+        heads, tails = self.model.bone_heads, self.model.bone_tails
+        assert isinstance(heads, Tensor) and isinstance(tails, Tensor)
+        return (points[tails] - points[heads]).norm(dim=-1).clamp_min(1e-3)
+
+    def camera(self, p: Parameters) -> tuple[Tensor, Tensor]:
+        """Object-to-camera rotation (3, 3) and translation (3,), OpenCV."""
+        depth = p.translation[2] * torch.exp(p.shift[2])
+        plane = p.translation[:2] / p.translation[2] + p.shift[:2]
+        return p.rotation @ rotation_vector_matrix(p.turn), torch.cat([plane * depth, depth[None]])
+
+    def posed(self, p: Parameters, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        """Rest vertices (V, 3) -> posed vertices (V, 3) and posed points (P, 3), object frame."""
+        points = self.rest_points(p)
+        frames = rest_frames(points[None])
+        local = torch.cat([torch.eye(3)[None], euler_to_matrix(p.angles)])[None]  # (1, b, 3, 3)
+        transforms = pose_matrices(frames, local) @ torch.linalg.inv(frames)
+        moved = skin(vertices[None], self.bones, self.weights, transforms)[0]
+        return moved, self.pose_rest_points(points, transforms[0])
+
+    def pose_rest_points(self, points: Tensor, transforms: Tensor) -> Tensor:
+        """Each point rides on the bone that owns it (`Template.point_bones`): (P, 3) -> (P, 3)."""
+        owner = torch.as_tensor(np.asarray(self.model.template.point_bones), dtype=torch.long)
+        own = transforms[owner]
+        return (own[:, :3, :3] @ points[:, :, None])[..., 0] + own[:, :3, 3]

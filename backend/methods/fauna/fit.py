@@ -1,0 +1,213 @@
+"""Explain the photo: `solve_joints` (fast) and `fit` (fine), by gradient descent on a `Creature`'s parameters.
+
+`solve_joints` moves viewpoint and bones until the posed points project onto what the joint head saw, held by the
+network's own answer. `fit` renders the silhouette (Laine et al. 2020 antialiasing) and adds what reaches further
+than a pixel: the mask's distance transform pulls stray vertices in, covered pixels pull the nearest vertices out.
+Stages: viewpoint and bones; proportions and bank code too; last the smooth free deformation, held small.
+Image positions in [-1, 1], y down; camera frame OpenCV; the crop's focal length is in half widths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn import functional
+
+from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
+from backend.methods.fauna.model import euler_to_matrix
+from backend.render.cpu import antialias, rasterize
+from backend.rig.kinematics import pose_points
+from backend.types import Progress
+
+RENDER_SIZE = 160
+"""Pixels a side of the silhouettes that `fit` compares."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the photo says about one crop.
+
+    mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points;
+    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits.
+    """
+
+    mask: Tensor
+    seen: Tensor
+    confidence: Tensor
+    focal: float
+    limits: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of `fit`: its steps, rates by parameter name and what it may use."""
+
+    steps: int
+    rates: dict[str, float]
+    code: bool
+    free: bool
+
+
+VIEW = {"turn": 0.012, "shift": 0.006, "angles": 0.025}
+SHAPE = {"points": 0.008, "girth": 0.02, "code": 0.01}
+STAGES = (
+    Stage(50, VIEW, code=False, free=False),
+    Stage(90, VIEW | SHAPE, code=True, free=False),
+    Stage(60, {"turn": 0.004, "shift": 0.002, "angles": 0.008, "points": 0.003, "girth": 0.005, "free": 0.3}, code=True, free=True),
+)
+
+
+def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float) -> Tensor:
+    """Object points (n, 3) -> crop positions (n, 2) in [-1, 1], y down."""
+    camera = points @ rotation.T + translation
+    return focal * camera[:, :2] / camera[:, 2:].clamp_min(0.1)
+
+
+def limit_excess(angles: Tensor, limits: Tensor) -> Tensor:
+    """Squared radians beyond the bones' limits, summed."""
+    return ((limits[..., 0] - angles).clamp_min(0).square() + (angles - limits[..., 1]).clamp_min(0).square()).sum()
+
+
+def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
+    """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
+    gap = (image - evidence.seen).square().sum(-1)
+    return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
+
+
+def solve_joints(
+    rest: Tensor, rotation: Tensor, translation: Tensor, angles: Tensor, evidence: Evidence, steps: int = 60
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Viewpoint and angles that put the rest points (P, 3) onto the seen ones.
+
+    -> rotation, translation, angles, and the remaining energy (to compare hypotheses).
+    """
+    turn, shift = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+    start = angles.detach()
+    bend = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.03}])
+    eye = torch.eye(3)[None]
+
+    def place() -> tuple[Tensor, Tensor]:
+        depth = translation[2] * torch.exp(shift[2])
+        moved = torch.cat([(translation[:2] / translation[2] + shift[:2]) * depth, depth[None]])
+        return rotation @ rotation_vector_matrix(turn), moved
+
+    energy = torch.zeros(())
+    for step in range(steps):
+        if step == steps * 2 // 3:
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.3
+        points = pose_points(rest[None], torch.cat([eye, euler_to_matrix(bend)])[None])[0]
+        r, t = place()
+        energy = (
+            joint_residual(project(points, r, t, evidence.focal), evidence)
+            + 0.02 * (bend - start).square().sum()
+            + 0.3 * turn.square().sum()
+            + 0.1 * limit_excess(bend, evidence.limits)
+        )
+        optimizer.zero_grad()
+        energy.backward()
+        optimizer.step()
+    with torch.no_grad():
+        r, t = place()
+    return r.detach(), t.detach(), bend.detach(), float(energy)
+
+
+def silhouette(vertices: Tensor, faces: Tensor, rotation: Tensor, translation: Tensor, focal: float, size: int) -> Tensor:
+    """Coverage (size, size) of the posed mesh, differentiable at its outline."""
+    camera = vertices @ rotation.T + translation
+    z = camera[:, 2]
+    near, far = 0.1, 100.0
+    depth = (far + near) / (far - near) * z - 2 * far * near / (far - near)
+    clip = torch.stack([focal * camera[:, 0], focal * camera[:, 1], depth, z], -1)[None]  # y down, as the renderer's rows
+    rast = rasterize(clip, faces, (size, size))
+    covered = (rast[..., 3:] > 0).to(vertices.dtype)
+    return antialias(covered, rast, clip, faces)[0, ..., 0]
+
+
+class MaskTarget:
+    """The mask and what reaches further than its outline."""
+
+    def __init__(self, mask: Tensor, seed: int) -> None:
+        self.mask = mask
+        inside = mask.numpy() > 0.5
+        size = mask.shape[0]
+        outside_distance = distance_transform_edt(~inside) * (2.0 / size)
+        self.outside = torch.from_numpy(outside_distance.astype(np.float32))[None, None]
+        rows, columns = np.nonzero(inside)
+        keep = np.random.default_rng(seed).permutation(len(rows))[:500]
+        xy = (np.stack([columns[keep], rows[keep]], 1) + 0.5) / size * 2 - 1
+        self.pixels = torch.from_numpy(xy.astype(np.float32))  # (n, 2)
+
+    def energy(self, image: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Projected vertices (V, 2) and coverage (s, s) -> (overlap loss, stray vertices, uncovered pixels)."""
+        overlap = (coverage * self.mask).sum() / (coverage + self.mask - coverage * self.mask).sum().clamp_min(1)
+        at = functional.grid_sample(self.outside, image[None, None].clamp(-1.5, 1.5), padding_mode="border", align_corners=False)
+        with torch.no_grad():
+            size = coverage.shape[0]
+            index = ((self.pixels + 1) / 2 * size).long().clamp(0, size - 1)
+            bare = coverage[index[:, 1], index[:, 0]] < 0.5
+            pixels = self.pixels[bare]
+            nearest = torch.cdist(pixels, image).argmin(-1) if len(pixels) else torch.zeros(0, dtype=torch.long)
+        uncovered = (image[nearest] - pixels).square().sum() / len(self.pixels)
+        return 1 - overlap, at.square().mean(), uncovered
+
+
+def fit(
+    creature: Creature, p: Parameters, evidence: Evidence, progress: Progress, span: tuple[float, float], seed: int, stages: tuple[Stage, ...] = STAGES
+) -> Parameters:
+    """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
+    target = MaskTarget(evidence.mask, seed)
+    start_angles = p.angles.detach().clone()
+    code_spread = creature.model.netBase.memory_bank.detach().std(0).clamp_min(1e-3)
+    total = sum(stage.steps for stage in stages)
+    done = 0
+    for stage in stages:
+        for name in stage.rates:
+            setattr(p, name, getattr(p, name).detach().requires_grad_(True))
+        optimizer = torch.optim.Adam([{"params": [getattr(p, name)], "lr": rate, "rate": rate} for name, rate in stage.rates.items()])
+        for step in range(stage.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = group["rate"] * (1 - 0.7 * step / stage.steps)
+            rest = creature.rest_vertices(p, stage.code, stage.free)
+            posed, points = creature.posed(p, rest)
+            rotation, translation = creature.camera(p)
+            coverage = silhouette(posed, creature.faces, rotation, translation, evidence.focal, RENDER_SIZE)
+            image = project(posed, rotation, translation, evidence.focal)
+            overlap, stray, uncovered = target.energy(image, coverage)
+            energy = (
+                1.0 * overlap
+                + 20.0 * stray
+                + 20.0 * uncovered
+                + 0.3 * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+                + 0.004 * (p.angles - start_angles).square().sum()
+                + 0.05 * limit_excess(p.angles, evidence.limits)
+                + 0.2 * p.turn.square().sum()
+                + 0.5 * p.points.square().sum()
+                + 0.02 * p.girth.square().sum()
+                + 0.002 * (p.code / code_spread).square().mean()
+            )
+            if stage.free:
+                energy = energy + 30.0 * creature.free_offset(p).square().sum(-1).mean()
+            optimizer.zero_grad()
+            energy.backward()
+            optimizer.step()
+            done += 1
+            if done % 5 == 0:
+                fraction = span[0] + (span[1] - span[0]) * done / total
+                progress("fit", fraction, preview(coverage, evidence.mask) if done % 25 == 0 else None)
+    for name in ("turn", "shift", "angles", "points", "girth", "code", "free"):
+        setattr(p, name, getattr(p, name).detach())
+    return p
+
+
+def preview(coverage: Tensor, mask: Tensor) -> np.ndarray:
+    """(s, s, 3) uint8: what both cover in grey, the mask alone in blue, the creature alone in orange."""
+    c, m = coverage.detach().numpy()[..., None], mask.numpy()[..., None]
+    both, alone, bare = np.array([200, 200, 200]), np.array([240, 140, 60]), np.array([70, 120, 220])
+    picture = 30 + (both - 30) * c * m + (alone - 30) * c * (1 - m) + (bare - 30) * (1 - c) * m
+    return np.clip(picture, 0, 255).astype(np.uint8)

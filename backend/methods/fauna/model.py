@@ -1,0 +1,159 @@
+"""3D-Fauna as one module (arXiv 2401.02400): image -> bank code, viewpoint, rest joints, bone angles, fields.
+
+`netBase` holds what a category shares (bank, base SDF, feature field), `netInstance` what an image adds; names and
+shapes of the `official` preset are those of the published checkpoint. Camera quantities are in the OpenGL camera
+frame (x right, y up, looking along -z); image positions in [-1, 1] with y down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.methods.fauna.articulation import Articulation
+from backend.methods.fauna.bank import SemanticBank
+from backend.methods.fauna.config import FaunaConfig
+from backend.methods.fauna.fields import BaseShape, deformation_field, feature_field, texture_field
+from backend.methods.fauna.heads import ConvHead, JointHead, Light, RestJoints, ViewpointHead, Viewpoints
+from backend.rig.template import Template, load_quadruped
+
+TAPS = (40, 112, 320)
+"""Channels of EfficientNet-Lite0's taps at strides 8, 16 and 32."""
+
+
+class Base(SemanticBank):
+    """memory_bank, memory_bank_keys, netShape, netDINO."""
+
+    def __init__(self, config: FaunaConfig) -> None:
+        super().__init__(config)
+        self.netShape = BaseShape(config)
+        self.netDINO = feature_field(config)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """What the frozen encoder gives, storable. strides 8, 16, 32: (B, 40, 32, 32), (B, 112, 16, 16), (B, 320, 8, 8); pooled (B, 1280)."""
+
+    stride8: Tensor
+    stride16: Tensor
+    stride32: Tensor
+    pooled: Tensor
+
+
+class TapEncoder(nn.Module):
+    """Bundled: two maps on one 16x16 grid from the encoder's taps, each by a 1x1 convolution, and the two conv heads."""
+
+    def __init__(self, config: FaunaConfig) -> None:
+        super().__init__()
+        self.grid = config.grid
+        self.token_neck = nn.Conv2d(TAPS[1] + TAPS[2], config.token_channels, 1)
+        self.key_neck = nn.Conv2d(TAPS[0] + TAPS[1], config.key_channels, 1)
+        self.final_layer_patch_out = ConvHead(config.token_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
+        self.final_layer_patch_key = ConvHead(config.key_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
+        self.register_buffer("query_mean", torch.zeros(config.query_dim))
+
+    def forward(self, taps: Taps) -> tuple[Tensor, Tensor, Tensor]:
+        """-> query (B, Q), token map and key map (B, C, 16, 16)."""
+        size = (self.grid, self.grid)
+        coarse = functional.interpolate(taps.stride32, size=size, mode="bilinear", align_corners=False)
+        fine = functional.avg_pool2d(taps.stride8, taps.stride8.shape[-1] // self.grid)
+        token_map = self.token_neck(torch.cat([taps.stride16, coarse], 1))
+        key_map = self.key_neck(torch.cat([fine, taps.stride16], 1))
+        assert isinstance(self.query_mean, Tensor)
+        return taps.pooled - self.query_mean, token_map, key_map
+
+
+class Instance(nn.Module):
+    """netEncoder, netPose, netDeform, netArticulation, netTexture, netLight (+ netRest, netJoints when bundled)."""
+
+    def __init__(self, config: FaunaConfig, template: Template) -> None:
+        super().__init__()
+        self.netEncoder = TapEncoder(config)
+        self.netPose = ViewpointHead(config)
+        self.netDeform = deformation_field(config)
+        self.netArticulation = Articulation(config)
+        self.netTexture = texture_field(config)
+        self.netLight = Light(config)
+        self.netRest = RestJoints(config, len(template.centre_points), len(template.paired_points))
+        self.netJoints = JointHead(TAPS, len(template.points), config.joint_grid)
+
+
+@dataclass(frozen=True)
+class Perception:
+    """What one forward pass sees, before articulation.
+
+    code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; rest (B, P, 3) rest points;
+    heat (B, P, g, g) logits, seen (B, P, 2) in [-1, 1] y down, confidence (B, P).
+    """
+
+    code: Tensor
+    feat_out: Tensor
+    feat_key: Tensor
+    key_map: Tensor
+    viewpoints: Viewpoints
+    rest: Tensor
+    heat: Tensor
+    seen: Tensor
+    confidence: Tensor
+
+
+class Fauna(nn.Module):
+    """The bundled model. The encoder itself stays outside (frozen, shared): `perceive` takes its taps."""
+
+    def __init__(self, config: FaunaConfig, template: Template | None = None) -> None:
+        super().__init__()
+        self.config = config
+        template = load_quadruped() if template is None else template
+        self.template = template
+        bones = [bone for bone in template.bones if bone.deform]
+        point = {name: i for i, name in enumerate(template.points)}
+        self.register_buffer("bone_heads", torch.tensor([point[bone.head] for bone in bones]), persistent=False)
+        self.register_buffer("bone_tails", torch.tensor([point[str(bone.tail)] for bone in bones]), persistent=False)
+        self.netBase = Base(config)
+        self.netInstance = Instance(config, template)
+        self.focal = 1 / math.tan(math.radians(config.crop_fov_degrees / 2))
+
+    def perceive(self, taps: Taps) -> Perception:
+        """Everything but the bones' angles."""
+        instance = self.netInstance
+        query, token_map, key_map = instance.netEncoder(taps)
+        code = self.netBase(query)
+        feat_out = instance.netEncoder.final_layer_patch_out(token_map)
+        feat_key = instance.netEncoder.final_layer_patch_key(key_map)
+        heat, seen, confidence = instance.netJoints((taps.stride8, taps.stride16, taps.stride32))
+        rest = instance.netRest(code, feat_key)
+        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, heat, seen, confidence)
+
+    def project(self, points: Tensor) -> Tensor:
+        """OpenGL camera points (..., 3) -> crop positions (..., 2) in [-1, 1], y down."""
+        depth = (-points[..., 2:]).clamp_min(0.1)
+        return points[..., :2] * points.new_tensor([1.0, -1.0]) * self.focal / depth
+
+    def articulate(self, seen: Perception, rotation: Tensor, translation: Tensor) -> Tensor:
+        """Angles (B, bones, 3) radians under a viewpoint: rotation (B, 3, 3), translation (B, 3), object to camera."""
+        points = seen.rest.detach() @ rotation.detach().transpose(1, 2) + translation.detach()[:, None]
+        image = self.project(points)
+        assert isinstance(self.bone_heads, Tensor) and isinstance(self.bone_tails, Tensor)
+        h, t = self.bone_heads, self.bone_tails
+        offsets = seen.seen - image
+        evidence = torch.cat([offsets[:, h], offsets[:, t], seen.confidence[:, h, None], seen.confidence[:, t, None]], -1)
+        return self.netInstance.netArticulation(
+            seen.feat_key, seen.key_map, points[:, h], points[:, t], image[:, h], image[:, t], evidence if self.config.joint_head else None
+        )
+
+
+def euler_to_matrix(angles: Tensor) -> Tensor:
+    """(..., 3) radians -> (..., 3, 3): Rx Ry Rz (the papers' 'XYZ')."""
+    c, s = angles.cos(), angles.sin()
+    cx, cy, cz = c.unbind(-1)
+    sx, sy, sz = s.unbind(-1)
+    rows = [
+        cy * cz, -cy * sz, sy,
+        sx * sy * cz + cx * sz, -sx * sy * sz + cx * cz, -sx * cy,
+        -cx * sy * cz + sx * sz, cx * sy * sz + sx * cz, cx * cy,
+    ]  # fmt: skip
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
