@@ -99,7 +99,11 @@ def extract(sdf: SignedDistance, cells: int, lipschitz: float, half_extent: floa
         flags[i, j, k] = True
     points = np.argwhere(flags)
     values[flags] = _evaluate(sdf, grid_positions(points, cells, half_extent))
-    return assemble(close_at_box(values), blocks, half_extent)
+    if close_at_box(values):
+        outer = _blocks_of(shape, 1)
+        outer = outer[(outer[:, 0] == shape[0] - 2) | ((outer[:, 1:] == 0) | (outer[:, 1:] == cells - 1)).any(1)]
+        blocks = np.unique(np.concatenate([blocks, outer]), axis=0)
+    return assemble(values, blocks, half_extent)
 
 
 def extract_dense(sdf: SignedDistance, cells: int, half_extent: float = HALF_EXTENT) -> Surface:
@@ -107,7 +111,8 @@ def extract_dense(sdf: SignedDistance, cells: int, half_extent: float = HALF_EXT
     shape = grid_shape(cells)
     points = np.argwhere(np.ones(shape, dtype=bool))
     values = _evaluate(sdf, grid_positions(points, cells, half_extent)).reshape(shape)
-    return assemble(close_at_box(values), _blocks_of(shape, 1), half_extent)
+    close_at_box(values)
+    return assemble(values, _blocks_of(shape, 1), half_extent)
 
 
 def assemble(values: FloatArray, cubes: NDArray[np.int64], half_extent: float) -> Surface:
@@ -137,14 +142,16 @@ def mirror_weld(half_vertices: FloatArray, half_faces: IntArray) -> tuple[FloatA
     return vertices, faces, mirror
 
 
-def close_at_box(values: FloatArray) -> FloatArray:
-    """Sets samples on the box's faces (not on x = 0) that are inside to just outside, in place; returns `values`.
+def close_at_box(values: FloatArray) -> bool:
+    """Sets samples on the box's faces (not on x = 0) that are inside to just outside, in place; True if there were any.
 
     A shape that reaches the box is cut there and closed, rather than left open.
     """
+    found = False
     for face in (values[-1], values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1]):
+        found |= bool((face > 0).any())
         face[face > 0] = -1e-6
-    return values
+    return found
 
 
 def estimate_lipschitz(

@@ -97,6 +97,7 @@ def test_the_surface_is_closed_faces_outwards_and_lies_on_the_zero_set() -> None
 
 def test_a_shape_that_leaves_the_box_is_closed_at_the_box() -> None:
     surface = extract(lambda p: 4.0 - p.norm(dim=1), 32, 1.0)
+    assert np.array_equal(surface.faces, extract_dense(lambda p: 4.0 - p.norm(dim=1), 32).faces)
     edges = np.concatenate([surface.faces[:, [0, 1]], surface.faces[:, [1, 2]], surface.faces[:, [2, 0]]])
     directed = {tuple(e) for e in edges.tolist()}
     assert all((b, a) in directed for a, b in directed)
