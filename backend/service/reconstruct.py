@@ -1,0 +1,212 @@
+"""One job: a photo file -> a folder with the asset, its glTF, mask, overlay and report.
+
+The command line and the service both come through here. A result is whole or absent: everything is written into a
+hidden folder inside the output folder and moved when complete, `report.json` last; what was there before is put
+back if a move fails. The report is the only file with times, memory and paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Picture
+
+from backend import VERSION
+from backend.asset.gltf import write_glb
+from backend.asset.write import write_asset
+from backend.errors import CODES, MenagerieError
+from backend.media.photo import read_photo
+from backend.methods.index import METHODS, load
+from backend.methods.request import Quality, Request
+from backend.observe.mask import find_mask
+from backend.service.machine import peak_memory_mib
+from backend.service.overlay import draw_overlay
+from backend.types import ByteArray, Image, Mask, Progress, no_progress
+
+ASSET, GLB, MASK, OVERLAY, REPORT = "asset.safetensors", "asset.glb", "mask.png", "overlay.png", "report.json"
+VIEWPOINT = "viewpoint-{}.png"
+
+SHARES = {"photo": (0.0, 0.03), "mask": (0.03, 0.1), "method": (0.1, 0.9), "write": (0.9, 1.0)}
+"""Parts of the whole job's bar."""
+
+MASK_ASPECT_TOLERANCE = 0.03
+"""A mask of another size is stretched to the photo's; its proportions may differ by this share, no more."""
+
+
+class Stages:
+    """A `Progress` that keeps the seconds of each stage and scales a part's fraction into the whole job's."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._range = (0.0, 1.0)
+        self._stage, self._since = "", time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def part(self, name: str) -> Stages:
+        """From now on fractions are within the part `name` of `SHARES`."""
+        self._range = SHARES[name]
+        return self
+
+    def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+        low, high = self._range
+        self._progress(stage, low + (high - low) * min(1.0, max(0.0, fraction)), preview)
+
+    def close(self) -> None:
+        """End the current stage."""
+        now = time.perf_counter()
+        if self._stage:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
+        self._since = now
+
+
+def reconstruct(
+    photo: Path,
+    out: Path,
+    *,
+    mask: Path | None = None,
+    method: str = "fauna",
+    quality: Quality = "fast",
+    seed: int = 0,
+    viewpoint: int | None = None,
+    flip_heading: bool = False,
+    swap_legs: bool = False,
+    name: str | None = None,
+    methods: Mapping[str, str] = METHODS,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Reconstruct the animal in `photo` into the folder `out`, made if absent -> the report.
+
+    mask: a picture whose alpha, or else brightness, covers the animal; viewpoint, flip_heading, swap_legs: see
+    `methods.request.Request`; name: of the creature, the photo's by default. Raises `MenagerieError`, `Cancelled`,
+    and `OSError` or `MemoryError` as they come: the process boundary makes coded errors of them.
+    """
+    stages = Stages(progress)
+    start = time.perf_counter()
+    stages.part("photo")("photo", 0.0)
+    module = load(method, methods)
+    image = read_photo(photo)
+    if mask is None:
+        stages.part("mask")("mask", 0.0)
+        cover = find_mask(image, stages)
+    else:
+        cover = read_mask(mask, image)
+    request = Request(image, cover, quality, seed, viewpoint, flip_heading, swap_legs, name or photo.stem)
+    cost = module.estimate(request)
+    result = module.run(request, stages.part("method"))
+    stages.part("write")("write", 0.0)
+    with whole_folder(out) as folder:
+        write_asset(folder / ASSET, result.asset)
+        write_glb(folder / GLB, result.asset)
+        stages("overlay", 0.4)
+        write_picture(folder / MASK, np.rint(cover * 255).astype(np.uint8))
+        write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
+        for index, view in enumerate(result.viewpoints):
+            write_picture(folder / VIEWPOINT.format(index), view.thumbnail)
+        stages("done", 1.0)
+        stages.close()
+        report = {
+            "photo": str(photo),
+            "out": str(out),
+            "files": sorted([path.name for path in folder.iterdir()] + [REPORT]),
+            "method": method,
+            "settings": {"quality": quality, "seed": seed, "viewpoint": viewpoint, "flip_heading": flip_heading, "swap_legs": swap_legs},
+            "warnings": [*image.warnings, *cost.warnings],
+            "scores": result.scores,
+            "viewpoints": [{"probability": float(v.probability), "file": VIEWPOINT.format(i)} for i, v in enumerate(result.viewpoints)],
+            "viewpoint": result.chosen,
+            "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
+            "seconds_total": round(time.perf_counter() - start, 3),
+            "peak_memory_mib": round(peak_memory_mib()),
+            "provenance": result.asset.provenance,
+            "version": VERSION,
+            "system": {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()},
+        }
+        (folder / REPORT).write_text(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    return report
+
+
+def read_mask(path: Path, image: Image) -> Mask:
+    """A mask picture -> (h, w) in [0, 1] at the photo's size: its alpha if it has one, else its brightness.
+
+    Raises `mask_unreadable` where it is no picture or has other proportions, `no_animal` where it is empty.
+    """
+    try:
+        picture = read_photo(path)
+    except MenagerieError as refusal:
+        raise MenagerieError("mask_unreadable", f"The mask can't be read: {refusal.sentence}") from refusal
+    cover = picture.alpha if picture.alpha is not None else picture.rgb.max(axis=2)
+    (height, width), (rows, columns) = image.rgb.shape[:2], cover.shape
+    if abs(columns * height / (rows * width) - 1) > MASK_ASPECT_TOLERANCE:
+        raise MenagerieError("mask_unreadable", f"The mask is {columns}x{rows}, the photo {width}x{height}.")
+    if (rows, columns) != (height, width):
+        cover = np.asarray(Picture.fromarray(cover).resize((width, height), Picture.Resampling.BILINEAR))
+    if not (cover > 127).any():
+        raise MenagerieError("no_animal", "The mask covers nothing.", CODES["mask_unreadable"])
+    return np.ascontiguousarray(cover, np.float32) * np.float32(1 / 255)
+
+
+def write_picture(path: Path, pixels: ByteArray) -> None:
+    """(h, w) or (h, w, 3) uint8 -> PNG."""
+    Picture.fromarray(pixels).save(path, compress_level=4)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A hidden folder whose files are moved into `out` when the block ends well, and removed when it does not."""
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    folder = out / f".unfinished-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+        _move_all(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _move_all(folder: Path, out: Path) -> None:
+    """Move every file of `folder` into `out`, the report last; on failure put back what was there."""
+    names = sorted((path.name for path in folder.iterdir()), key=lambda name: (name == REPORT, name))
+    for name in names:
+        with (folder / name).open("rb+") as stream:
+            os.fsync(stream.fileno())
+    stale = [path.name for path in out.iterdir() if path.is_file() and _is_ours(path.name)]
+    old = folder / "old"
+    old.mkdir()
+    kept: list[str] = []
+    moved: list[str] = []
+    try:
+        # The old report goes first: from here on the folder is not a result until the new one stands.
+        for name in sorted(stale, key=lambda name: (name != REPORT, name)):
+            os.replace(out / name, old / name)
+            kept.append(name)
+        for name in names:
+            os.replace(folder / name, out / name)
+            moved.append(name)
+    except OSError:
+        for name in moved:
+            (out / name).unlink(missing_ok=True)
+        for name in reversed(kept):
+            os.replace(old / name, out / name)
+        raise
+
+
+def _is_ours(name: str) -> bool:
+    return name in (ASSET, GLB, MASK, OVERLAY, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
+
+

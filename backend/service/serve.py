@@ -1,0 +1,222 @@
+"""The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
+
+Methods: initialize, reconstruct, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
+stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
+Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backend import VERSION
+from backend.errors import MenagerieError
+from backend.methods.index import METHODS
+from backend.service import wire
+from backend.service.failures import as_error
+from backend.service.jobs import Job, Worker
+from backend.service.machine import lower_priority, peak_memory_mib, take_stdout
+from backend.types import Progress
+from backend.weights.manifest import load_manifest, locate
+
+TIDY_SECONDS = 1.2
+"""How long a running job may take to remove its unfinished files once the parent is gone."""
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of `reconstruct`. kind: its JSON type; needed: may not be left out; choices: allowed values."""
+
+    kind: type
+    needed: bool = False
+    choices: tuple[Any, ...] = ()
+
+
+RECONSTRUCT: dict[str, Parameter] = {
+    "photo": Parameter(str, needed=True),
+    "out": Parameter(str, needed=True),
+    "mask": Parameter(str),
+    "method": Parameter(str),
+    "quality": Parameter(str, choices=("fast", "fine")),
+    "seed": Parameter(int),
+    "viewpoint": Parameter(int, choices=(0, 1, 2, 3)),
+    "flip_heading": Parameter(bool),
+    "swap_legs": Parameter(bool),
+    "name": Parameter(str),
+}
+
+
+class InvalidParams(Exception):
+    """A parameter is missing, unknown or of the wrong type."""
+
+
+def check_parameters(params: dict[str, Any], known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """params without its nulls, each of its declared type. Raises `InvalidParams` with the name."""
+    given = {name: value for name, value in params.items() if value is not None}
+    for name in given.keys() - known.keys():
+        raise InvalidParams(f"unknown parameter {name!r}")
+    for name, parameter in known.items():
+        if name not in given:
+            if parameter.needed:
+                raise InvalidParams(f"{name!r} is missing")
+            continue
+        # bool is an int in Python, not on the wire.
+        if type(given[name]) is not parameter.kind:
+            raise InvalidParams(f"{name!r} must be of type {parameter.kind.__name__}")
+        if parameter.choices and given[name] not in parameter.choices:
+            raise InvalidParams(f"{name!r} must be one of {parameter.choices}")
+    return given
+
+
+class Server:
+    """Answers calls. output: binary stream of the protocol; methods: name -> module, as in `methods.index`."""
+
+    def __init__(self, output: BinaryIO, methods: Mapping[str, str]) -> None:
+        self._output, self._methods = output, methods
+        self._lock = threading.Lock()
+        self._welcome = False
+        self.worker = Worker(self._reconstruct, self._post)
+        self._table: dict[str, Callable[[dict[str, Any]], tuple[Any, Answer | None]]] = {
+            "initialize": self._initialize,
+            "reconstruct": self._call_reconstruct,
+            "cancel": self._cancel,
+            "status": self._status,
+            "weights": self._weights,
+            "shutdown": self._shutdown,
+        }
+        self.stopping = False
+
+    def send(self, data: bytes) -> None:
+        """Write one frame; a parent that no longer reads is noticed by the reader's end of stdin."""
+        with self._lock:
+            try:
+                self._output.write(data)
+                self._output.flush()
+            except OSError:
+                log.warning("the parent no longer reads")
+
+    def handle(self, body: bytes) -> None:
+        """Answer one frame. Never raises for what the frame holds."""
+        try:
+            message = wire.parse(body)
+        except wire.MessageError as refusal:
+            self.send(wire.error(refusal.request_id, refusal.code, str(refusal)))
+            return
+        if isinstance(message, wire.Notice):
+            log.warning("a notification %r was ignored", message.method[:40])
+            return
+        self._answer(message)
+
+    def _answer(self, call: wire.Call) -> None:
+        after: Answer | None = None
+        if call.method not in self._table:
+            reply = wire.error(call.id, wire.METHOD_NOT_FOUND, f"there is no method {call.method[:40]!r}")
+        else:
+            try:
+                if call.method != "initialize" and not self._welcome:
+                    raise MenagerieError("protocol", "The backend was used before initialize.")
+                value, after = self._table[call.method](call.params)
+                reply = wire.result(call.id, value)
+            except InvalidParams as refusal:
+                data = MenagerieError("bad_request", f"The backend refused the request: {refusal}.").to_wire()
+                reply = wire.error(call.id, wire.INVALID_PARAMS, str(refusal), data)
+            except Exception as escaped:  # the process boundary: everything is re-reported
+                failure = as_error(escaped)
+                if failure.code == "internal":
+                    log.error("%s failed", call.method, exc_info=escaped)
+                reply = wire.error(call.id, wire.APPLICATION_ERROR, failure.sentence, failure.to_wire())
+        self.send(reply)
+        if after is not None:
+            after()
+
+    def _post(self, method: str, params: dict[str, Any]) -> None:
+        self.send(wire.notice(method, params))
+
+    def _initialize(self, params: dict[str, Any]) -> tuple[Any, None]:
+        known = {"protocol": Parameter(int, needed=True), "version": Parameter(str, needed=True), "client": Parameter(str)}
+        given = check_parameters(params, known)
+        if given["protocol"] != wire.PROTOCOL or given["version"] != VERSION:
+            raise MenagerieError("backend_mismatch", f"The backend is version {VERSION}, the add-on is {given['version'][:20]}.")
+        self._welcome = True
+        return {"protocol": wire.PROTOCOL, "version": VERSION, "methods": sorted(self._methods), "pid": os.getpid()}, None
+
+    def _call_reconstruct(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        given = check_parameters(params, RECONSTRUCT)
+        if not Path(given["photo"]).is_absolute() or not Path(given["out"]).is_absolute():
+            raise InvalidParams("'photo' and 'out' must be absolute paths")
+        job: Job = self.worker.prepare(given)
+        return {"job": job.id}, partial(self.worker.submit, job)
+
+    def _reconstruct(self, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        # Imported here: torch takes a second to load, and `initialize` must be answered at once.
+        from backend.service.reconstruct import reconstruct
+
+        given = dict(params)
+        photo, out, mask = Path(given.pop("photo")), Path(given.pop("out")), given.pop("mask", None)
+        report = reconstruct(photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, **given)
+        return {"out": str(out), "files": report["files"], "report": report}
+
+    def _cancel(self, params: dict[str, Any]) -> tuple[Any, None]:
+        given = check_parameters(params, {"job": Parameter(str, needed=True)})
+        return {"known": self.worker.cancel(given["job"])}, None
+
+    def _status(self, params: dict[str, Any]) -> tuple[Any, None]:
+        check_parameters(params, {})
+        return {"version": VERSION, "jobs": self.worker.state(), "peak_memory_mib": round(peak_memory_mib())}, None
+
+    def _weights(self, params: dict[str, Any]) -> tuple[Any, None]:
+        check_parameters(params, {})
+        rows = [
+            {"id": e.id, "method": e.method, "bytes": e.bytes, "licence": e.licence, "attribution": e.attribution,
+             "bundled": e.bundled, "present": locate(e).is_file()}
+            for e in load_manifest().values()
+        ]  # fmt: skip
+        return {"weights": rows}, None
+
+    def _shutdown(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        check_parameters(params, {})
+        return {}, partial(setattr, self, "stopping", True)
+
+
+def main(methods: Mapping[str, str] = METHODS) -> int:
+    """Serve until stdin ends or `shutdown`; ends the process itself. 2 after a broken frame."""
+    output = os.fdopen(take_stdout(), "wb")
+    sys.dont_write_bytecode = True
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    faulthandler.enable()
+    lower_priority()
+    log.info("serving, version %s, python %s", VERSION, sys.version.split()[0])
+    server = Server(output, methods)
+    code = 0
+    # A buffered reader of our own: sys.stdin's lock would block the interpreter's end.
+    with os.fdopen(os.dup(0), "rb") as stream:
+        while not server.stopping:
+            try:
+                body = wire.read_frame(stream)
+            except wire.FramingError as broken:
+                log.error("broken frame: %s", broken)
+                server.send(wire.error(None, wire.PARSE_ERROR, str(broken)))
+                code = 2
+                break
+            except OSError:
+                break
+            if body is None:
+                break
+            server.handle(body)
+        tidy = server.worker.stop(TIDY_SECONDS)
+        log.info("ending%s", "" if tidy else ", a job was still running")
+        # No waiting for threads: native code may run for long, and the parent may be gone.
+        os._exit(code)
