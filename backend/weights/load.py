@@ -28,7 +28,7 @@ def open_weights(id: str, manifest: Path = MANIFEST) -> dict[str, Tensor]:
     converted = locate(entry, manifest).with_suffix(".safetensors")
     note = converted.with_suffix(".sha256")
     if not note.is_file():
-        raise MenagerieError("weights_missing", f"The weights {id} have not been converted.", f"Run: python -m backend weights convert {id}")
+        raise MenagerieError("weights_missing", f"The weights {id} are not converted.", f"Run: python -m backend weights convert {id}")
     return _parse(_read(entry, converted, note.read_text(encoding="ascii").strip()), id)
 
 
