@@ -9,7 +9,7 @@ Image positions in [-1, 1], y down; camera frame OpenCV; the crop's focal length
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
 
 
 def solve_joints(
-    rest: Tensor, rotation: Tensor, translation: Tensor, angles: Tensor, evidence: Evidence, steps: int = 60
+    rest: Tensor, rotation: Tensor, translation: Tensor, angles: Tensor, evidence: Evidence, steps: int = 60, hold_angles: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, float]:
     """Viewpoint and angles that put the rest points (P, 3) onto the seen ones.
 
@@ -88,7 +88,7 @@ def solve_joints(
     turn, shift = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
     start = angles.detach()
     bend = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.03}])
+    optimizer = torch.optim.Adam([{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}])
     eye = torch.eye(3)[None]
 
     def place() -> tuple[Tensor, Tensor]:
@@ -117,13 +117,22 @@ def solve_joints(
     return r.detach(), t.detach(), bend.detach(), float(energy)
 
 
+def clip_of(camera: Tensor, focal: float) -> Tensor:
+    """Camera points (V, 3), OpenCV -> clip coordinates (1, V, 4), y down as the renderer's rows; near plane at 0.1."""
+    z = camera[:, 2]
+    return torch.stack([focal * camera[:, 0], focal * camera[:, 1], (z - 0.2) * 1.001, z], -1)[None].contiguous()
+
+
+def stages_without(ablate: str) -> tuple[Stage, ...]:
+    """`STAGES` less what an ablation switches off ('' leaves all)."""
+    stages = STAGES[:2] if ablate == "deformation" else STAGES
+    hold = {"articulation": ("angles",), "bank": ("code",)}.get(ablate, ())
+    return tuple(replace(s, rates={k: v for k, v in s.rates.items() if k not in hold}) for s in stages)
+
+
 def silhouette(vertices: Tensor, faces: Tensor, rotation: Tensor, translation: Tensor, focal: float, size: int) -> Tensor:
     """Coverage (size, size) of the posed mesh, differentiable at its outline."""
-    camera = vertices @ rotation.T + translation
-    z = camera[:, 2]
-    near, far = 0.1, 100.0
-    depth = (far + near) / (far - near) * z - 2 * far * near / (far - near)
-    clip = torch.stack([focal * camera[:, 0], focal * camera[:, 1], depth, z], -1)[None]  # y down, as the renderer's rows
+    clip = clip_of(vertices @ rotation.T + translation, focal)
     rast = rasterize(clip, faces, (size, size))
     covered = (rast[..., 3:] > 0).to(vertices.dtype)
     return antialias(covered, rast, clip, faces)[0, ..., 0]

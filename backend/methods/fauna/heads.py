@@ -140,12 +140,12 @@ class JointHead(nn.Module):
     Sums projections of the three taps at the joint grid and refines them with residual 3x3 convolutions.
     """
 
-    def __init__(self, tap_channels: tuple[int, ...], points: int, grid: int, width: int = 96) -> None:
+    def __init__(self, tap_channels: tuple[int, ...], points: int, grid: int, width: int = 64) -> None:
         super().__init__()
         self.grid = grid
         self.taps = nn.ModuleList(nn.Conv2d(c, width, 1) for c in tap_channels)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=d, dilation=d)) for d in (1, 2, 4, 1)
+            nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=d, dilation=d)) for d in (1, 2, 4)
         )
         self.out = nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), nn.Conv2d(width, points, 1))
 
@@ -170,7 +170,7 @@ def expectation(logits: Tensor) -> tuple[Tensor, Tensor]:
     The mean is taken over a window of 5x5 cells about the peak, so that two candidates (left and right leg)
     don't meet in the middle.
     """
-    batch, points, grid, _ = logits.shape
+    grid = logits.shape[-1]
     probability = torch.softmax(logits.flatten(2), -1)  # (B, P, g * g)
     peak = probability.argmax(-1)
     centre = (torch.arange(grid, dtype=logits.dtype, device=logits.device) + 0.5) / grid * 2 - 1

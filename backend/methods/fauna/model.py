@@ -8,7 +8,7 @@ frame (x right, y up, looking along -z); image positions in [-1, 1] with y down.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,12 @@ class Perception:
     heat: Tensor
     seen: Tensor
     confidence: Tensor
+
+    def float(self) -> Perception:
+        """The same in float32 (after a forward pass in bfloat16)."""
+        view = self.viewpoints
+        fields = {name: value.float() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, viewpoints=Viewpoints(view.rotation.float(), view.translation.float(), view.logits.float()), **fields)
 
 
 class Fauna(nn.Module):

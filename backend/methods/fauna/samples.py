@@ -40,9 +40,10 @@ def store_features(folder: Path, batch: int = 32) -> None:
         for start in range(done, count, batch):
             stop = min(count, start + batch)
             pictures = torch.from_numpy(np.asarray(images[start:stop])).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
-            taps = encoder(pictures)
+            with torch.autocast("cpu", torch.bfloat16):
+                taps = encoder(pictures)
             for name, store in stores.items():
-                store[start:stop] = getattr(taps, name).clamp(-6e4, 6e4).half().numpy()
+                store[start:stop] = getattr(taps, name).float().clamp(-6e4, 6e4).half().numpy()
             if (start // batch) % 50 == 49:
                 for store in stores.values():
                     store.flush()

@@ -1,0 +1,256 @@
+"""The `fauna` method: one photo of a quadruped -> a rigged, textured, posed asset.
+
+Reads top to bottom: crop, perceive, choose a viewpoint, put the joints where they were seen (`fast` ends there),
+explain the silhouette (`fine`), rig, texture, place. Object frame and units until `asset.place`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.asset.place import place
+from backend.media.crop import CropCamera, crop_camera, default_focal, warp
+from backend.methods.fauna import fit as fitting
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.model import Fauna, Perception, euler_to_matrix
+from backend.methods.fauna.shape import instance_mesh
+from backend.methods.fauna.surface import paint, vertex_normals
+from backend.methods.request import Request, Result, Viewpoint
+from backend.observe.efficientnet import load_encoder
+from backend.render.cpu import interpolate, rasterize
+from backend.rig.kinematics import matrix_to_quaternion
+from backend.rig.skeleton import build_skeleton
+from backend.rig.weights import skin_weights
+from backend.types import Asset, Camera, Cost, Image, Pose, Progress
+from backend.weights import manifest_hash, open_weights
+
+NAME = "fauna"
+ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "fit")
+"""Parts that `run(..., ablate=...)` can switch off: the bank's answer becomes its mean; angles stay at rest; no instance or
+free deformation; nothing seen by the joint head; no fit at all, the network's answer as it stands."""
+INPUTS = ("photo",)
+WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
+CROP_FILL = 0.85
+"""Share of the square crop that the animal's box fills, as in training."""
+BACKGROUND = 0.5
+"""Grey behind the animal; training uses plain backgrounds of any colour."""
+FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+"""OpenGL camera frame <-> OpenCV camera frame."""
+
+
+def estimate(request: Request) -> Cost:
+    """Seconds and memory on two CPU cores, before starting."""
+    pixels = request.image.rgb.shape[0] * request.image.rgb.shape[1]
+    seconds = (7.0 if request.quality == "fast" else 30.0) + pixels / 8e6
+    return Cost(seconds=seconds, memory_mib=900 + pixels * 30 / 2**20)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The encoder and the model, loaded once a process."""
+
+    encoder: torch.nn.Module
+    model: Fauna
+
+
+_loaded: list[Networks] = []
+
+
+def load_networks() -> Networks:
+    """Build the networks from verified weights; kept for the next job of this process."""
+    if not _loaded:
+        model = Fauna(BUNDLED)
+        state = {k: v.float() for k, v in open_weights("fauna-bundled").items()}
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        if unexpected or any(".netDINO." not in key for key in missing):
+            raise ValueError(f"the bundled weights do not fit the model: {missing[:3]} {unexpected[:3]}")
+        _loaded.append(Networks(load_encoder(), model.eval().requires_grad_(False)))
+    return _loaded[0]
+
+
+def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) -> tuple[Perception, Tensor]:
+    """-> what the model perceives in the crop, and the crop's mask (256, 256)."""
+    size = BUNDLED.image_size
+    rgb = warp(image.rgb.astype(np.float32) / 255, crop, size)
+    cover = warp(mask, crop, size)
+    composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
+    batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
+    taps = networks.encoder(batch)
+    return networks.model.perceive(taps), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
+
+
+def bone_limits(model: Fauna) -> Tensor:
+    """(n, 3, 2) radians of the deforming bones."""
+    return torch.tensor([bone.limits for bone in model.template.bones if bone.deform], dtype=torch.float32)
+
+
+def choose_view(
+    networks: Networks, seen: Perception, evidence: fitting.Evidence, request: Request, scale: float, ablate: str
+) -> tuple[int, list[tuple[Tensor, Tensor, Tensor, float]]]:
+    """Solve the joints under each of the four hypotheses -> the index kept and all four (rotation, translation, angles, energy).
+
+    A hypothesis' score is its predicted loss plus what its joints leave unexplained. OpenCV camera frame.
+    """
+    model = networks.model
+    options = []
+    for h in range(4):
+        rotation, translation = seen.viewpoints.rotation[:, h], seen.viewpoints.translation
+        angles = model.articulate(seen, rotation, translation)[0]
+        start = FLIP @ translation[0]
+        start = start * torch.tensor([1.0, 1.0, scale])  # the model sees a 25 degree crop; the photo's may be narrower
+        if ablate == "articulation":
+            angles = torch.zeros_like(angles)
+        steps = 0 if ablate in ("fit", "joints") else 60
+        held = ablate == "articulation"
+        options.append(fitting.solve_joints(seen.rest[0], FLIP @ rotation[0], start, angles, evidence, steps, held))
+    score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h][3] for h in range(4)]
+    best = int(np.argmin(score))
+    if request.flip_heading:
+        forward = [o[0][:, 2] for o in options]
+        best = int(np.argmin([float(forward[best] @ f) + 0.05 * s for f, s in zip(forward, score, strict=True)]))
+    if request.viewpoint is not None:
+        best = request.viewpoint
+    return best, options
+
+
+def swap_legs(model: Fauna, evidence: fitting.Evidence) -> fitting.Evidence:
+    """The evidence with left and right leg points exchanged."""
+    names = model.template.points
+    legs = ("scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock", "hind_knuckle", "hind_tip")
+    twin = {f"{leg}.{a}": f"{leg}.{b}" for leg in legs for a, b in (("L", "R"), ("R", "L"))}
+    order = torch.tensor([names.index(twin.get(name, name)) for name in names])
+    return replace(evidence, seen=evidence.seen[order], confidence=evidence.confidence[order])
+
+
+def run(request: Request, progress: Progress, ablate: str = "") -> Result:
+    """One photo -> asset, scores and the four viewpoints. Raises `MenagerieError` and `Cancelled`.
+
+    ablate: one of `ABLATIONS`, for the evaluation only.
+    """
+    torch.manual_seed(request.seed)
+    progress("networks", 0.02)
+    networks = load_networks()
+    model = networks.model
+    height, width = request.mask.shape
+    focal = request.image.focal_px or default_focal(width, height, request.mask)
+    crop = crop_camera(request.mask, (width, height), focal, CROP_FILL)
+    progress("see", 0.1)
+    with torch.no_grad():
+        seen, cover = see(networks, request.image, request.mask, crop)
+    if ablate == "bank":
+        seen = replace(seen, code=model.netBase.memory_bank.mean(0, keepdim=True))
+    if ablate == "joints":
+        seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
+    crop_focal = 1 / math.tan(crop.fov / 2)
+    evidence = fitting.Evidence(
+        torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0], seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model)
+    )
+    if request.swap_legs:
+        evidence = swap_legs(model, evidence)
+    progress("viewpoint", 0.15)
+    best, options = choose_view(networks, seen, evidence, request, crop_focal / model.focal, ablate)
+    rotation, translation, angles, _ = options[best]
+
+    progress("shape", 0.2)
+    mesh, rest = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0], seen.rest[0])
+    skeleton = build_skeleton(rest)
+    progress("skin", 0.35)
+    skin = skin_weights(mesh, skeleton)
+    creature = Creature(model, mesh, skin, torch.from_numpy(rest), seen.code[0])
+    p = creature.start(rotation, translation, angles)
+    fine = request.quality == "fine" and ablate != "fit"
+    if fine:
+        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.8), request.seed, fitting.stages_without(ablate))
+    with torch.no_grad():
+        vertices = creature.rest_vertices(p, use_code=fine, use_free=fine and ablate != "deformation").contiguous()
+        points = creature.rest_points(p).numpy()
+        rotation, translation = creature.camera(p)
+    mesh = replace(mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32))
+    skeleton = build_skeleton(points)
+    pose = Pose(rotations(model, p), np.zeros(3, np.float32))
+    camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
+    progress("texture", 0.82)
+    with torch.no_grad():
+        mesh, texture = paint(model, seen, creature, p, vertices, mesh, camera, request, progress, fine)
+    asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
+    progress("done", 0.97)
+    probability = seen.viewpoints.probability()[0]
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(creature, options[h], crop_focal)) for h in range(4))
+    scores = overlay_scores(creature, p, evidence, fine)
+    return Result(asset, scores, views, best)
+
+
+def thumbnail(creature: Creature, option: tuple[Tensor, Tensor, Tensor, float], focal: float) -> np.ndarray:
+    """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
+    rotation, translation, angles, _ = option
+    with torch.no_grad():
+        posed, _ = creature.posed(creature.start(rotation, translation, angles), creature.vertices)
+        camera = posed @ rotation.T + translation
+        light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)
+        rast = rasterize(fitting.clip_of(camera, focal), creature.faces, (96, 96))
+        grey = interpolate(light[None].contiguous(), rast, creature.faces)[0]
+        picture = torch.where(rast[0, ..., 3:] > 0, grey * 210, torch.tensor(40.0)).expand(-1, -1, 3)
+    return picture.clamp(0, 255).to(torch.uint8).numpy()
+
+
+def heading(rotation: Tensor) -> float:
+    """Degrees of the body axis on the ground as seen: 0 faces the photo's right, 90 the viewer (OpenCV camera frame)."""
+    return math.degrees(math.atan2(-float(rotation[2, 2]), float(rotation[0, 2]))) % 360
+
+
+def full_camera(crop: CropCamera, rotation: Tensor, translation: Tensor) -> np.ndarray:
+    """The pose found in the crop's camera, turned about the camera's centre to the whole photo's: (4, 4)."""
+    pose = np.eye(4, dtype=np.float64)
+    pose[:3, :3], pose[:3, 3] = rotation.numpy(), translation.numpy()
+    turn = np.eye(4)
+    turn[:3, :3] = crop.rotation.T  # the crop's camera sees R_crop times the photo's directions
+    u, _, vt = np.linalg.svd((turn @ pose)[:3, :3])
+    whole = turn @ pose
+    whole[:3, :3] = u @ vt
+    return whole.astype(np.float32)
+
+
+def rotations(model: Fauna, p: Parameters) -> np.ndarray:
+    """(b, 4) wxyz of all bones in template order, the root at rest."""
+    local = matrix_to_quaternion(euler_to_matrix(p.angles))
+    out = torch.zeros(len(model.template.bones), 4)
+    out[:, 0] = 1
+    out[[i for i, bone in enumerate(model.template.bones) if bone.deform]] = local
+    return out.numpy()
+
+
+def overlay_scores(creature: Creature, p: Parameters, evidence: fitting.Evidence, fine: bool) -> dict[str, float]:
+    """Silhouette IoU in the crop, with and without the free deformation."""
+    scores = {}
+    with torch.no_grad():
+        for name, free in (("iou", fine), ("iou_without_deformation", False)):
+            posed, _ = creature.posed(p, creature.rest_vertices(p, fine, free))
+            rotation, translation = creature.camera(p)
+            cover = fitting.silhouette(posed, creature.faces, rotation, translation, evidence.focal, fitting.RENDER_SIZE) > 0.5
+            mask = evidence.mask > 0.5
+            scores[name] = float((cover & mask).sum() / (cover | mask).sum().clamp_min(1))
+        scores["heading_degrees"] = heading(creature.camera(p)[0])
+    return scores
+
+
+def provenance(request: Request) -> dict[str, object]:
+    """What made the asset: no time, path or machine."""
+    return {
+        "method": NAME,
+        "preset": BUNDLED.preset,
+        "weights": {name: manifest_hash(name) for name in WEIGHTS},
+        "input_sha256": request.image.sha256,
+        "mask_sha256": hashlib.sha256((request.mask * 255).astype(np.uint8).tobytes()).hexdigest(),
+        "quality": request.quality,
+        "seed": request.seed,
+        "viewpoint": request.viewpoint,
+        "flip_heading": request.flip_heading,
+        "swap_legs": request.swap_legs,
+    }
