@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from backend.render import antialias_kernels as edges
 from backend.render import raster_kernels as kernels
 from backend.render.threads import row_bands, run_parts
+from backend.types import IntArray
 
 
 def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
@@ -59,6 +61,27 @@ def texture(tex: Tensor, uv: Tensor) -> Tensor:
     return sampled.permute(0, 2, 3, 1)
 
 
+def antialias(color: Tensor, rast: Tensor, clip: Tensor, faces: Tensor) -> Tensor:
+    """Blend neighbouring pixels where a silhouette passes between their centres; what makes masks differentiable.
+
+    color: (B, h, w, C); rast: as `rasterize(clip, faces, (h, w))` gave it; clip: (B, V, 4). Returns (B, h, w, C).
+    Differentiable in color and in clip (through the place where the edge crosses), not in rast.
+    """
+    if color.ndim != 4 or color.shape[:3] != rast.shape[:3] or clip.shape[0] != color.shape[0]:
+        raise ValueError(f"color {tuple(color.shape)}, rast {tuple(rast.shape)} and clip {tuple(clip.shape)} do not fit")
+    _check_faces(faces, clip.shape[1])
+    result: Tensor = _Antialias.apply(color, rast, clip, faces)  # type: ignore[no-untyped-call]
+    return result
+
+
+def prepare() -> None:
+    """Compile every kernel into numba's cache (some seconds, once per installation), so that the first job does not."""
+    clip = torch.tensor([[[-1.0, -1.0, 0.0, 1.0], [1.0, -1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0]]], requires_grad=True)
+    faces = torch.tensor([[0, 1, 2]], dtype=torch.int32)
+    rast = rasterize(clip, faces, (8, 8))
+    antialias(interpolate(clip, rast, faces), rast, clip, faces).sum().backward()
+
+
 def _check_faces(faces: Tensor, vertices: int) -> None:
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype != torch.int32:
         raise ValueError(f"faces must be (F, 3) int32, not {tuple(faces.shape)} {faces.dtype}")
@@ -68,6 +91,19 @@ def _check_faces(faces: Tensor, vertices: int) -> None:
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
+
+
+_neighbours: list[tuple[IntArray, IntArray]] = []
+"""The last few meshes' faces and neighbours: a fit draws one topology hundreds of times."""
+
+
+def _find_neighbours(faces: IntArray, vertices: int) -> IntArray:
+    for known, table in list(_neighbours):
+        if known.shape == faces.shape and np.array_equal(known, faces):
+            return table
+    table = edges.find_neighbours(faces, vertices)
+    _neighbours[:] = [(faces.copy(), table), *_neighbours[:3]]
+    return table
 
 
 class _Rasterize(torch.autograd.Function):
@@ -135,3 +171,49 @@ class _Interpolate(torch.autograd.Function):
         if wanted:
             summed = torch.from_numpy((grad_attr.sum(0, keepdims=True) if shared else grad_attr).astype(np.float32))
         return summed, torch.from_numpy(grad_rast) if ctx.needs_input_grad[1] else None, None
+
+
+class _Antialias(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, color: Tensor, rast: Tensor, clip: Tensor, faces: Tensor) -> Tensor:
+        values, drawn, positions, triangles = _array(color), _array(rast), _array(clip), np.ascontiguousarray(faces.numpy())
+        pictures, height, width, channels = values.shape
+        neighbours = _find_neighbours(triangles, positions.shape[1])
+        every = bool(ctx.needs_input_grad[0])
+        pairs = np.empty((pictures, 4 * height * width, 4), np.int32)
+        places = np.empty((pictures, 4 * height * width), np.float32)
+        bands = row_bands(pictures, height)
+        counts = [0] * len(bands)
+
+        def find(part: int) -> None:
+            b, y0, y1 = bands[part]
+            start = 4 * y0 * width
+            counts[part] = edges.find_crossings(
+                positions[b], triangles, neighbours, drawn[b], values[b], every, y0, y1, pairs[b, start:], places[b, start:]
+            )
+
+        run_parts([lambda part=part: find(part) for part in range(len(bands))])
+        found = []
+        out = values.copy().reshape(pictures, height * width, channels)
+        for b in range(pictures):
+            ranges = [slice(4 * y0 * width, 4 * y0 * width + n) for (i, y0, _), n in zip(bands, counts, strict=True) if i == b]
+            crossing = np.concatenate([pairs[b, r] for r in ranges]), np.concatenate([places[b, r] for r in ranges])
+            edges.blend(*crossing, values[b].reshape(-1, channels), out[b])
+            found.append(crossing)
+        ctx.save_for_backward(color, clip)
+        ctx.found = found
+        return torch.from_numpy(out.reshape(values.shape))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+        color, clip = ctx.saved_tensors
+        values, positions, incoming = _array(color), _array(clip), _array(grad)
+        pictures, height, width, channels = values.shape
+        grad_color, grad_clip = incoming.copy().reshape(pictures, -1, channels), np.empty(positions.shape, np.float32)
+
+        def part(b: int) -> None:
+            flat = values[b].reshape(-1, channels), incoming[b].reshape(-1, channels)
+            edges.blend_gradient(*ctx.found[b], flat[0], positions[b], height, width, flat[1], grad_color[b], grad_clip[b])
+
+        run_parts([lambda b=b: part(b) for b in range(pictures)])
+        return torch.from_numpy(grad_color.reshape(values.shape)), None, torch.from_numpy(grad_clip), None
