@@ -39,7 +39,7 @@ def store_features(folder: Path, batch: int = 32) -> None:
     with torch.inference_mode():
         for start in range(done, count, batch):
             stop = min(count, start + batch)
-            pictures = torch.from_numpy(np.asarray(images[start:stop])).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
+            pictures = torch.from_numpy(np.array(images[start:stop])).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
             with torch.autocast("cpu", torch.bfloat16):
                 taps = encoder(pictures)
             for name, store in stores.items():

@@ -216,7 +216,7 @@ def learn_pictures(
         optimizer.step()
         step += 1
         for key, value in terms.items():
-            running[key] = 0.95 * running.get(key, float(value)) + 0.05 * float(value)
+            running[key] = 0.95 * running.get(key, value.item()) + 0.05 * value.item()
         if step % 50 == 0:
             print(f"{step}/{steps} {time.perf_counter() - started:.0f} s " + " ".join(f"{k} {v:.3f}" for k, v in running.items()), flush=True)
         if step % 400 == 0 or step == steps:

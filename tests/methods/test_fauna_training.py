@@ -1,0 +1,62 @@
+"""Training runs from its command, resumes where it stopped, lowers its losses and exports what the method loads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from backend.methods.fauna import losses
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.fields import BaseShape
+from backend.methods.fauna.heads import look_rotation
+from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.samples import DistanceGrids
+from backend.methods.fauna.train import main
+from tests.methods.prepared import write_prepared
+
+
+def test_train_command_resumes_and_exports_loadable_weights(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "data")
+    command = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--shape-steps", "3", "--batch", "8", "--seed", "1"]
+    assert main([*command, "--steps", "2"]) == 0
+    export = tmp_path / "fauna.safetensors"
+    assert main([*command, "--steps", "3", "--export", str(export)]) == 0
+    scores = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in scores] == [2, 3]  # the second run went on at step 2
+    state = load_file(export)
+    assert all(value.dtype == torch.float16 for value in state.values())
+    missing, unexpected = Fauna(BUNDLED).load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    assert not unexpected and all(".netDINO." in key for key in missing)
+
+
+def test_untrained_base_shape_is_the_stated_ellipsoid() -> None:
+    torch.manual_seed(0)
+    shape = BaseShape(BUNDLED)
+    with torch.no_grad():
+        for i in range(5):
+            getattr(shape.mlp.mlp, f"linear_{i}").weight.zero_()
+        radius = 0.15 * 7
+        surface = torch.tensor([[[radius, 0, 0], [0, radius, 0], [0, 0, 2 * radius]]])
+        assert torch.allclose(shape(surface, torch.zeros(1, 128)), torch.zeros(1, 3), atol=1e-5)
+        assert shape(torch.zeros(1, 1, 3), torch.zeros(1, 128)).item() > 0  # positive inside
+
+
+def test_true_view_inverts_look_rotation() -> None:
+    forward = torch.nn.functional.normalize(torch.tensor([[0.8, 0.0, -0.5], [-0.3, 0.0, 0.9]]), dim=-1)
+    elevation = torch.tensor([0.4, -0.2])
+    found, tilt, quadrant = losses.true_view(look_rotation(forward, elevation))
+    assert torch.allclose(found, forward, atol=1e-5)
+    assert torch.allclose(tilt, elevation, atol=1e-5)
+    assert quadrant.tolist() == [3, 1]
+
+
+def test_distance_grid_is_read_trilinearly_and_falls_off_outside(tmp_path: Path) -> None:
+    write_prepared(tmp_path)
+    grids = DistanceGrids(tmp_path)
+    at = np.array([[0.2, 0.1, 0.3], [-0.2, 0.1, 0.3], [0.0, 0.0, 3.4]], np.float32)
+    value = grids.value(0, at)
+    assert value[0] == value[1]  # mirrored
+    border = grids.value(0, np.array([[0.0, 0.0, 2.4]], np.float32))[0]
+    assert abs(value[2] - (border - 1.0)) < 0.01
