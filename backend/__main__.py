@@ -108,7 +108,8 @@ def weights(argv: list[str]) -> int:
 
         return main(argv[1:])
     if argv not in ([], ["list"]):
-        raise MenagerieError("bad_request", f"weights knows no command {argv[0]!r}.", "Use: python -m backend weights [list | convert NAME --source FILE]")
+        remedy = "Use: python -m backend weights [list | convert NAME --source FILE]"
+        raise MenagerieError("bad_request", f"weights knows no command {argv[0]!r}.", remedy)
     from backend.weights.manifest import load_manifest, locate
 
     for entry in load_manifest().values():
