@@ -162,7 +162,7 @@ class Worker:
             if job.cancel.is_set():
                 raise Cancelled
             answer = self._run(job.params, progress)
-        except BaseException as escaped:  # the process boundary: everything is re-reported
+        except BaseException as escaped:  # noqa: BLE001  the process boundary: everything is re-reported
             error = as_error(escaped)
             if error.code == "internal":
                 log.error("job %s failed", job.id, exc_info=escaped)

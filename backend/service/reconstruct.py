@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from backend import VERSION
-from backend.asset.gltf import write_glb
+from backend.asset.gltf import write_gltf
 from backend.asset.write import write_asset
 from backend.errors import CODES, MenagerieError
 from backend.media.photo import read_photo
@@ -107,8 +107,8 @@ def reconstruct(
     result = module.run(request, stages.part("method"))
     stages.part("write")("write", 0.0)
     with whole_folder(out) as folder:
-        write_asset(folder / ASSET, result.asset)
-        write_glb(folder / GLB, result.asset)
+        write_asset(result.asset, folder / ASSET)
+        write_gltf(result.asset, folder / GLB)
         stages("overlay", 0.4)
         write_picture(folder / MASK, np.rint(cover * 255).astype(np.uint8))
         write_picture(folder / OVERLAY, draw_overlay(image, result.asset))

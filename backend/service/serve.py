@@ -133,7 +133,7 @@ class Server:
             except InvalidParams as refusal:
                 data = MenagerieError("bad_request", f"The backend refused the request: {refusal}.").to_wire()
                 reply = wire.error(call.id, wire.INVALID_PARAMS, str(refusal), data)
-            except Exception as escaped:  # the process boundary: everything is re-reported
+            except Exception as escaped:  # noqa: BLE001  the process boundary: everything is re-reported
                 failure = as_error(escaped)
                 if failure.code == "internal":
                     log.error("%s failed", call.method, exc_info=escaped)

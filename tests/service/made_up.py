@@ -1,0 +1,58 @@
+"""A method for tests: no network, and it misbehaves on request. The request's name says how."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import time
+
+import numpy as np
+
+from backend.errors import MenagerieError
+from backend.methods.request import Request, Result, Viewpoint
+from backend.types import Cost, Progress
+from tests.asset.creature import make_creature
+
+NAME = "made_up"
+INPUTS = ("photo",)
+FAR_TOO_LONG = 60.0
+
+
+def estimate(request: Request) -> Cost:
+    return Cost(1.0, 1.0)
+
+
+def run(request: Request, progress: Progress) -> Result:
+    """The made-up creature of `tests/asset`, in a moment."""
+    behave(request.name, progress)
+    asset = make_creature(triangles=1000, texture_size=64, name=request.name)
+    height, width = request.image.rgb.shape[:2]
+    camera = dataclasses.replace(asset.camera, width=width, height=height, focal_px=float(max(width, height)))
+    asset = dataclasses.replace(asset, camera=camera, provenance={"method": NAME, "seed": request.seed})
+    progress("done", 1.0)
+    thumbnail = np.full((32, 32, 3), 90, np.uint8)
+    return Result(asset, {"iou": float(request.mask.mean())}, tuple(Viewpoint(0.25, thumbnail) for _ in range(4)), 0)
+
+
+def behave(name: str, progress: Progress) -> None:
+    if name == "slow":
+        start = time.monotonic()
+        while (gone := time.monotonic() - start) < FAR_TOO_LONG:
+            progress("slow", gone / FAR_TOO_LONG, np.full((8, 8, 3), 128, np.uint8))
+            time.sleep(0.01)
+    elif name == "stuck":
+        progress("stuck", 0.5)
+        time.sleep(FAR_TOO_LONG)
+    elif name == "dies":
+        progress("dying", 0.5)
+        os._exit(9)
+    elif name == "prints":
+        print("Content-Length: 3\r\n\r\nhow")
+        os.write(1, b"native noise\r\n\r\n")
+    elif name == "disk full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    elif name == "no memory":
+        raise MemoryError
+    elif name == "several":
+        raise MenagerieError("several_animals", "There are several animals in the photo.")
