@@ -180,9 +180,7 @@ def find_crossings(
                         nx, ny, ox, oy, near, other = x1, y1, x, y, second, first
                     if near == 0:
                         break
-                    status, a, b, t = _walk(
-                        pos, faces, neighbours, near - 1, other - 1, nx + 0.5, ny + 0.5, float(ox - nx), float(oy - ny)
-                    )
+                    status, a, b, t = _walk(pos, faces, neighbours, near - 1, other - 1, nx + 0.5, ny + 0.5, float(ox - nx), float(oy - ny))
                     if status == 1 and _faces_pair(pos, a, b, downward == 1):
                         pairs[count, 0] = ny * width + nx
                         pairs[count, 1] = oy * width + ox

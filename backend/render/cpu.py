@@ -111,12 +111,8 @@ class _Rasterize(torch.autograd.Function):
     def forward(ctx: Any, clip: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
         positions, triangles = _array(clip), np.ascontiguousarray(faces.numpy())
         rast = np.empty((clip.shape[0], height, width, 4), np.float32)
-        run_parts(
-            [
-                lambda b=b, y0=y0, y1=y1: kernels.rasterize_rows(positions[b], triangles, y0, y1, rast[b])
-                for b, y0, y1 in row_bands(clip.shape[0], height)
-            ]
-        )
+        bands = row_bands(clip.shape[0], height)
+        run_parts(kernels.rasterize_rows, [(positions[b], triangles, y0, y1, rast[b]) for b, y0, y1 in bands])
         result = torch.from_numpy(rast)
         ctx.save_for_backward(clip, faces, result)
         return result
@@ -127,12 +123,8 @@ class _Rasterize(torch.autograd.Function):
         positions, triangles = _array(clip), np.ascontiguousarray(faces.numpy())
         drawn, incoming = rast.numpy(), _array(grad)
         out = np.empty(positions.shape, np.float32)
-        run_parts(
-            [
-                lambda b=b: kernels.rasterize_gradient(positions[b], triangles, drawn[b], incoming[b], out[b])
-                for b in range(len(positions))
-            ]
-        )
+        parts = [(positions[b], triangles, drawn[b], incoming[b], out[b]) for b in range(len(positions))]
+        run_parts(kernels.rasterize_gradient, parts)
         return torch.from_numpy(out), None, None, None
 
 
@@ -142,12 +134,8 @@ class _Interpolate(torch.autograd.Function):
         values, drawn, triangles = _array(attr), _array(rast), np.ascontiguousarray(faces.numpy())
         shared = len(values) == 1
         out = np.empty((*drawn.shape[:3], values.shape[2]), np.float32)
-        run_parts(
-            [
-                lambda b=b, y0=y0, y1=y1: kernels.interpolate_rows(values[0 if shared else b], drawn[b], triangles, y0, y1, out[b])
-                for b, y0, y1 in row_bands(len(drawn), drawn.shape[1])
-            ]
-        )
+        bands = row_bands(len(drawn), drawn.shape[1])
+        run_parts(kernels.interpolate_rows, [(values[0 if shared else b], drawn[b], triangles, y0, y1, out[b]) for b, y0, y1 in bands])
         ctx.save_for_backward(attr, rast, faces)
         return torch.from_numpy(out)
 
@@ -159,14 +147,10 @@ class _Interpolate(torch.autograd.Function):
         # float64 sums a picture, added in the batch's order: one result for any number of threads
         grad_attr = np.zeros((len(drawn), *values.shape[1:]) if wanted else (len(drawn), 1, 1), np.float64)
         grad_rast = np.empty(drawn.shape, np.float32)
-        run_parts(
-            [
-                lambda b=b: kernels.interpolate_gradient(
-                    values[0 if shared else b], drawn[b], triangles, incoming[b], wanted, grad_attr[b], grad_rast[b]
-                )
-                for b in range(len(drawn))
-            ]
-        )
+        parts = [
+            (values[0 if shared else b], drawn[b], triangles, incoming[b], wanted, grad_attr[b], grad_rast[b]) for b in range(len(drawn))
+        ]
+        run_parts(kernels.interpolate_gradient, parts)
         summed = None
         if wanted:
             summed = torch.from_numpy((grad_attr.sum(0, keepdims=True) if shared else grad_attr).astype(np.float32))
@@ -192,7 +176,7 @@ class _Antialias(torch.autograd.Function):
                 positions[b], triangles, neighbours, drawn[b], values[b], every, y0, y1, pairs[b, start:], places[b, start:]
             )
 
-        run_parts([lambda part=part: find(part) for part in range(len(bands))])
+        run_parts(find, [(part,) for part in range(len(bands))])
         found = []
         out = values.copy().reshape(pictures, height * width, channels)
         for b in range(pictures):
@@ -215,5 +199,5 @@ class _Antialias(torch.autograd.Function):
             flat = values[b].reshape(-1, channels), incoming[b].reshape(-1, channels)
             edges.blend_gradient(*ctx.found[b], flat[0], positions[b], height, width, flat[1], grad_color[b], grad_clip[b])
 
-        run_parts([lambda b=b: part(b) for b in range(pictures)])
+        run_parts(part, [(b,) for b in range(pictures)])
         return torch.from_numpy(grad_color.reshape(values.shape)), None, torch.from_numpy(grad_clip), None

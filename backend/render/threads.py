@@ -8,8 +8,9 @@ parts write the same number, so results do not depend on the number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
@@ -27,20 +28,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-def run_parts(parts: list[Callable[[], None]]) -> None:
-    """Run every part, the first on the calling thread; returns when all are done. Exceptions of parts are raised."""
+def run_parts(function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> None:
+    """Call function(*part) for every part, the first on the calling thread; returns when all are done. Exceptions are raised."""
     global _pool, _pool_size
     threads = torch.get_num_threads()
     if threads < 2 or len(parts) < 2:
         for part in parts:
-            part()
+            function(*part)
         return
     if _pool is None or _pool_size != threads - 1:
         _pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="render")
         _pool_size = threads - 1
-    futures = [_pool.submit(part) for part in parts[1:]]
+    futures = [_pool.submit(function, *part) for part in parts[1:]]
     try:
-        parts[0]()
+        function(*parts[0])
     finally:
         for future in futures:
             future.result()
