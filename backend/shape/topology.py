@@ -77,7 +77,7 @@ def make_ball(values: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
 
     seed = np.where(ball[0], field[0], -np.inf)
     started = np.zeros_like(ball)
-    started[(0, *np.unravel_index(int(np.argmax(seed)), seed.shape))] = True
+    started[0].ravel()[int(np.argmax(seed))] = True
     cut = _grow(started, ball, depth, LINK_OFFSETS, table)
 
     chosen = cut
