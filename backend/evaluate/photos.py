@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.evaluate.creature_views import overlay_mask, side_views
+from backend.evaluate.creature_views import overlay_mask, posed_points, side_views
 from backend.evaluate.metrics import angle_between, heading_of, mask_iou, pck
 from backend.media.photo import read_photo
 from backend.methods.fauna import method as fauna
@@ -27,7 +27,9 @@ POINTS = {
 """truth.json's names -> the template's points."""
 
 
-def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int) -> tuple[list[dict[str, object]], list[tuple[str, list[NDArray]]]]:
+def evaluate_photos(
+    folder: Path, quality: Quality, ablate: str, seed: int
+) -> tuple[list[dict[str, object]], list[tuple[str, list[NDArray]]]]:
     """-> one row of scores a photo, and the contact sheet's rows."""
     truth = json.loads((folder / "truth.json").read_text())["photos"]
     rows: list[dict[str, object]] = []
@@ -59,8 +61,6 @@ def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int) -> t
 
 def project_points(asset: Asset) -> dict[str, NDArray]:
     """The posed template points in the photo's pixels, by name."""
-    from backend.evaluate.creature_views import posed_points
-
     points = posed_points(asset)
     camera = asset.camera
     names = list(points)

@@ -16,8 +16,9 @@ from scipy.sparse import coo_matrix, identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from backend.methods.fauna.model import Fauna, euler_to_matrix
+from backend.methods.fauna.model import Fauna
 from backend.rig.kinematics import pose_matrices, rest_frames, skin
+from backend.rig.rotations import euler_to_matrix
 from backend.types import Mesh, Skin
 
 SMOOTHNESS = 40.0

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
-from backend.methods.fauna.model import euler_to_matrix
 from backend.render.cpu import antialias, rasterize
 from backend.rig.kinematics import pose_points
+from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress
 
 RENDER_SIZE = 160
@@ -167,7 +167,13 @@ class MaskTarget:
 
 
 def fit(
-    creature: Creature, p: Parameters, evidence: Evidence, progress: Progress, span: tuple[float, float], seed: int, stages: tuple[Stage, ...] = STAGES
+    creature: Creature,
+    p: Parameters,
+    evidence: Evidence,
+    progress: Progress,
+    span: tuple[float, float],
+    seed: int,
+    stages: tuple[Stage, ...] = STAGES,
 ) -> Parameters:
     """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
     target = MaskTarget(evidence.mask, seed)

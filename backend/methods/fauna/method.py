@@ -19,14 +19,14 @@ from backend.media.crop import CropCamera, crop_camera, default_focal, warp
 from backend.methods.fauna import fit as fitting
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
-from backend.methods.fauna.model import Fauna, Perception, euler_to_matrix
+from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import instance_mesh
 from backend.methods.fauna.surface import paint, vertex_normals
 from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
 from backend.render.cpu import interpolate, rasterize
-from backend.rig.kinematics import matrix_to_quaternion
-from backend.rig.skeleton import build_skeleton
+from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
+from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
 from backend.types import Asset, Camera, Cost, Image, Pose, Progress
 from backend.weights import manifest_hash, open_weights
@@ -149,9 +149,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     crop_focal = 1 / math.tan(crop.fov / 2)
-    evidence = fitting.Evidence(
-        torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0], seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model)
-    )
+    small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
+    evidence = fitting.Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model))
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
@@ -163,7 +162,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skeleton = build_skeleton(rest)
     progress("skin", 0.35)
     skin = skin_weights(mesh, skeleton)
-    creature = Creature(model, mesh, skin, torch.from_numpy(rest), seen.code[0])
+    # the skeleton bends straight joints a little: what is fitted is what is shipped
+    creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     p = creature.start(rotation, translation, angles)
     fine = request.quality == "fine" and ablate != "fit"
     if fine:

@@ -150,16 +150,3 @@ class Fauna(nn.Module):
         return self.netInstance.netArticulation(
             seen.feat_key, seen.key_map, points[:, h], points[:, t], image[:, h], image[:, t], evidence if self.config.joint_head else None
         )
-
-
-def euler_to_matrix(angles: Tensor) -> Tensor:
-    """(..., 3) radians -> (..., 3, 3): Rx Ry Rz (the papers' 'XYZ')."""
-    c, s = angles.cos(), angles.sin()
-    cx, cy, cz = c.unbind(-1)
-    sx, sy, sz = s.unbind(-1)
-    rows = [
-        cy * cz, -cy * sz, sy,
-        sx * sy * cz + cx * sz, -sx * sy * sz + cx * cz, -sx * cy,
-        -cx * sy * cz + sx * sz, cx * sy * sz + sx * cz, cx * cy,
-    ]  # fmt: skip
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))

@@ -80,7 +80,9 @@ class OfficialFauna(nn.Module):
         feat_out, feat_key = encoder.final_layer_patch_out(tokens), encoder.final_layer_patch_key(key_map)
         return OfficialAnswer(code, feat_out, feat_key, key_map, self.netInstance.netPose(key_map))
 
-    def articulate(self, answer: OfficialAnswer, rest: NDArray[np.floating], rotation: Tensor, translation: Tensor) -> tuple[Tensor, NDArray]:
+    def articulate(
+        self, answer: OfficialAnswer, rest: NDArray[np.floating], rotation: Tensor, translation: Tensor
+    ) -> tuple[Tensor, NDArray[np.float64]]:
         """Angles (B, 20, 3) of the heuristic bones of rest vertices (v, 3) and the bones (20, 2, 3)."""
         found, _ = bones20.bones(rest)
         ends = torch.from_numpy(found.astype(np.float32))

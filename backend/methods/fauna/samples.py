@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend.methods.fauna.model import Taps
 from backend.observe.efficientnet import load_encoder
+from backend.rig.rotations import quaternion_to_matrix
 
 GRID_STEP = 0.04
 GRID_ORIGIN = np.array([0.0, -2.4, -2.4], np.float32)
@@ -65,17 +66,6 @@ class Batch:
     rest: Tensor
     visible: Tensor
     rotations: Tensor
-
-
-def quaternion_to_matrix(q: Tensor) -> Tensor:
-    """(..., 4) wxyz -> (..., 3, 3)."""
-    w, x, y, z = torch.nn.functional.normalize(q, dim=-1).unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 class Samples:

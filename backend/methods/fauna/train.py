@@ -26,9 +26,10 @@ from torch.nn import functional
 
 from backend.methods.fauna import losses
 from backend.methods.fauna.config import BUNDLED
-from backend.methods.fauna.model import Fauna, Perception, euler_to_matrix
+from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.samples import Batch, DistanceGrids, Samples, store_features
 from backend.rig.kinematics import pose_points
+from backend.rig.rotations import euler_to_matrix
 
 SAVE_SECONDS = 180
 
@@ -218,7 +219,8 @@ def learn_pictures(
         for key, value in terms.items():
             running[key] = 0.95 * running.get(key, value.item()) + 0.05 * value.item()
         if step % 50 == 0:
-            print(f"{step}/{steps} {time.perf_counter() - started:.0f} s " + " ".join(f"{k} {v:.3f}" for k, v in running.items()), flush=True)
+            line = " ".join(f"{k} {v:.3f}" for k, v in running.items())
+            print(f"{step}/{steps} {time.perf_counter() - started:.0f} s {line}", flush=True)
         if step % 400 == 0 or step == steps:
             scores = validate(model, samples)
             print("validation " + " ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
