@@ -32,7 +32,7 @@ def renderer_for(device: torch.device | str) -> Renderer:
 
         return cast(Renderer, cpu)
     if kind == "cuda":
-        from backend.render import nvdiff
+        import backend.render.nvdiff as nvdiff
 
         return cast(Renderer, nvdiff)
     raise ValueError(f"no renderer for device {kind!r}")
