@@ -81,10 +81,7 @@ def _open(path: Path, stream: BinaryIO, head: bytes) -> PIL.Image.Image:
     PIL.Image.init()
     formats = [name for name in FORMATS if name in PIL.Image.OPEN]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            picture = PIL.Image.open(stream, formats=formats)
+        picture = PIL.Image.open(stream, formats=formats)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise _refuse("photo_too_large", path, f"has too many pixels; the limit is {LARGEST_PICTURE // 1_000_000} megapixels") from error
     except PIL.UnidentifiedImageError as error:
@@ -100,9 +97,7 @@ def _open(path: Path, stream: BinaryIO, head: bytes) -> PIL.Image.Image:
 
 
 def _decode(path: Path, picture: PIL.Image.Image) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        picture.load()
+    picture.load()
     if picture.width * picture.height > LARGEST_PICTURE:
         raise _refuse("photo_too_large", path, "grew while it was decoded")
 
@@ -150,7 +145,10 @@ def read_photo(path: Path) -> types.Image:
             raise _refuse("photo_unreadable", path, "is not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise _refuse("photo_too_large", path, f"is larger than {LARGEST_FILE >> 20} MiB")
-        with path.open("rb") as stream:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            # Decoders warn of much that the person cannot act on; of a bomb they must not only warn.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             digest = _hash(stream)
             head = stream.read(32)
             stream.seek(0)
