@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from backend.asset.place import place
-from backend.media.crop import CropCamera, crop_camera, default_focal, warp
+from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
@@ -37,8 +37,8 @@ ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "fit")
 free deformation; nothing seen by the joint head; no fit at all, the network's answer as it stands."""
 INPUTS = ("photo",)
 WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
-CROP_FILL = 0.85
-"""Share of the square crop that the animal's box fills, as in training."""
+CROP_PADDING = 0.2
+"""Room around the animal in the crop, as a share of its half size: the middle of what training saw."""
 BACKGROUND = 0.5
 """Grey behind the animal; training uses plain backgrounds of any colour."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -78,7 +78,7 @@ def load_networks() -> Networks:
 def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) -> tuple[Perception, Tensor]:
     """-> what the model perceives in the crop, and the crop's mask (256, 256)."""
     size = BUNDLED.image_size
-    rgb = warp(image.rgb.astype(np.float32) / 255, crop, size)
+    rgb = warp(image.rgb, crop, size)
     cover = warp(mask, crop, size)
     composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
     batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
@@ -139,8 +139,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     networks = load_networks()
     model = networks.model
     height, width = request.mask.shape
-    focal = request.image.focal_px or default_focal(width, height, request.mask)
-    crop = crop_camera(request.mask, (width, height), focal, CROP_FILL)
+    focal = request.image.focal_px or default_focal(request.mask, width, height, CROP_PADDING)
+    crop = crop_camera(request.mask, width, height, focal, CROP_PADDING)
     progress("see", 0.1)
     with torch.no_grad():
         seen, cover = see(networks, request.image, request.mask, crop)
@@ -206,15 +206,11 @@ def heading(rotation: Tensor) -> float:
 
 
 def full_camera(crop: CropCamera, rotation: Tensor, translation: Tensor) -> np.ndarray:
-    """The pose found in the crop's camera, turned about the camera's centre to the whole photo's: (4, 4)."""
-    pose = np.eye(4, dtype=np.float64)
-    pose[:3, :3], pose[:3, 3] = rotation.numpy(), translation.numpy()
-    turn = np.eye(4)
-    turn[:3, :3] = crop.rotation.T  # the crop's camera sees R_crop times the photo's directions
-    u, _, vt = np.linalg.svd((turn @ pose)[:3, :3])
-    whole = turn @ pose
-    whole[:3, :3] = u @ vt
-    return whole.astype(np.float32)
+    """The pose found in the crop's camera as the whole photo's camera has it: (4, 4)."""
+    pose = np.eye(4)
+    u, _, vt = np.linalg.svd(rotation.numpy().astype(np.float64))  # gradient steps leave rounding behind
+    pose[:3, :3], pose[:3, 3] = u @ vt, translation.numpy()
+    return to_photo_camera(crop, pose)
 
 
 def rotations(model: Fauna, p: Parameters) -> np.ndarray:
