@@ -15,22 +15,29 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from backend.shape.checks import count_components, genus, is_closed, smallest_angles
+from backend.shape.checks import count_components, genus, smallest_angles
 from backend.shape.extract import SignedDistance, Surface, assemble, mirror_weld
 from backend.shape.reference import build_reference, vertex_normals
 from backend.shape.remesh import remesh
 from backend.shape.topology import make_ball
 from backend.types import FloatArray, IntArray, Mesh
 
-ROUNDS = 6
-"""Rounds of remeshing; triangles hardly change after."""
-
 MENDED_CELLS = 3.0
 """Vertices within this many cells of a mended point keep the marched surface."""
 
-STEP_CELLS = 0.3
-"""Longest final step along the normal, in cells: linear interpolation is never off by more on a shape worth keeping."""
+STEP_CELLS = 0.5
+"""Longest final step along the normal, in cells; a vertex that asks for more has lost its sheet and stays."""
+
+SMALLEST_SLOPE = 0.1
+"""Of the field along the normal, below which it says nothing about where its zero is."""
+
+LEAST_X = np.float32(1e-5)
+"""A vertex off the plane stays off it by this much."""
+
+ZERO_STEPS = 2
+"""Secant steps onto the zero set."""
 
 
 def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000) -> Mesh:
@@ -42,7 +49,7 @@ def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000) -
     surface, mended = mend(surface)
     half_vertices, half_faces = _half(surface)
     reference = build_reference(half_vertices, half_faces, surface.spacing, target_triangles / 2)
-    vertices, faces = remesh(half_vertices, half_faces, reference, ROUNDS)
+    vertices, faces = remesh(half_vertices, half_faces, reference, target_triangles / 2)
     vertices = _onto_zero_set(vertices, faces, surface, mended, sdf)
     welded, faces, mirror = mirror_weld(vertices, faces)
     return Mesh(welded, faces, mirror=mirror)
@@ -70,21 +77,36 @@ def _half(surface: Surface) -> tuple[FloatArray, IntArray]:
 def _onto_zero_set(
     vertices: FloatArray, faces: IntArray, surface: Surface, mended: NDArray[np.int64], sdf: SignedDistance
 ) -> FloatArray:
-    """One secant step of each vertex along its normal; not next to mended points, nor where it spoils a triangle."""
-    normals = vertex_normals(vertices.astype(np.float64), faces).astype(np.float32)
-    probe = np.float32(0.25 * surface.spacing)
-    both = np.concatenate([vertices, vertices - probe * normals])
-    with torch.inference_mode():
-        here, deeper = sdf(torch.from_numpy(both)).reshape(2, -1).numpy()
-    slope = (deeper - here) / probe
-    limit = STEP_CELLS * surface.spacing
-    step = np.where(slope > 0.1, here / np.maximum(slope, 0.1), 0.0)
-    step[np.abs(step) > limit] = 0.0  # far from its zero: another sheet, or a mended place
+    """Secant steps of each vertex along its normal; not next to mended points, nor where a triangle would suffer."""
+    free = np.ones(len(vertices), dtype=bool)
     if len(mended):
-        near = (mended * surface.spacing - np.array([0, surface.half_extent, surface.half_extent])).astype(np.float32)
-        distance = np.min(np.linalg.norm(vertices[:, None] - near[None], axis=2), axis=1)
-        step[distance < MENDED_CELLS * surface.spacing] = 0.0
-    moved = (vertices + step[:, None] * normals).astype(np.float32)
-    moved[vertices[:, 0] == 0, 0] = 0.0
-    moved[vertices[:, 0] != 0, 0] = np.maximum(moved[vertices[:, 0] != 0, 0], np.float32(1e-5))
-    return moved
+        places = mended * surface.spacing - np.array([0, surface.half_extent, surface.half_extent])
+        distance = cKDTree(places).query(vertices)[0]
+        free = distance > MENDED_CELLS * surface.spacing
+    on_plane = vertices[:, 0] == 0
+    probe = np.float32(0.25 * surface.spacing)
+    for _ in range(ZERO_STEPS):
+        normals = vertex_normals(vertices.astype(np.float64), faces).astype(np.float32)
+        points = np.concatenate([vertices, vertices - probe * normals])
+        with torch.inference_mode():
+            here, deeper = sdf(torch.from_numpy(points)).reshape(2, -1).numpy()
+        slope = (deeper - here) / probe
+        step = here / np.maximum(slope, SMALLEST_SLOPE)
+        step[~free | (slope < SMALLEST_SLOPE) | (np.abs(step) > STEP_CELLS * surface.spacing)] = 0.0
+        before = vertices
+        for _ in range(4):
+            vertices = (before + step[:, None] * normals).astype(np.float32)
+            vertices[:, 0] = np.where(on_plane, 0.0, np.maximum(vertices[:, 0], LEAST_X))
+            step[faces[_spoilt(before, vertices, faces)]] = 0.0
+    return before if _spoilt(before, vertices, faces).any() else vertices
+
+
+def _spoilt(before: FloatArray, after: FloatArray, faces: IntArray) -> NDArray[np.bool_]:
+    """(f,) faces that a step turned by more than 60 degrees or made slivers of."""
+    areas = []
+    for points in (before, after):
+        a, b, c = points[faces].astype(np.float64).transpose(1, 0, 2)
+        cross = np.cross(b - a, c - a)
+        areas.append(cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-15))
+    angle = smallest_angles(after, faces)
+    return ((areas[0] * areas[1]).sum(1) < 0.5) | ((angle < 20.0) & (angle < smallest_angles(before, faces)))

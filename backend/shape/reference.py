@@ -148,14 +148,14 @@ def _scaled_lengths(
     roundness = EDGE_PER_RADIUS / np.maximum(curvature, 1e-9)
     centres = points[faces].mean(1)
     factor = float(np.sqrt(area.sum() / triangles * 4 / np.sqrt(3)) / wanted.mean())
-    for _ in range(6):
+    for _ in range(5):
         length = np.maximum(np.minimum(wanted * factor, roundness), SHORTEST_CELLS * spacing)
         grid = np.full(shape, np.inf)
         np.minimum.at(grid, tuple(node.T), length)
         _grade(grid, step * GRADATION, _EARLIER)
         at_face = _lengths_at(centres, grid, origin, step)
         count = float((area / (np.sqrt(3) / 4 * at_face**2)).sum())
-        factor *= float(np.sqrt(count / triangles))
+        factor *= count / triangles  # not its root: rounded parts don't answer
     return grid
 
 

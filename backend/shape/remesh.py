@@ -32,6 +32,19 @@ SPLIT_RATIO = 4.0 / 3.0
 COLLAPSE_RATIO = 4.0 / 5.0
 """Edges are split above and collapsed below these shares of their target length (Botsch and Kobbelt 2004)."""
 
+ROUNDS = 7
+"""Rounds of split, collapse, flip and smooth; triangles hardly change after."""
+
+LAST_SMOOTHINGS = 3
+"""Smoothings, each with flips, that end the last round."""
+
+SLIVER_SINE = 0.02
+COLLAPSE_SINE = 0.15
+"""Sine of the smallest angle that a collapse may leave, at first and later."""
+
+SMOOTH_SINE = 0.35
+"""Sine of the smallest angle that smoothing may leave where it was no worse before."""
+
 SEARCH_RINGS = 3
 """Cells around a point in which its nearest point of the reference is looked for."""
 
@@ -47,23 +60,26 @@ class _Mesh(NamedTuple):
     valence: NDArray[np.int64]
 
 
-def remesh(vertices: FloatArray, faces: IntArray, reference: Reference, rounds: int, scale: float = 1.0) -> tuple[FloatArray, IntArray]:
-    """A remeshed half: vertices (v, 3) float32, faces (f, 3) int32.
-
-    rounds: of split, collapse, flip and smooth (some 6); scale: on all target lengths.
-    """
+def remesh(vertices: FloatArray, faces: IntArray, reference: Reference, triangles: float) -> tuple[FloatArray, IntArray]:
+    """A remeshed half: vertices (v, 3) float32, faces (f, 3) int32, of about `triangles` triangles."""
     mesh = _load(vertices, faces)
     used = np.array([len(vertices), len(faces)], dtype=np.int64)
+    scale = 1.0  # on all target lengths
     _measure_lengths(mesh, used, reference, scale)
-    _smooth(mesh, used, reference, 1.0)  # marched slivers out of the way of the first collapses
-    for done in range(rounds):
-        _collapse_short(mesh, used, reference, scale)
-        _split_long(mesh, used, reference, scale)
+    _smooth(mesh, used, reference)
+    # Thins out the marched slivers: any triangle will do that doesn't turn over.
+    while _collapse_short(mesh, used, reference, scale, SLIVER_SINE):
         _flip_better(mesh, used)
-        for _ in range(1 if done < rounds - 1 else 3):
-            _smooth(mesh, used, reference, 1.0)
-            _measure_lengths(mesh, used, reference, scale)
+    for done in range(ROUNDS):
+        _split_long(mesh, used, reference, scale)
+        _collapse_short(mesh, used, reference, scale, COLLAPSE_SINE)
+        _flip_better(mesh, used)
+        for _ in range(1 if done < ROUNDS - 1 else LAST_SMOOTHINGS):
+            _smooth(mesh, used, reference)
             _flip_better(mesh, used)
+        if done < ROUNDS - 2:  # the last rounds settle
+            scale *= float(np.sqrt((mesh.faces[: used[1], 0] >= 0).sum() / triangles))
+        _measure_lengths(mesh, used, reference, scale)
     return _compact(mesh, used)
 
 
@@ -218,9 +234,10 @@ def _normal(mesh, v, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _fits(mesh, v, position, skip_a, skip_b, normal, worst):  # type: ignore[no-untyped-def]
-    """True if v may move to `position`: no face of v (but the two skipped) turns over, or gets worse than `worst`
-    (sine of the smallest angle) where it was better."""
+    """True if v may move to `position`: no face of v (but the two skipped) turns over, and the worst of them
+    (sine of its smallest angle) ends above `worst` or no worse than before."""
     old, new = np.empty(3), np.empty(3)
+    worst_before, worst_after = 1.0, 1.0
     for m in range(mesh.valence[v]):
         face = mesh.fans[v, m]
         if face == skip_a or face == skip_b:
@@ -231,9 +248,8 @@ def _fits(mesh, v, position, skip_a, skip_b, normal, worst):  # type: ignore[no-
             c += 1
         q, r = mesh.points[f[(c + 1) % 3]], mesh.points[f[(c + 2) % 3]]
         before = _quality(mesh.points[v], q, r)
-        after = _quality(position, q, r)
-        if after < worst and after < before:
-            return False
+        worst_before = min(worst_before, before)
+        worst_after = min(worst_after, _quality(position, q, r))
         old_size = _cross(mesh.points[v], q, r, old)
         new_size = _cross(position, q, r, new)
         dot = new[0] * old[0] + new[1] * old[1] + new[2] * old[2]
@@ -242,12 +258,13 @@ def _fits(mesh, v, position, skip_a, skip_b, normal, worst):  # type: ignore[no-
             old_size = 1.0
         if dot < 0.3 * old_size * new_size:
             return False
-    return True
+    return worst_after >= worst or worst_after >= worst_before
 
 
 @njit(cache=True)
-def _collapse_short(mesh, used, reference, scale):  # type: ignore[no-untyped-def]
-    """Collapses edges that are too short, where that is allowed."""
+def _collapse_short(mesh, used, reference, scale, worst):  # type: ignore[no-untyped-def]
+    """Collapses edges that are too short, where that is allowed; how many. worst: see `_fits`."""
+    collapsed = 0
     ring_a, ring_b = np.empty(2 * MAX_VALENCE, np.int64), np.empty(2 * MAX_VALENCE, np.int64)
     shared = np.empty(2, np.int64)
     position, normal, other = np.empty(3), np.empty(3), np.empty(3)
@@ -283,10 +300,11 @@ def _collapse_short(mesh, used, reference, scale):  # type: ignore[no-untyped-de
                     far = far or _distance(position, mesh.points[ring[m]]) > 1.6 * target
             second = shared[1] if count == 2 else shared[0]
             normal /= max(np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2), 1e-30)
-            if far or not _fits(mesh, a, position, shared[0], second, normal, 0.1):
+            if far or not _fits(mesh, a, position, shared[0], second, normal, worst):
                 continue
-            if not _fits(mesh, b, position, shared[0], second, normal, 0.1):
+            if not _fits(mesh, b, position, shared[0], second, normal, worst):
                 continue
+            collapsed += 1
             mesh.points[a] = position
             for n in range(count):
                 face = shared[n]
@@ -301,6 +319,7 @@ def _collapse_short(mesh, used, reference, scale):  # type: ignore[no-untyped-de
                 _join_fan(mesh, a, face)
             mesh.valence[b] = 0
             _measure_length(mesh, a, reference, scale)
+    return collapsed
 
 
 @njit(cache=True)
@@ -316,8 +335,8 @@ def _may_collapse(mesh, a, b, ring_a, na, ring_b, nb, shared, count):  # type: i
     pair = np.empty(2, np.int64)
     for n in range(count):
         w = _third(mesh, shared[n], a, b)
-        # An inner vertex keeps four faces or more, one on the rim two (four in the mirrored whole).
-        if mesh.valence[w] <= (2 if mesh.rim[w] else 4):
+        # An inner vertex keeps three faces or more, one on the rim two (four in the mirrored whole).
+        if mesh.valence[w] <= (2 if mesh.rim[w] else 3):
             return False
     if mesh.rim[a]:
         # Rim neighbours of b become neighbours of a: they must be that along the rim already.
@@ -432,7 +451,7 @@ def _flip_better(mesh, used):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _smooth(mesh, used, reference, step):  # type: ignore[no-untyped-def]
+def _smooth(mesh, used, reference):  # type: ignore[no-untyped-def]
     """Moves each vertex along the surface towards its faces' centre, large targets pulling less, and projects it."""
     position, normal, n = np.empty(3), np.empty(3), np.empty(3)
     for v in range(used[0]):
@@ -455,7 +474,7 @@ def _smooth(mesh, used, reference, step):  # type: ignore[no-untyped-def]
         if mesh.rim[v]:
             position[0] = 0.0
         for attempt in range(2):
-            moved = mesh.points[v] + position * (step if attempt == 0 else 0.4 * step)
-            if project(moved, normal, mesh.rim[v], reference, SEARCH_RINGS) and _fits(mesh, v, moved, -1, -1, normal, 0.35):
+            moved = mesh.points[v] + position * (1.0 if attempt == 0 else 0.4)
+            if project(moved, normal, mesh.rim[v], reference, SEARCH_RINGS) and _fits(mesh, v, moved, -1, -1, normal, SMOOTH_SINE):
                 mesh.points[v] = moved
                 break
