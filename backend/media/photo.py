@@ -196,19 +196,3 @@ def _focal(hint: FocalHint, width: int, height: int) -> float | None:
     focal = hint.to_pixels(width, height)
     side = max(width, height)
     return focal if focal is not None and 0.25 * side < focal < 60 * side else None
-
-
-def read_mask(path: Path, width: int, height: int) -> types.Mask:
-    """A painted or loaded mask: its alpha where it has one, else its brightness. -> (height, width) float32 in [0, 1].
-
-    Raises `mask_unreadable` if it is no picture or has another size than the upright photo.
-    """
-    try:
-        image = read_photo(path)
-    except MenagerieError as error:
-        raise MenagerieError("mask_unreadable", f"The mask {path.name} cannot be read: {error.sentence}") from error
-    if image.rgb.shape[:2] != (height, width):
-        found = f"{image.rgb.shape[1]} x {image.rgb.shape[0]}"
-        raise MenagerieError("mask_unreadable", f"The mask has {found} pixels, the photo {width} x {height}.")
-    grey = image.rgb[..., 1] if image.alpha is None else image.alpha
-    return (grey.astype(np.float32) / 255).astype(np.float32)

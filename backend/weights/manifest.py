@@ -90,6 +90,11 @@ def find_entry(id: str, path: Path = MANIFEST) -> Entry:
     return entries[id]
 
 
+def manifest_hash(id: str, path: Path = MANIFEST) -> str:
+    """The listed sha256 of `id`, for provenance. Raises `weights_missing`."""
+    return find_entry(id, path).sha256
+
+
 def optional_folder() -> Path:
     """Where downloaded sets are kept: $MENAGERIE_WEIGHTS, else the person's cache folder."""
     if os.environ.get(FOLDER_VARIABLE):

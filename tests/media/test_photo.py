@@ -1,7 +1,6 @@
 """Photos as they come: every way a camera or a program may have written the same picture gives the same `Image`."""
 
 import hashlib
-import io
 import math
 import struct
 import zlib
@@ -13,8 +12,7 @@ import pillow_heif
 import pytest
 from PIL import ImageCms
 
-from backend.errors import MenagerieError
-from backend.media.photo import read_mask, read_photo
+from backend.media.photo import read_photo
 
 LOSSLESS = 1
 """Levels by which colour conversion may round."""
@@ -191,19 +189,3 @@ def test_the_first_frame_of_an_animation_is_used_with_a_word(tmp_path):
 def test_the_hash_is_that_of_the_file(tmp_path):
     path = save(tmp_path / "a.png", PIL.Image.fromarray(picture()))
     assert read_photo(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_a_mask_must_have_the_photos_size(tmp_path):
-    path = save(tmp_path / "m.png", PIL.Image.fromarray(picture()[..., 0]))
-    mask = read_mask(path, 48, 32)
-    assert mask.shape == (32, 48) and mask.dtype == np.float32 and 0 <= mask.min() and mask.max() <= 1
-    with pytest.raises(MenagerieError) as caught:
-        read_mask(path, 32, 48)
-    assert caught.value.code == "mask_unreadable"
-
-
-def test_a_mask_with_alpha_is_its_alpha(tmp_path):
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(np.dstack([picture(), picture()[..., 2]])).save(buffer, "PNG")
-    (tmp_path / "m.png").write_bytes(buffer.getvalue())
-    assert np.array_equal((read_mask(tmp_path / "m.png", 48, 32) * 255).round().astype(np.uint8), picture()[..., 2])
