@@ -1,0 +1,217 @@
+"""The turntable's buttons: start, cancel, and the panel that shows how far it is.
+
+In Blender's interface an app timer renders one picture a tick; no modal operator runs, so autosave goes on. The
+running turntable stands at module level: undo and loading a file do not touch it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+
+from ..link import session
+from ..link.errors import LinkError
+from .stage import Look
+from .turn import Turn
+
+TICK_SECONDS = 0.05
+SUFFIXES = {"MP4": ".mp4", "GIF": ".gif", "PNG": ""}
+
+ENGINE_ITEMS = (
+    ("WORKBENCH", "Workbench", "Texture with plain shading, under a second a picture"),
+    ("EEVEE", "EEVEE", "The material in light; seconds a picture without a graphics card"),
+    ("CYCLES", "Cycles", "Path tracing"),
+)
+FORMAT_ITEMS = (
+    ("MP4", "Movie (mp4)", "H.264"),
+    ("GIF", "GIF", "Made by the backend"),
+    ("PNG", "Pictures (PNG)", "A folder of numbered pictures"),
+)
+
+running: Turn | None = None
+
+
+def shown_objects(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The active creature's armature and meshes, else the selected meshes."""
+    rig = session.creature_of(context)
+    if rig is None:
+        return [thing for thing in context.selected_objects if thing.type == "MESH"]
+    worn = [
+        thing
+        for thing in context.scene.objects
+        if thing.type == "MESH" and any(m.type == "ARMATURE" and m.object == rig for m in thing.modifiers)
+    ]
+    return [rig, *worn]
+
+
+def start(turn: Turn) -> None:
+    """Let the timer make the pictures."""
+    global running
+    running = turn
+    bpy.app.timers.register(tick, first_interval=TICK_SECONDS, persistent=True)
+
+
+def tick() -> float | None:
+    """The timer: one picture, the last time the file. None ends it."""
+    turn = running
+    if turn is None:
+        return None
+    if bpy.app.is_job_running("RENDER"):
+        return 1.0
+    try:
+        more = turn.step()
+        turn.rest()
+        if more:
+            session.redraw()
+            return TICK_SECONDS
+        turn.finish()
+    except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
+        session.state.error = failure(reason).to_wire()
+    stop()
+    return None
+
+
+def stop() -> None:
+    """End the running turntable and remove what it left."""
+    global running
+    turn, running = running, None
+    if turn is not None:
+        turn.close()
+        session.redraw()
+
+
+def failure(reason: Exception) -> LinkError:
+    """What went wrong, as an error that the panel shows."""
+    if isinstance(reason, OSError):
+        return LinkError("not_writable", f"The turntable was not written: {reason}.")
+    return LinkError("bad_request", f"The turntable stopped: {reason}.", "Select a creature with a mesh and try again.")
+
+
+class MENAGERIE_OT_turntable(bpy.types.Operator):
+    """Render the creature from all around into a movie, a GIF or pictures"""
+
+    bl_idname = "menagerie.turntable"
+    bl_label = "Turntable"
+    bl_options = {"REGISTER"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+    format: bpy.props.EnumProperty(name="Format", items=FORMAT_ITEMS, default="MP4")  # type: ignore[valid-type]
+    engine: bpy.props.EnumProperty(name="Engine", items=ENGINE_ITEMS, default="WORKBENCH")  # type: ignore[valid-type]
+    frames: bpy.props.IntProperty(name="Frames", description="Pictures of one whole turn", default=48, min=2, max=720)  # type: ignore[valid-type]
+    size: bpy.props.IntProperty(name="Size", description="Pixels a side", default=512, min=64, max=4096)  # type: ignore[valid-type]
+    elevation: bpy.props.FloatProperty(
+        name="Height", description="How far above the horizon the camera stands", subtype="ANGLE",
+        default=Look.elevation, min=math.radians(-60), max=math.radians(80),
+    )  # type: ignore[valid-type]  # fmt: skip
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if running is not None:
+            cls.poll_message_set("A turntable is being made")
+            return False
+        if not shown_objects(context):
+            cls.poll_message_set("Select a creature, or a mesh")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.filepath:
+            folder = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
+            self.filepath = str(folder / (shown_objects(context)[0].name + " turntable"))
+        self.check(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def check(self, context: bpy.types.Context) -> bool:
+        """Keep the file's ending in step with the format."""
+        path = Path(self.filepath)
+        bare = path.with_suffix("") if path.suffix in (".mp4", ".gif") else path
+        wanted = str(bare) + SUFFIXES[self.format]
+        changed = wanted != self.filepath
+        self.filepath = wanted
+        return changed
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.check(context)
+        look = Look(self.frames, self.size, self.engine, self.elevation)
+        try:
+            link = session.state.backend or (session.backend_for(context) if self.format == "GIF" else None)
+            place = (link.python, link.unit) if link is not None else None
+            turn = Turn(context, shown_objects(context), bpy.path.abspath(self.filepath), look, self.format, place)
+        except LinkError as error:
+            self.report({"ERROR"}, f"{error.sentence} {error.remedy}")
+            return {"CANCELLED"}
+        except ValueError as reason:
+            self.report({"ERROR"}, failure(reason).sentence)
+            return {"CANCELLED"}
+        if not bpy.app.background:
+            start(turn)
+            return {"FINISHED"}
+        try:
+            while turn.step():
+                pass
+            turn.rest()
+            turn.finish()
+        except (ValueError, OSError, RuntimeError) as reason:
+            self.report({"ERROR"}, failure(reason).sentence)
+            return {"CANCELLED"}
+        finally:
+            turn.close()
+        return {"FINISHED"}
+
+
+class MENAGERIE_OT_turntable_cancel(bpy.types.Operator):
+    """Stop the turntable; nothing is written"""
+
+    bl_idname = "menagerie.turntable_cancel"
+    bl_label = "Cancel Turntable"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return running is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        stop()
+        return {"FINISHED"}
+
+
+def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The button, or the bar with Cancel; for a panel of the sidebar."""
+    if running is None:
+        layout.operator(MENAGERIE_OT_turntable.bl_idname, icon="FILE_MOVIE")
+        return
+    layout.progress(factor=running.fraction, text=f"Turntable {len(running.pictures)} of {running.look.frames}")
+    layout.operator(MENAGERIE_OT_turntable_cancel.bl_idname, icon="X")
+
+
+class MENAGERIE_PT_turntable(bpy.types.Panel):
+    """Turntable"""
+
+    bl_label = "Turntable"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Menagerie"
+    bl_order = 90
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw(self.layout, context)
+
+
+CLASSES = (MENAGERIE_OT_turntable, MENAGERIE_OT_turntable_cancel, MENAGERIE_PT_turntable)
+
+
+def register() -> None:
+    for made in CLASSES:
+        bpy.utils.register_class(made)
+
+
+def unregister() -> None:
+    """A timer that is pending when Blender exits crashes it."""
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    stop()
+    for made in reversed(CLASSES):
+        bpy.utils.unregister_class(made)
