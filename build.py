@@ -185,14 +185,14 @@ def step(folder: Path, name: str, key: str, work: Callable[[], None]) -> None:
 def install(folder: Path, name: str) -> None:
     """Install requirements/<name>.txt, every file checked against its hash."""
     file = REQUIREMENTS / f"{name}.txt"
-    pip = [python_of(folder), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--only-binary", ":all:"]
+    pip = [python_of(folder), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", ":all:"]
     step(folder, name, digest(file, PYTHON), lambda: run([*pip, "--require-hashes", "-r", file]))
 
 
 def install_torch() -> None:
     """torch, the CPU build: from the indexes that pip knows, else from PyTorch's own."""
     table = json.loads(TORCH_TABLE.read_text())
-    pip = [python_of(BACKEND), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
+    pip = [python_of(BACKEND), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
     plain = f"torch=={table['version']}"
     if not sys.platform.startswith("linux"):
         run([*pip, plain])
@@ -338,7 +338,7 @@ def command_gui_test(args: argparse.Namespace) -> None:
 def command_lock(args: argparse.Namespace) -> None:
     folder = ROOT / "build" / "lock"
     python = ensure_environment(folder)
-    run([python, "-m", "pip", "install", "-q", f"uv=={UV}"])
+    run([python, "-m", "pip", "install", "-qq", f"uv=={UV}"])
     # No index is named and no host written: the hashes alone decide which files are good.
     compiler = [python.parent / "uv", "pip", "compile", "-q", "--no-config", "--no-header", "--no-emit-index-url", "--generate-hashes"]
     compiler += ["--universal", "--python-version", PYTHON, "--only-binary", ":all:"]
@@ -346,7 +346,7 @@ def command_lock(args: argparse.Namespace) -> None:
         with stage(f"lock {name}"):
             source, target = REQUIREMENTS / f"{name}.in", REQUIREMENTS / f"{name}.txt"
             run([*compiler, source.relative_to(ROOT), "-o", target.relative_to(ROOT)])
-    pip = [python, "-m", "pip", "install", "-q", "--dry-run", "--no-deps", "--only-binary", ":all:", "--target", folder / "none"]
+    pip = [python, "-m", "pip", "install", "-qq", "--dry-run", "--no-deps", "--only-binary", ":all:", "--target", folder / "none"]
     for system, tags in PLATFORMS.items():
         for version in ("3.11", "3.13"):
             with stage(f"wheels for {system}, Python {version}"):
