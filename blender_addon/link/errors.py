@@ -14,6 +14,9 @@ REMEDIES: dict[str, str] = {
     "disk_full": "Free some disk space, or choose another output folder.",
     "not_writable": "Choose a folder that you can write to.",
     "asset_damaged": "Reconstruct the photo again: the result file is not whole.",
+    "bad_request": "Check the settings and try again.",
+    "mask_unreadable": "Paint or load a mask of the same size as the photo.",
+    "photo_unreadable": "Save the photo as PNG or JPEG and choose it again.",
     "weights_download": "Check the connection and try the download again.",
     "internal": "Use Copy Diagnostics in the preferences and report the problem.",
 }
@@ -26,6 +29,8 @@ class LinkError(Exception):
         super().__init__(sentence)
         self.code, self.sentence = code, sentence
         self.remedy = REMEDIES[code] if remedy is None else remedy
+        self.output = ""
+        """What a failed program printed, for the log and for `environment.found_by_doctor`."""
 
     def to_wire(self) -> dict[str, str]:
         """The form in which errors are kept and shown."""

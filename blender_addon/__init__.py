@@ -1,0 +1,33 @@
+"""Menagerie: from a photograph to a rigged, posed animal.
+
+The add-on's side: panels and operators (`panels`, `ops`), the link to the backend's process (`link`), and what turns
+an asset file into Blender's objects (`scene`). It shares the wire and the asset file with the backend, never code.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from . import ops, panels, preferences, settings
+from .link import session
+from .panels import pictures
+
+CLASSES = (*ops.CLASSES, *panels.CLASSES)
+
+
+def register() -> None:
+    """Called by Blender when the add-on is enabled."""
+    preferences.register()
+    settings.register()
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
+    session.close()
+    pictures.clear()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
+    settings.unregister()
+    preferences.unregister()

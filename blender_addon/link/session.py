@@ -1,0 +1,270 @@
+"""The one job of this Blender: what runs, what waits to be placed, what went wrong.
+
+Everything stands at module level, outside the file's data, because undo and loading a file would undo it. `tick` is
+the app timer of Blender's interface; scripts and background mode call `finish` instead. Targets are held by name and
+looked up again at the end: the artist may have changed mode, scene, selection or file meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import paths, preferences
+from .environment import SetUp
+from .errors import LinkError
+from .process import Backend, Job
+
+TICK_SECONDS = 0.1
+JOBS_KEPT = 20
+"""Folders of earlier results that stay; placed creatures don't need them, thumbnails and "Update" do."""
+
+RECORD = "menagerie"
+"""Custom property of a placed armature: JSON of photo, folder, settings and viewpoints."""
+
+
+@dataclass
+class Plan:
+    """What a job is for. target: name of the armature that is replaced, "" for a new creature; scene: name."""
+
+    photo: str
+    out: str
+    settings: dict[str, Any]
+    scene: str
+    name: str
+    target: str = ""
+
+
+@dataclass
+class Session:
+    """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one; ready: finished and not yet placed;
+    error: the last failure in the wire's form, shown until dismissed;
+    set_up: the running or last set-up."""
+
+    backend: Backend | None = None
+    given: bool = False
+    job: Job | None = None
+    plan: Plan | None = None
+    ready: list[tuple[Plan, dict[str, Any]]] = field(default_factory=list)
+    error: dict[str, str] | None = None
+    last_creature: str = ""
+    set_up: SetUp | None = None
+
+
+state = Session()
+
+
+def backend_for(context: bpy.types.Context) -> Backend:
+    """The link with the preferences' environment; a new one where those have changed. Raises `LinkError`."""
+    if state.backend is not None and state.given:
+        return state.backend
+    python, unit = preferences.backend_location(context)
+    link = state.backend
+    if link is None or (link.python, link.unit) != (python, unit):
+        if link is not None:
+            link.stop()
+        link = state.backend = Backend(python, unit, paths.version(), log_path(), variables=preferences.backend_variables(context))
+    return link
+
+
+def use(backend: Backend) -> None:
+    """Take another link (tests, the demo)."""
+    if state.backend is not None and state.backend is not backend:
+        state.backend.stop()
+    state.backend, state.given = backend, True
+
+
+def log_path() -> Path:
+    """The backend's log."""
+    return paths.user_folder("logs") / "backend.log"
+
+
+def new_folder() -> Path:
+    """A folder for one job; the oldest of the earlier ones go."""
+    jobs = paths.user_folder("jobs")
+    old = sorted((path for path in jobs.iterdir() if path.is_dir()), key=lambda path: path.name)
+    kept = used_folders()
+    for path in old[: max(0, len(old) - JOBS_KEPT)]:
+        if str(path) not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+    return jobs / f"{time.time_ns():020d}"
+
+
+def used_folders() -> set[str]:
+    """Result folders that creatures of the open file or waiting results refer to."""
+    records = (read_record(armature) for armature in bpy.data.objects if RECORD in armature.keys())
+    return {record.get("out", "") for record in records if record} | {plan.out for plan, _ in state.ready}
+
+
+def begin(context: bpy.types.Context, plan: Plan) -> Job:
+    """Start the plan's job; returns at once. In Blender's interface a timer takes over. Raises `LinkError`."""
+    if state.job is not None:
+        raise LinkError("protocol", "A reconstruction is running already.", "Wait for it, or cancel it.")
+    link = backend_for(context)
+    state.error = None
+    state.plan = plan
+    state.job = link.reconstruct(plan.photo, plan.out, name=plan.name, **plan.settings)
+    if not bpy.app.background and not bpy.app.timers.is_registered(tick):
+        # persistent: loading another file must not lose the job.
+        bpy.app.timers.register(tick, first_interval=TICK_SECONDS, persistent=True)
+    return state.job
+
+
+def cancel() -> None:
+    """Ask the running job to stop."""
+    if state.job is not None and state.backend is not None:
+        state.backend.cancel(state.job)
+
+
+def pump() -> bool:
+    """Move the running job along; True if something changed. Never waits."""
+    changed = state.backend.pump() if state.backend is not None else False
+    job, plan = state.job, state.plan
+    if job is None or plan is None or not job.done:
+        return changed
+    state.job = state.plan = None
+    if job.state == "finished" and job.result is not None:
+        state.ready.append((plan, job.result))
+    elif job.error is not None and job.error.get("code") != "cancelled":
+        state.error = job.error
+    return True
+
+
+def tick() -> float | None:
+    """The timer: pump, redraw, place if the artist is where the result belongs. None ends the timer."""
+    waiting = len(state.ready)
+    if pump():
+        redraw()
+    if len(state.ready) > waiting:
+        place_if_free()
+    return TICK_SECONDS if state.job is not None else None
+
+
+def finish(context: bpy.types.Context, seconds: float = 3600.0) -> None:
+    """Wait for the running job and place its result: for background mode and scripts. Raises `LinkError`."""
+    job, link = state.job, state.backend
+    if job is None or link is None:
+        return
+    link.run(job, seconds)
+    pump()
+    if job.error is not None:
+        raise LinkError(job.error["code"], job.error["sentence"], job.error["remedy"])
+    if state.ready:
+        bpy.ops.menagerie.place()
+
+
+def place_if_free() -> None:
+    """Place the newest result, unless the artist is elsewhere: then it waits as "Ready: Place"."""
+    plan = state.ready[-1][0]
+    for window in bpy.context.window_manager.windows:
+        if window.scene.name != plan.scene or window.screen.is_animation_playing:
+            continue
+        with bpy.context.temp_override(window=window, screen=window.screen):
+            if may_place(bpy.context, plan):
+                # Operators called from Python push no undo step by themselves.
+                bpy.ops.menagerie.place("EXEC_DEFAULT", True)
+                redraw()
+        return
+
+
+def may_place(context: bpy.types.Context, plan: Plan) -> bool:
+    """True where placing changes nothing of what the artist is doing."""
+    if context.mode != "OBJECT" or bpy.app.is_job_running("RENDER") or context.scene.library is not None:
+        return False
+    if not plan.target:
+        return True
+    target = context.view_layer.objects.get(plan.target)
+    return target is not None and target.visible_get(view_layer=context.view_layer)
+
+
+def begin_set_up(context: bpy.types.Context, archive: Path | None) -> SetUp:
+    """Start making the environment in a thread; the backend in use is stopped when the new one stands."""
+    folder, picked, device = preferences.set_up_choices(context)
+    state.set_up = SetUp(
+        folder, paths.carried(), paths.version(), device=device, archive=archive, picked=picked
+    ).start()
+    if not bpy.app.background and not bpy.app.timers.is_registered(watch_set_up):
+        bpy.app.timers.register(watch_set_up, first_interval=TICK_SECONDS, persistent=True)
+    return state.set_up
+
+
+def watch_set_up() -> float | None:
+    """The set-up's timer: redraw until it has ended."""
+    redraw()
+    if state.set_up is not None and not state.set_up.done:
+        return 3 * TICK_SECONDS
+    return None
+
+
+def redraw() -> None:
+    """Let the sidebars show the new state."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PREFERENCES", "IMAGE_EDITOR"):
+                area.tag_redraw()
+
+
+def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any], photo_size: tuple[int, int]) -> None:
+    """Remember on the armature where it came from. photo_size: (width, height) in pixels."""
+    record = {
+        "photo": plan.photo, "out": plan.out, "name": plan.name, "settings": plan.settings, "viewpoint": report.get("viewpoint"),
+        "photo_size": photo_size, "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
+    }  # fmt: skip
+    armature[RECORD] = json.dumps(record, sort_keys=True, ensure_ascii=False)
+    state.last_creature = armature.name
+
+
+def read_record(armature: bpy.types.Object | None) -> dict[str, Any]:
+    """What `write_record` kept; {} for anything else, also for what a person typed there."""
+    text = armature.get(RECORD) if armature is not None else None
+    if not isinstance(text, str):
+        return {}
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("settings"), dict) else {}
+
+
+def creature_of(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The armature of the creature that the artist means: the active object's, else the last placed."""
+    thing = context.object
+    while thing is not None:
+        if read_record(thing):
+            return thing
+        rig = next((m.object for m in thing.modifiers if m.type == "ARMATURE" and m.object is not None), None)
+        if rig is not None and read_record(rig):
+            return rig
+        thing = thing.parent
+    last = context.scene.objects.get(state.last_creature)
+    return last if read_record(last) else None
+
+
+def again(context: bpy.types.Context, **changes: Any) -> Plan:
+    """A plan that fits the active creature's photo anew with some settings changed. Raises `LinkError`."""
+    creature = creature_of(context)
+    record = read_record(creature)
+    if creature is None or not record:
+        raise LinkError("protocol", "No creature is selected.", "Select a creature that Menagerie made.")
+    settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
+    return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name)
+
+
+def close() -> None:
+    """End everything: a timer that is pending when Blender exits crashes it."""
+    for timer in (tick, watch_set_up):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    if state.set_up is not None:
+        state.set_up.cancel()
+    if state.backend is not None:
+        state.backend.stop()
+    state.backend = state.job = state.plan = state.error = None
+    state.given = False
+    state.ready.clear()

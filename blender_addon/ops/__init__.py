@@ -1,0 +1,40 @@
+"""One operator a file; `CLASSES` in the order of registration."""
+
+from . import (
+    cancel,
+    copy_diagnostics,
+    dismiss,
+    drop_photo,
+    flip_heading,
+    load_mask,
+    paint_mask,
+    place,
+    reconstruct,
+    set_up,
+    set_up_cancel,
+    remove_environment,
+    swap_legs,
+    update,
+    use_photo_view,
+    viewpoint,
+)
+
+CLASSES = (
+    reconstruct.MENAGERIE_OT_reconstruct,
+    cancel.MENAGERIE_OT_cancel,
+    place.MENAGERIE_OT_place,
+    dismiss.MENAGERIE_OT_dismiss,
+    flip_heading.MENAGERIE_OT_flip_heading,
+    swap_legs.MENAGERIE_OT_swap_legs,
+    viewpoint.MENAGERIE_OT_viewpoint,
+    update.MENAGERIE_OT_update,
+    use_photo_view.MENAGERIE_OT_use_photo_view,
+    paint_mask.MENAGERIE_OT_paint_mask,
+    load_mask.MENAGERIE_OT_load_mask,
+    drop_photo.MENAGERIE_OT_drop_photo,
+    drop_photo.MENAGERIE_FH_photo,
+    set_up.MENAGERIE_OT_set_up,
+    remove_environment.MENAGERIE_OT_remove_environment,
+    set_up_cancel.MENAGERIE_OT_set_up_cancel,
+    copy_diagnostics.MENAGERIE_OT_copy_diagnostics,
+)

@@ -1,0 +1,45 @@
+"""What the operators that start a job share: begin it, and in background mode wait for it and place the result."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..link import session
+from ..link.errors import LinkError
+
+
+def idle() -> bool:
+    """No job runs."""
+    return session.state.job is None
+
+
+def start(operator: bpy.types.Operator, context: bpy.types.Context, plan: session.Plan) -> set[str]:
+    """Begin the plan -> the operator's answer. In background mode (no timers fire there) the result is placed before returning."""
+    try:
+        session.begin(context, plan)
+        if bpy.app.background:
+            session.finish(context)
+    except LinkError as error:
+        return refuse(operator, error)
+    return {"FINISHED"}
+
+
+def refuse(operator: bpy.types.Operator, error: LinkError) -> set[str]:
+    """Show an error in the panel and in the status bar."""
+    session.state.error = error.to_wire()
+    operator.report({"ERROR"}, f"{error.sentence} {error.remedy}")
+    return {"CANCELLED"}
+
+
+def refit(operator: bpy.types.Operator, context: bpy.types.Context, **changes: object) -> set[str]:
+    """Fit the active creature's photo anew with some settings changed."""
+    try:
+        plan = session.again(context, **changes)
+    except LinkError as error:
+        return refuse(operator, error)
+    return start(operator, context, plan)
+
+
+def has_creature(context: bpy.types.Context) -> bool:
+    """No job runs and a creature is meant."""
+    return idle() and session.creature_of(context) is not None

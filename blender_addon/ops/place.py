@@ -1,0 +1,61 @@
+"""Place a finished result: one short operator, one undo step. Mode, selection, frame and view stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..link import session
+from ..link.errors import LinkError
+from ..scene import asset_file
+from ..scene import place as placement
+from . import fit
+
+ASSET = "asset.safetensors"
+
+
+class MENAGERIE_OT_place(bpy.types.Operator):
+    """Put the finished creature into this scene"""
+
+    bl_idname = "menagerie.place"
+    bl_label = "Place"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not session.state.ready:
+            cls.poll_message_set("No result is waiting")
+            return False
+        if bpy.app.is_job_running("RENDER"):
+            cls.poll_message_set("Wait until the rendering has ended")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        plan, result = session.state.ready[-1]
+        try:
+            asset = asset_file.read_asset_file(Path(result["out"]) / ASSET)
+            creature = put(context, plan, asset)
+        except LinkError as error:
+            if error.code != "bad_request":  # that one the person can mend and press Place again
+                session.state.ready.pop()
+            return fit.refuse(self, error)
+        session.state.ready.pop()
+        session.write_record(creature.armature, plan, result["report"], (asset.width, asset.height))
+        return {"FINISHED"}
+
+
+def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile) -> placement.Creature:
+    """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
+    standing = standing_creature(plan.target)
+    if standing is None:
+        return placement.place_asset(context, asset, plan.photo, plan.name)
+    return placement.update_asset(context, standing, asset, plan.photo)
+
+
+def standing_creature(name: str) -> placement.Creature | None:
+    """The creature whose armature has this name, if it is still whole."""
+    armature = bpy.data.objects.get(name) if name else None
+    found = [placement.find_creature(collection) for collection in (armature.users_collection if armature is not None else ())]
+    return next((creature for creature in found if creature is not None), None)

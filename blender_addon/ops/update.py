@@ -1,0 +1,31 @@
+"""Fit the active creature's photo again with the panel's mask, seed and quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..link import session
+from ..link.errors import LinkError
+from . import fit
+from .reconstruct import choices
+
+
+class MENAGERIE_OT_update(bpy.types.Operator):
+    """Replace the creature's mesh and texture, made anew with this mask, seed and quality; actions, constraints and material edits stay"""
+
+    bl_idname = "menagerie.update"
+    bl_label = "Update"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return fit.has_creature(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            plan = session.again(context, mask=None)
+            plan.settings.update(choices(context, Path(plan.out)))
+        except LinkError as error:
+            return fit.refuse(self, error)
+        return fit.start(self, context, plan)

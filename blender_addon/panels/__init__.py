@@ -1,0 +1,10 @@
+"""The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
+that `pictures.py` keeps."""
+
+from . import main
+
+CLASSES = (
+    main.MENAGERIE_PT_main,
+    main.MENAGERIE_PT_creature,
+    main.MENAGERIE_PT_viewpoints,
+)

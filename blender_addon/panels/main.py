@@ -1,0 +1,170 @@
+"""The sidebar panel "Menagerie": photo, mask, quality, Reconstruct that becomes Cancel, errors with their remedy, and
+what can be done with the creature that is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .. import paths, settings
+from ..link import session
+from . import pictures
+
+WRAP = 34
+"""Characters in a line of the narrow sidebar."""
+
+STAGES = {
+    "photo": "Reading the photo", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
+    "viewpoint": "Finding the viewpoint", "shape": "Building the shape", "skin": "Rigging", "fit": "Fitting", "texture": "Painting",
+    "write": "Writing", "overlay": "Writing", "done": "Done", "": "Starting",
+}  # fmt: skip
+
+
+class Sidebar:
+    """Where the panels stand."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Menagerie"
+
+
+class MENAGERIE_PT_main(Sidebar, bpy.types.Panel):
+    """Photo to creature."""
+
+    bl_idname = "MENAGERIE_PT_main"
+    bl_label = "Menagerie"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        chosen = settings.of(context)
+        column = layout.column()
+        column.enabled = session.state.job is None
+        column.prop(chosen, "photo", text="")
+        row = column.row(align=True)
+        row.prop(chosen, "quality", expand=True)
+        column.prop(chosen, "mask_kind")
+        if chosen.mask_kind == "PAINTED":
+            row = column.row(align=True)
+            row.prop(chosen, "mask_image", text="")
+            row.operator("menagerie.paint_mask", text="", icon="BRUSH_DATA")
+        elif chosen.mask_kind == "FILE":
+            row = column.row(align=True)
+            row.prop(chosen, "mask_path", text="")
+            row.operator("menagerie.load_mask", text="", icon="FILEBROWSER")
+        column.prop(chosen, "seed")
+        draw_job(layout)
+        draw_ready(layout)
+        draw_error(layout)
+
+
+class MENAGERIE_PT_creature(Sidebar, bpy.types.Panel):
+    """The creature that is meant."""
+
+    bl_idname = "MENAGERIE_PT_creature"
+    bl_parent_id = "MENAGERIE_PT_main"
+    bl_label = "Creature"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return session.creature_of(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        creature = session.creature_of(context)
+        record = session.read_record(creature)
+        if creature is None:
+            return
+        column = self.layout.column()
+        column.label(text=creature.name, icon="ARMATURE_DATA")
+        for warning in record.get("warnings", []):
+            wrapped(column, str(warning), "INFO")
+        column.operator("menagerie.use_photo_view", icon="CAMERA_DATA")
+        column.operator("menagerie.update", icon="FILE_REFRESH")
+        column.operator("menagerie.flip_heading", icon="ARROW_LEFTRIGHT")
+        column.operator("menagerie.swap_legs", icon="MOD_MIRROR")
+
+
+class MENAGERIE_PT_viewpoints(Sidebar, bpy.types.Panel):
+    """The four viewpoints of the last fit."""
+
+    bl_idname = "MENAGERIE_PT_viewpoints"
+    bl_parent_id = "MENAGERIE_PT_creature"
+    bl_label = "Viewpoints"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(session.read_record(session.creature_of(context)).get("viewpoints"))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        record = session.read_record(session.creature_of(context))
+        grid = self.layout.grid_flow(row_major=True, columns=2, even_columns=True, even_rows=True)
+        for index, view in enumerate(record["viewpoints"][:4]):
+            cell = grid.column(align=True)
+            cell.template_icon(pictures.icon(str(Path(record["out"]) / view["file"])), scale=4.5)
+            label = f"{view['probability']:.0%}"
+            cell.operator("menagerie.viewpoint", text=label, depress=index == record.get("viewpoint")).index = index
+
+
+def draw_job(layout: bpy.types.UILayout) -> None:
+    """Reconstruct, or while a job runs: picture, bar with stage and seconds left, Cancel."""
+    job = session.state.job
+    if job is None:
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("menagerie.reconstruct", icon="PLAY")
+        return
+    if job.preview:
+        layout.template_icon(pictures.icon(job.preview), scale=6.0)
+    stage = STAGES.get(job.stage, job.stage.capitalize())
+    if job.cancelled_at is not None:
+        stage = "Stopping"
+    left = f", {job.seconds_left:.0f} s left" if job.seconds_left is not None else ""
+    layout.progress(factor=job.fraction, text=f"{stage}{left}")
+    row = layout.row()
+    row.scale_y = 1.5
+    row.operator("menagerie.cancel", icon="CANCEL")
+
+
+def draw_ready(layout: bpy.types.UILayout) -> None:
+    """A result that waits because the artist was elsewhere."""
+    if not session.state.ready:
+        return
+    box = layout.box()
+    row = box.row(align=True)
+    row.operator("menagerie.place", text=f"Ready: Place {session.state.ready[-1][0].name}", icon="CHECKMARK")
+    row.operator("menagerie.dismiss", text="", icon="X").what = "RESULT"
+
+
+def draw_error(layout: bpy.types.UILayout) -> None:
+    """The last failure: what happened and what to do."""
+    error = session.state.error
+    if error is None:
+        return
+    box = layout.box()
+    row = box.row()
+    row.alert = True
+    row.label(text="It did not work", icon="ERROR")
+    row.operator("menagerie.dismiss", text="", icon="X", emboss=False).what = "ERROR"
+    wrapped(box, error["sentence"])
+    wrapped(box, error["remedy"])
+    if error["code"] in ("backend_missing", "backend_mismatch"):
+        box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
+    if error["code"] in ("internal", "protocol", "backend_killed"):
+        box.operator("menagerie.copy_diagnostics", icon="COPYDOWN")
+
+
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
+    """A sentence in as many labels as the sidebar's width needs."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    line = ""
+    lines = []
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > WRAP:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    for number, part in enumerate([*lines, line]):
+        column.label(text=part, icon=icon if number == 0 else "NONE")

@@ -1,0 +1,37 @@
+"""Thumbnails of files for panels, kept until the add-on is disabled; each file is read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import bpy.utils.previews
+
+_KEPT = 64
+
+_collection: bpy.utils.previews.ImagePreviewCollection | None = None
+
+
+def icon(path: str) -> int:
+    """The icon number of a picture file, 0 if there is none (yet)."""
+    global _collection
+    if _collection is None:
+        _collection = bpy.utils.previews.new()
+    try:
+        stamp = Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+    key = f"{path}@{stamp}"
+    if key not in _collection:
+        if len(_collection) >= _KEPT:
+            _collection.clear()
+        _collection.load(key, path, "IMAGE")
+    return int(_collection[key].icon_id)
+
+
+def clear() -> None:
+    """Free every thumbnail."""
+    global _collection
+    if _collection is not None:
+        bpy.utils.previews.remove(_collection)
+        _collection = None
