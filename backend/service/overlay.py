@@ -13,7 +13,7 @@ from PIL import Image as Picture
 
 from backend.render.camera import camera_projection, transform_points
 from backend.render.cpu import interpolate, rasterize, texture
-from backend.rig.kinematics import pose_mesh
+from backend.rig.posing import pose_mesh
 from backend.types import Asset, ByteArray, Image
 
 LONGEST = 2048
