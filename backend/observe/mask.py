@@ -1,0 +1,147 @@
+"""Where the animal is: a photo in, the share of each pixel that it covers out.
+
+A photo with alpha says so itself. Otherwise the bundled salient-object network looks twice, at the whole photo and at the
+part in which it found something, and the second answer is fitted to the photo's own edges (`refine.py`). What is found
+must be one thing: nothing, or two things of like size, are errors that a person can act on.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from backend.errors import MenagerieError
+from backend.observe.refine import apply, shrink, solve
+from backend.observe.u2net import SIZE, U2Netp, load_u2netp
+from backend.types import Image, Mask, Progress, no_progress
+
+LEVEL = 0.5
+WORKING_SIDE = 1024
+"""Longer side of the picture on which components and edges are found."""
+OPAQUE_SHARE = 0.97
+"""A photo whose alpha covers more than this has rounded corners or a frame, not a cut-out."""
+SMALLEST_SHARE = 0.003
+"""Of the picture: what is smaller is not worth reconstructing."""
+LARGEST_SHARE = 0.93
+"""Of the picture: where nearly everything stands out, nothing does."""
+RIVAL_SHARE = 0.4
+"""Of the largest component: a second one of this size is a second animal."""
+NEAR_SHARE = 0.02
+"""Of the animal's box: a smaller component this near belongs to it (a foot behind a blade of grass)."""
+MARGIN = 0.18
+"""Room around the first find for the second look, as a share of its longer side."""
+AGREEMENT = 0.6
+"""IoU of the two looks below which the second is not trusted."""
+RADIUS_SHARE = 0.012
+"""Radius of the guided filter's windows, as a share of the animal's longer side."""
+CONTRAST = 2.0
+
+Boxed = tuple[int, int, int, int]
+
+
+@functools.lru_cache(maxsize=1)
+def _network() -> U2Netp:
+    return load_u2netp()
+
+
+def _look(rgb: NDArray[np.uint8]) -> Mask:
+    """The network's answer for a picture of any size, squeezed to its square: (320, 320)."""
+    square = torch.from_numpy(np.array(shrink(rgb, SIZE, SIZE))).permute(2, 0, 1)[None].float() / 255  # (1, 3, 320, 320)
+    with torch.inference_mode():
+        answer: Mask = _network()(square)[0].numpy()
+    return answer
+
+
+def _working_size(width: int, height: int) -> tuple[int, int]:
+    scale = min(1.0, WORKING_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _box(inside: NDArray[np.bool_]) -> Boxed:
+    """left, top, right, bottom of what is true."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def select_animal(mask: Mask) -> NDArray[np.bool_]:
+    """The one component that is the animal, with the small parts that lie next to it. mask: (h, w) -> (h, w).
+
+    Raises `no_animal` where nothing is large enough, `several_animals` where two components are of like size.
+    """
+    labels, count = ndimage.label(mask > LEVEL, structure=np.ones((3, 3), int))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    if count == 0 or sizes.max() < SMALLEST_SHARE * mask.size:
+        raise MenagerieError("no_animal", "No animal stands out in the photo.")
+    order = np.argsort(sizes)[::-1]
+    largest = labels == order[0] + 1
+    if count == 1:
+        return largest
+    left, top, right, bottom = _box(largest)
+    near = NEAR_SHARE * max(right - left, bottom - top)
+    distance = ndimage.distance_transform_edt(~largest)
+    touching = np.unique(labels[(distance <= near) & (labels > 0)])
+    rivals = [index for index in order[1:] if sizes[index] >= RIVAL_SHARE * sizes[order[0]] and index + 1 not in touching]
+    if rivals:
+        raise MenagerieError("several_animals", f"{len(rivals) + 1} things of like size stand out in the photo.")
+    result: NDArray[np.bool_] = np.isin(labels, touching)
+    return result
+
+
+def _from_alpha(alpha: NDArray[np.uint8]) -> Mask:
+    height, width = alpha.shape
+    small = shrink(alpha, *_working_size(width, height)).astype(np.float32)
+    select_animal(small * np.float32(1 / 255))
+    return alpha.astype(np.float32) / np.float32(255)
+
+
+def _paste(answer: Mask, box: Boxed, size: tuple[int, int]) -> Mask:
+    """A (320, 320) answer about `box` of the working picture -> the working picture (h, w), 0 elsewhere."""
+    left, top, right, bottom = box
+    whole = np.zeros((size[1], size[0]), np.float32)
+    whole[top:bottom, left:right] = shrink(answer, right - left, bottom - top)
+    return whole
+
+
+def _second_box(first: NDArray[np.bool_]) -> Boxed:
+    left, top, right, bottom = _box(first)
+    room = int(MARGIN * max(right - left, bottom - top)) + 1
+    return max(0, left - room), max(0, top - room), min(first.shape[1], right + room), min(first.shape[0], bottom + room)
+
+
+def find_mask(image: Image, progress: Progress = no_progress) -> Mask:
+    """-> (h, w) float32 in [0, 1] at the photo's full resolution.
+
+    Raises `no_animal`, `several_animals`, `weights_missing`, `weights_damaged`, `Cancelled`.
+    """
+    height, width = image.rgb.shape[:2]
+    progress("mask", 0.0)
+    if image.alpha is not None and (image.alpha > 127).mean() < OPAQUE_SHARE:
+        return _from_alpha(image.alpha)
+    size = _working_size(width, height)
+    first = _paste(_look(image.rgb), (0, 0, *size), size)
+    if (first > LEVEL).mean() > LARGEST_SHARE:
+        raise MenagerieError("no_animal", "Nothing stands out from the rest of the photo.")
+    chosen = select_animal(first)
+    progress("mask", 0.4)
+    box = _second_box(chosen)
+    scale = np.array([width / size[0], height / size[1]])
+    (left, top), (right, bottom) = (np.array(box[:2]) * scale).astype(int), np.ceil(np.array(box[2:]) * scale).astype(int)
+    second = _paste(_look(np.ascontiguousarray(image.rgb[top:bottom, left:right])), box, size)
+    both, either = ((second > LEVEL) & chosen).sum(), ((second > LEVEL) | chosen).sum()
+    coarse = second if both >= AGREEMENT * either else first * chosen
+    progress("mask", 0.7)
+    animal = select_animal(coarse)
+    left, top, right, bottom = _box(animal)
+    radius = max(2, round(RADIUS_SHARE * max(right - left, bottom - top)))
+    guide = shrink(image.rgb, *size).astype(np.float32) * np.float32(1 / 255)
+    model = solve(guide, coarse, radius)
+    # Room for soft edges beyond the component, and none for the components that were left out.
+    keep = (ndimage.distance_transform_edt(~animal) <= 2 * radius) & ((coarse <= LEVEL) | animal)
+    progress("mask", 0.8)
+    result = apply(model, image.rgb, keep.astype(np.float32), CONTRAST)
+    progress("mask", 1.0)
+    return result
