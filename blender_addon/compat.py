@@ -1,0 +1,91 @@
+"""Every difference between Blender versions stands here; the rest of the add-on asks no version.
+
+Listed: 4.2 LTS, 4.5 LTS, 5.0, 5.2 LTS. Actions have layers and slots from 4.4 on (`action.fcurves` is gone in 5.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+HAS_SLOTS = bpy.app.version >= (4, 4, 0)
+HAS_CURVE_GROUP_ARGUMENT = bpy.app.version >= (5, 0, 0)
+HAS_STRIPS = bpy.app.version >= (4, 4, 0)
+HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
+NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
+
+
+def curve_home(action: bpy.types.Action, owner: bpy.types.ID) -> Any:
+    """What holds the action's curves for `owner` (an object): the action itself, or a channelbag of its one slot.
+
+    Makes slot, layer and strip where they are missing; assigns nothing.
+    """
+    if not HAS_SLOTS:
+        return action
+    slot = action.slots[0] if action.slots else action.slots.new(id_type="OBJECT", name=owner.name)
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(slot, ensure=True)
+
+
+def curves_of(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """All of the action's curves."""
+    if not HAS_SLOTS:
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
+def new_curve(home: Any, data_path: str, index: int, group: str) -> bpy.types.FCurve:
+    """A new curve in what `curve_home` gave, in the channel group of that name."""
+    if HAS_CURVE_GROUP_ARGUMENT:
+        return home.fcurves.new(data_path, index=index, group_name=group)
+    if not HAS_SLOTS:
+        return home.fcurves.new(data_path, index=index, action_group=group)
+    curve = home.fcurves.new(data_path, index=index)
+    curve.group = home.groups.get(group) or home.groups.new(group)
+    return curve
+
+
+def clear_curves(home: Any) -> None:
+    """Removes all curves from what `curve_home` gave."""
+    for curve in list(home.fcurves):
+        home.fcurves.remove(curve)
+
+
+def assign_action(owner: bpy.types.Object, action: bpy.types.Action) -> None:
+    """Assigns the action, and its slot where there are slots."""
+    animation = owner.animation_data_create()
+    animation.action = action
+    if HAS_SLOTS and action.slots:
+        animation.action_slot = action.slots[0]
+
+
+def use_material_nodes(material: bpy.types.Material) -> None:
+    """Makes sure that the material has its node tree and uses it."""
+    if not NODES_ARE_ALWAYS_USED:
+        material.use_nodes = True
+
+
+def use_world_nodes(world: bpy.types.World) -> None:
+    """Makes sure that the world has its node tree and uses it."""
+    if not NODES_ARE_ALWAYS_USED:
+        world.use_nodes = True
+
+
+def eevee_engine() -> str:
+    """EEVEE's engine id."""
+    return "BLENDER_EEVEE" if bpy.app.version >= (5, 0, 0) else "BLENDER_EEVEE_NEXT"
+
+
+def set_file_format(settings: bpy.types.ImageFormatSettings, name: str) -> None:
+    """Sets a render's file format ("FFMPEG", "PNG", ...), and the media type that must come first."""
+    if HAS_MEDIA_TYPE:
+        settings.media_type = "VIDEO" if name == "FFMPEG" else "IMAGE"
+    settings.file_format = name
+
+
+def sequencer_strips(editor: bpy.types.SequenceEditor) -> Any:
+    """The collection of top-level strips, with its `new_...` functions."""
+    return editor.strips if HAS_STRIPS else editor.sequences

@@ -1,0 +1,224 @@
+"""Place a creature in the scene, and update one that stands there.
+
+Enters: an asset (`asset_file.AssetFile`) and the photo's path. Leaves: a collection of its own with mesh, armature,
+camera and photo plane. Objects are made through `bpy.data` and linked to the scene's own collection, so any mode, any
+excluded collection and any selection stay as they are. The caller's operator makes the undo step.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..link.errors import LinkError
+from . import armature as armatures
+from . import material as materials
+from . import mesh as meshes
+from . import motion as motions
+from . import view
+from .asset_file import Array, AssetFile
+
+ROLE = "menagerie_role"
+"""Custom property of our objects and pose assets: armature, mesh, camera, photo; photo_pose, rest_pose."""
+NUMBER = "menagerie_number"
+"""Custom property of the same: one number a creature. (Pointers would keep what the artist deletes.)"""
+STANDS = "menagerie_stands"
+"""Custom property of camera and armature: the view or pose we gave, to know whether the artist has changed it."""
+BONES = "menagerie_bones"
+"""Custom property of the armature: the bones' names in the asset's order."""
+MODE_REMEDY = "Go back to Object Mode and place it again."
+
+
+@dataclass(frozen=True)
+class Creature:
+    """What stands in the scene for one asset. photo: None where Blender cannot show the photo's format."""
+
+    collection: bpy.types.Collection
+    mesh: bpy.types.Object
+    armature: bpy.types.Object
+    camera: bpy.types.Object
+    photo: bpy.types.Object | None
+    photo_pose: bpy.types.Action | None
+    rest_pose: bpy.types.Action | None
+    actions: tuple[bpy.types.Action, ...] = ()
+
+
+def place_asset(
+    context: bpy.types.Context,
+    asset: AssetFile,
+    photo_path: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    scene: bpy.types.Scene | None = None,
+) -> Creature:
+    """Makes the creature in `scene` (the context's own by default), in the photo's pose, nothing assigned.
+
+    Whatever fails on the way, nothing of it stays. Raises LinkError on bad files only through the caller's reader.
+    """
+    scene = context.scene if scene is None else scene
+    name = asset.name if name is None else name
+    before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
+    try:
+        return build_creature(context, asset, photo_path, name, scene)
+    except BaseException:
+        for kind in KINDS:
+            made = [block for block in getattr(bpy.data, kind) if block not in before[kind]]
+            bpy.data.batch_remove(made)
+        raise
+
+
+KINDS = ("collections", "objects", "meshes", "armatures", "cameras", "materials", "images", "actions")
+"""Kinds of data that a creature is made of, users before what they use."""
+
+
+def build_creature(
+    context: bpy.types.Context, asset: AssetFile, photo_path: str | os.PathLike[str] | None, name: str, scene: bpy.types.Scene
+) -> Creature:
+    """The work of `place_asset`."""
+    rig = armatures.build_armature(context, asset, name)
+    body = bpy.data.objects.new(f"{name} mesh", meshes.build_mesh(asset, f"{name} mesh"))
+    meshes.add_vertex_groups(body, asset)
+    body.data.materials.append(materials.build_material(name, materials.build_image(asset, f"{name} base color")))
+    body.parent = rig
+    modifier = body.modifiers.new("Armature", "ARMATURE")
+    modifier.object = rig
+    camera = view.build_camera(asset, f"{name} photo_camera")
+    image = None if photo_path is None else view.load_photo(photo_path, f"{name} photo")
+    plane = None if image is None else view.build_photo_plane(image, camera, asset, f"{name} photo")
+    collection = bpy.data.collections.new(name)
+    scene.collection.children.link(collection)
+    number = 1 + max((block.get(NUMBER, 0) for block in bpy.data.objects), default=0)
+    for role, owner in (("armature", rig), ("mesh", body), ("camera", camera), ("photo", plane)):
+        if owner is not None:
+            owner[ROLE], owner[NUMBER] = role, number
+            collection.objects.link(owner)
+    motions.apply_pose(rig, asset.bone_names, asset.photo_rotations, asset.photo_translation)
+    remember_pose(rig, asset)
+    remember_view(camera)
+    photo_pose, rest_pose = build_poses(rig, asset, name, None if image is None else view.photo_preview(image))
+    rate = scene.render.fps / scene.render.fps_base
+    actions = [motions.build_action(rig, asset, motion, f"{name} {motion.name}", rate) for motion in asset.motions]
+    return Creature(collection, body, rig, camera, plane, photo_pose, rest_pose, tuple(actions))
+
+
+def build_poses(
+    rig: bpy.types.Object, asset: AssetFile, name: str, preview: Array | None
+) -> tuple[bpy.types.Action, bpy.types.Action]:
+    """Photo pose and rest pose as pose assets; neither is assigned."""
+    rest = motions.rest_rotations(asset)
+    still = asset.photo_translation * 0
+    photo_pose = motions.build_pose_asset(rig, asset, asset.photo_rotations, asset.photo_translation, f"{name} photo pose", preview)
+    rest_pose = motions.build_pose_asset(rig, asset, rest, still, f"{name} rest pose", preview)
+    for role, action in (("photo_pose", photo_pose), ("rest_pose", rest_pose)):
+        action[ROLE], action[NUMBER] = role, rig[NUMBER]
+    return photo_pose, rest_pose
+
+
+def remember_pose(rig: bpy.types.Object, asset: AssetFile) -> None:
+    """Writes down the pose we gave."""
+    rig[STANDS] = [*asset.photo_translation.tolist(), *asset.photo_rotations.ravel().tolist()]
+    rig[BONES] = list(asset.bone_names)
+
+
+def remember_view(camera: bpy.types.Object) -> None:
+    """Writes down the view we gave."""
+    camera[STANDS] = [number for row in camera.matrix_basis for number in row]
+
+
+def find_creature(collection: bpy.types.Collection) -> Creature | None:
+    """The creature whose objects the collection holds, None if it doesn't hold a mesh and an armature of ours."""
+    roles = {owner[ROLE]: owner for owner in collection.objects if owner.get(ROLE)}
+    rig, body = roles.get("armature"), roles.get("mesh")
+    if rig is None or body is None:
+        return None
+    poses = {action[ROLE]: action for action in bpy.data.actions if action.get(NUMBER) == rig[NUMBER] and action.get(ROLE)}
+    return Creature(collection, body, rig, roles.get("camera"), roles.get("photo"), poses.get("photo_pose"), poses.get("rest_pose"))
+
+
+def update_asset(
+    context: bpy.types.Context, creature: Creature, asset: AssetFile, photo_path: str | os.PathLike[str] | None = None
+) -> Creature:
+    """Gives a standing creature another result's mesh, texture, rest pose, and pose assets.
+
+    Kept: the objects themselves with modifiers and constraints, the artist's actions, materials and extra bones; the
+    pose and the camera where the artist has changed them (else they follow the new result).
+    Raises LinkError bad_request where mesh or armature is being edited.
+    """
+    rig, body = creature.armature, creature.mesh
+    if body.mode != "OBJECT" or rig.mode == "EDIT":
+        raise LinkError("bad_request", f"{body.name} is being edited.", MODE_REMEDY)
+    untouched = pose_is_ours(rig)
+    replace_mesh(body, asset)
+    image = base_image(body)
+    if image is not None:
+        materials.pack_png(image, asset.png)
+    armatures.refit_armature(context, rig, asset)
+    if untouched:
+        motions.apply_pose(rig, asset.bone_names, asset.photo_rotations, asset.photo_translation)
+    update_view(creature, asset, photo_path)
+    preview = view.photo_preview(creature.photo.data) if creature.photo is not None and creature.photo.data is not None else None
+    if creature.photo_pose is not None:
+        motions.fill_pose_asset(
+            creature.photo_pose, rig, asset, asset.photo_rotations, asset.photo_translation, preview
+        )
+    if creature.rest_pose is not None:
+        still = asset.photo_translation * 0
+        motions.fill_pose_asset(creature.rest_pose, rig, asset, motions.rest_rotations(asset), still, preview)
+    remember_pose(rig, asset)
+    return creature
+
+
+def replace_mesh(body: bpy.types.Object, asset: AssetFile) -> None:
+    """Swaps the object's mesh data for the asset's, under the old name and with the old material slots."""
+    old = body.data
+    name, slots = old.name, list(old.materials)
+    fresh = meshes.build_mesh(asset, name)
+    for material in slots:
+        fresh.materials.append(material)
+    body.data = fresh
+    body.vertex_groups.clear()
+    meshes.add_vertex_groups(body, asset)
+    if old.users == 0:
+        bpy.data.meshes.remove(old)
+    fresh.name = name
+
+
+def base_image(body: bpy.types.Object) -> bpy.types.Image | None:
+    """The image of our texture node, wherever the artist has moved or plugged it."""
+    for material in body.data.materials:
+        node = material.node_tree.nodes.get("Base Color") if material is not None and material.node_tree is not None else None
+        if node is not None and node.type == "TEX_IMAGE" and node.image is not None:
+            return node.image
+    return None
+
+
+def pose_is_ours(rig: bpy.types.Object) -> bool:
+    """True if the armature plays nothing and stands in the pose that we gave it."""
+    animation, stands, names = rig.animation_data, rig.get(STANDS), rig.get(BONES)
+    if (animation is not None and (animation.action is not None or animation.nla_tracks)) or stands is None or names is None:
+        return False
+    numbers = np.array(stands, np.float32)
+    return motions.holds_pose(rig, list(names), numbers[3:].reshape(-1, 4), numbers[:3])
+
+
+def update_view(creature: Creature, asset: AssetFile, photo_path: str | os.PathLike[str] | None) -> None:
+    """Moves the camera to the new view unless the artist has moved or animated it, and shows the new photo on its plane."""
+    camera, plane = creature.camera, creature.photo
+    if camera is not None:
+        stands = camera.get(STANDS)
+        here = [number for row in camera.matrix_basis for number in row]
+        moved = stands is None or max(abs(a - b) for a, b in zip(stands, here, strict=True)) > 1e-5
+        if not moved and camera.animation_data is None and camera.parent is None:
+            view.aim_camera(camera, asset)
+            remember_view(camera)
+    if plane is not None:
+        image = plane.data
+        fresh = None if photo_path is None else view.load_photo(photo_path, image.name if image is not None else plane.name)
+        if fresh is not None:
+            if image is not None and image.users == 1:
+                bpy.data.images.remove(image)
+            image = fresh
+        if image is not None:
+            view.fit_photo_plane(plane, image, asset)
