@@ -75,15 +75,15 @@ def load_networks() -> Networks:
     return _loaded[0]
 
 
-def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) -> tuple[Perception, Tensor]:
-    """-> what the model perceives in the crop, and the crop's mask (256, 256)."""
+def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) -> tuple[Perception, Tensor, Tensor]:
+    """-> what the model perceives in the crop, the crop (256, 256, 3) and its mask (256, 256)."""
     size = BUNDLED.image_size
     rgb = warp(image.rgb, crop, size)
     cover = warp(mask, crop, size)
     composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
     batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
     taps = networks.encoder(batch)
-    return networks.model.perceive(taps), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
+    return networks.model.perceive(taps), torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
 def bone_limits(model: Fauna) -> Tensor:
@@ -143,7 +143,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     crop = crop_camera(request.mask, width, height, focal, CROP_PADDING)
     progress("see", 0.1)
     with torch.no_grad():
-        seen, cover = see(networks, request.image, request.mask, crop)
+        seen, picture, cover = see(networks, request.image, request.mask, crop)
     if ablate == "bank":
         seen = replace(seen, code=model.netBase.memory_bank.mean(0, keepdim=True))
     if ablate == "joints":
@@ -177,8 +177,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
-    with torch.no_grad():
-        mesh, texture = paint(model, seen, creature, p, vertices, mesh, camera, request, progress, fine)
+    mesh, texture = paint(model, seen, creature, p, mesh, camera, request, (picture, cover, crop_focal))
     asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]

@@ -18,10 +18,14 @@ from torch.nn import functional
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.fit import clip_of
 from backend.methods.fauna.model import Fauna, Perception
+from backend.methods.request import Request
 from backend.render.cpu import interpolate, rasterize
-from backend.types import FloatArray
+from backend.texture import bake, fill, unwrap
+from backend.types import Camera, FloatArray, Mesh, Texture
 
 RENDER_SIZE = 192
+STEPS = {"fast": 25, "fine": 60}
+"""Steps of the colour fit by quality."""
 SAMPLES = 1500
 """Pixels that one step of the colour fit compares."""
 SHADING_FLOOR = 0.35
@@ -46,8 +50,9 @@ def fit_colour(
     rest: (V, 3) rest vertices; photo: (S, S, 3) crop in [0, 1]; cover: (S, S) mask; focal in half widths.
     -> (rest points (n, 3) -> albedo (n, 3) in [0, 1]) and each vertex's shading (V,), mean 1 over the seen pixels.
     """
-    posed, _ = creature.posed(p, rest)
-    rotation, translation = creature.camera(p)
+    with torch.no_grad():
+        posed, _ = creature.posed(p, rest)
+        rotation, translation = creature.camera(p)
     camera = posed @ rotation.T + translation
     rast = rasterize(clip_of(camera, focal), creature.faces, (RENDER_SIZE, RENDER_SIZE))
     normals = vertex_normals(camera, creature.faces) * torch.tensor([1.0, -1.0, -1.0])  # OpenGL camera frame
@@ -88,3 +93,28 @@ def fit_colour(
             return np.asarray((torch.cat(parts) * mean).clamp(0, 1))
 
     return albedo_at, vertex_shading.numpy()
+
+
+def paint(
+    model: Fauna,
+    seen: Perception,
+    creature: Creature,
+    p: Parameters,
+    mesh: Mesh,
+    camera: Camera,
+    request: Request,
+    crop: tuple[Tensor, Tensor, float],
+) -> tuple[Mesh, Texture]:
+    """Unwrap, fit the colours, bake the photo at full resolution and fill what it does not show.
+
+    mesh: the final rest mesh; camera: of the whole photo; crop: picture (S, S, 3), mask (S, S), focal in half widths.
+    -> the mesh with UVs, its texture.
+    """
+    rest = torch.from_numpy(mesh.vertices)
+    photo, cover, focal = crop
+    albedo_at, shading = fit_colour(model, seen, creature, p, rest, photo, cover, focal, STEPS[request.quality])
+    with torch.no_grad():
+        posed, _ = creature.posed(p, rest)
+    mesh = unwrap(mesh)
+    baked = bake(mesh, np.ascontiguousarray(posed.numpy()), camera, request.image.rgb, request.mask, shading)
+    return mesh, fill(mesh, baked, albedo_at)
