@@ -1,0 +1,122 @@
+"""The one job function: masks of the person's own, and results that are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from backend.errors import Cancelled, MenagerieError
+from backend.service import reconstruct as service
+from backend.service.reconstruct import read_mask, reconstruct, whole_folder
+from backend.types import Image
+
+METHODS = {"fauna": "tests.service.made_up"}
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    picture = Picture.new("RGBA", (96, 64), (120, 80, 40, 0))
+    picture.paste((120, 80, 40, 255), (24, 16, 72, 48))
+    path = tmp_path / "photo.png"
+    picture.save(path)
+    return path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_seed_gives_the_same_asset_bit_for_bit(photo: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        reconstruct(photo, tmp_path / name, methods=METHODS)
+    for file in ("asset.safetensors", "asset.glb", "mask.png", "overlay.png"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_failure_leaves_the_earlier_result_whole(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    reconstruct(photo, out, methods=METHODS)
+    before = snapshot(out)
+    with pytest.raises(OSError, match="No space"):
+        reconstruct(photo, out, methods=METHODS, name="disk full")
+    assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_move_that_fails_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    names = (service.ASSET, service.MASK, service.REPORT)
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (*names, "notes.txt"):
+        (out / name).write_text("old")
+    before = snapshot(out)
+    real, count = os.replace, 0
+
+    def failing(source: Any, target: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(service.os, "replace", failing)
+    with pytest.raises(OSError, match="Input/output"), whole_folder(out) as folder:
+        for name in names:
+            (folder / name).write_text("new")
+    assert snapshot(out) == before
+
+
+def test_a_cancelled_job_leaves_no_folder(photo: Path, tmp_path: Path) -> None:
+    def stop(stage: str, fraction: float, preview: object = None) -> None:
+        if fraction > 0.95:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        reconstruct(photo, tmp_path / "out", methods=METHODS, progress=stop)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_method_is_refused_before_any_work(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(MenagerieError) as refusal:
+        reconstruct(photo, tmp_path / "out", method="magic", methods=METHODS)
+    assert refusal.value.code == "bad_request" and not (tmp_path / "out").exists()
+
+
+def test_a_mask_is_alpha_or_brightness_at_any_size(tmp_path: Path) -> None:
+    image = Image(np.zeros((64, 96, 3), np.uint8))
+    for mode, colour in (("L", 255), ("RGBA", (9, 9, 9, 255))):
+        picture = Picture.new(mode, (48, 32), 0 if mode == "L" else (9, 9, 9, 0))
+        picture.paste(colour, (12, 8, 36, 24))
+        picture.save(tmp_path / "mask.png")
+        mask = read_mask(tmp_path / "mask.png", image)
+        assert mask.shape == (64, 96) and mask.dtype == np.float32
+        assert mask[32, 48] == 1 and mask[2, 2] == 0
+
+
+@pytest.mark.parametrize(("size", "colour", "code"), [((64, 64), 255, "mask_unreadable"), ((96, 64), 0, "no_animal")])
+def test_a_mask_that_does_not_fit_is_refused(tmp_path: Path, size: tuple[int, int], colour: int, code: str) -> None:
+    Picture.new("L", size, colour).save(tmp_path / "mask.png")
+    with pytest.raises(MenagerieError) as refusal:
+        read_mask(tmp_path / "mask.png", Image(np.zeros((64, 96, 3), np.uint8)))
+    assert refusal.value.code == code
+
+
+def test_a_file_in_place_of_the_folder_is_a_coded_failure(photo: Path, tmp_path: Path) -> None:
+    from backend.service.failures import as_error
+
+    with pytest.raises(OSError) as escaped:
+        reconstruct(photo, photo / "out", methods=METHODS)
+    assert as_error(escaped.value).code == "not_writable"
+
+
+def test_nothing_but_the_result_stays_in_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), whole_folder(tmp_path / "out") as folder:
+        (folder / "x").write_text("y")
+        raise KeyError
+    assert not (tmp_path / "out").exists()
