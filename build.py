@@ -292,7 +292,8 @@ def command_demo(args: argparse.Namespace) -> None:
     target = OUT / "demo"
     with stage("demo: photo to .blend, .glb, overlay and turntable"):
         words = [photo, "--out", target, "--quality", args.quality, "--python", backend]
-        run([blender, "-m", "blender_addon.demo", *words], limit=LIMIT_SECONDS)
+        # A user folder of its own: the person's Blender settings stay out of it, and untouched.
+        run([blender, "-m", "blender_addon.demo", *words], {"BLENDER_USER_RESOURCES": str(ROOT / "build" / "user")}, LIMIT_SECONDS)
     for name, duration in json.loads((target / "seconds.json").read_text()).items():
         seconds[f"  {name}"] = duration
     print("\nWritten:")

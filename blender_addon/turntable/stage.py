@@ -165,12 +165,12 @@ class Stage:
         scene, look = self.scene, self.look
         world = self._keep(bpy.data.worlds.new(NAME))
         world.color = BACKGROUND
-        compat.ensure_world_nodes(world)
+        compat.use_world_nodes(world)
         background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
         background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
         background.inputs["Strength"].default_value = 0.5
         scene.world = world
-        scene.render.engine = {"WORKBENCH": "BLENDER_WORKBENCH", "EEVEE": compat.EEVEE, "CYCLES": "CYCLES"}[look.engine]
+        scene.render.engine = {"WORKBENCH": "BLENDER_WORKBENCH", "EEVEE": compat.eevee_engine(), "CYCLES": "CYCLES"}[look.engine]
         scene.render.resolution_x = scene.render.resolution_y = look.size
         scene.render.resolution_percentage = 100
         scene.render.use_file_extension = False

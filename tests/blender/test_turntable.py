@@ -1,0 +1,138 @@
+"""Turntables inside Blender: the right pictures, and nothing left behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from blender_addon import turntable
+from blender_addon.turntable.stage import BACKGROUND, frame_points, orbit
+
+pytestmark = pytest.mark.blender5
+
+SIZE = 64
+EDGE_TOLERANCE = 0.04
+"""How far inside the picture the farthest point may stay, in picture sides: framing is tight."""
+
+COLOUR_TOLERANCE = 0.02
+"""sRGB, 0..1: the Standard view shows a flat colour as it is."""
+
+
+@pytest.fixture
+def cube() -> Iterator[bpy.types.Object]:
+    """A long box, red on its +X side (the animal's left), off the origin."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.mesh.primitive_cube_add(location=(3, 2, 1))
+    box = bpy.context.object
+    box.scale = (0.5, 2.0, 1.0)
+    bpy.context.view_layer.update()
+    yield box
+
+
+def counts() -> dict[str, int]:
+    """How many datablocks of each kind the file holds; every render makes Blender's own "Render Result"."""
+    kinds = [name for name in dir(bpy.data) if isinstance(getattr(bpy.data, name), bpy.types.bpy_prop_collection)]
+    return {name: sum(one.name != "Render Result" for one in getattr(bpy.data, name)) for name in kinds}
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """(h, w, 3) in [0, 1], row 0 at the top."""
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    pixels = np.array(image.pixels[:], np.float32).reshape(image.size[1], image.size[0], 4)[::-1, :, :3]
+    bpy.data.images.remove(image)
+    return pixels
+
+
+def read_frames(path: Path) -> int:
+    """Frames of a movie."""
+    clip = bpy.data.movieclips.load(str(path))
+    frames = clip.frame_duration
+    bpy.data.movieclips.remove(clip)
+    return frames
+
+
+def covered(picture: np.ndarray) -> np.ndarray:
+    """(h, w) bool: where the picture differs from its upper left corner."""
+    return np.abs(picture - picture[0, 0]).max(axis=2) > 0.02
+
+
+def test_movie_has_each_picture_once_and_nothing_is_left(cube: bpy.types.Object, tmp_path: Path) -> None:
+    before, scene, selected = counts(), bpy.context.scene.name, cube.select_get()
+    made = turntable.render(bpy.context, [cube], tmp_path / "turn.mp4", frames=6, size=SIZE)
+    assert read_frames(made) == 6
+    assert counts() == before
+    assert bpy.context.scene.name == scene and cube.select_get() == selected and cube.users_scene == (bpy.context.scene,)
+    assert [file.name for file in tmp_path.iterdir()] == ["turn.mp4"]
+
+
+def test_no_picture_is_doubled_and_each_fills_the_frame(cube: bpy.types.Object, tmp_path: Path) -> None:
+    turntable.render(bpy.context, [cube], tmp_path / "turn", frames=6, size=SIZE, format="PNG")
+    files = sorted((tmp_path / "turn").iterdir())
+    assert [file.name for file in files] == [f"{k:04d}.png" for k in range(1, 7)]
+    pictures = [read_picture(file) for file in files]
+    for first in range(6):
+        for second in range(first):
+            # A box looks alike after half a turn only.
+            if first - second != 3:
+                assert np.abs(pictures[first] - pictures[second]).max() > 0.05
+    reach = 0.0
+    for picture in pictures:
+        rows, columns = np.nonzero(covered(picture))
+        reach = max(reach, rows.max() + 1, columns.max() + 1, SIZE - rows.min(), SIZE - columns.min())
+        assert 0 < rows.min() and rows.max() < SIZE - 1 and 0 < columns.min() and columns.max() < SIZE - 1
+    assert reach > SIZE * (1 - EDGE_TOLERANCE) - 1
+
+
+def test_the_background_is_shown_as_it_is(cube: bpy.types.Object, tmp_path: Path) -> None:
+    turntable.render(bpy.context, [cube], tmp_path / "turn", frames=2, size=SIZE, format="PNG")
+    expected = [1.055 * value ** (1 / 2.4) - 0.055 for value in BACKGROUND]
+    assert np.allclose(read_picture(tmp_path / "turn" / "0001.png")[0, 0], expected, atol=COLOUR_TOLERANCE)
+
+
+def test_the_first_picture_looks_at_the_face(cube: bpy.types.Object) -> None:
+    right, up, back = orbit(0.0, 0.0).T
+    assert np.allclose(right, (1, 0, 0)) and np.allclose(up, (0, 0, 1)) and np.allclose(back, (0, -1, 0))
+    axes = orbit(1.0, 0.4)
+    assert np.allclose(axes.T @ axes, np.eye(3)) and np.linalg.det(axes) > 0
+
+
+def test_framing_contains_every_point_at_every_angle() -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3)) * (1, 3, 0.5) + (5, 0, 2)
+    centre, distance = frame_points(points, math.radians(20))
+    slope = math.tan(turntable.stage.FIELD_OF_VIEW / 2)
+    for angle in np.linspace(0, 2 * math.pi, 97):
+        seen = (points - centre) @ orbit(angle, math.radians(20))
+        assert (np.abs(seen[:, :2]) < slope * (distance - seen[:, 2])[:, None]).all()
+
+
+def test_what_cannot_be_shown_is_refused(cube: bpy.types.Object, tmp_path: Path) -> None:
+    before = counts()
+    with pytest.raises(ValueError, match="no mesh"):
+        turntable.render(bpy.context, [], tmp_path / "turn.mp4")
+    with pytest.raises(ValueError, match="engine"):
+        turntable.render(bpy.context, [cube], tmp_path / "turn.mp4", engine="POVRAY")
+    with pytest.raises(ValueError, match="backend"):
+        turntable.render(bpy.context, [cube], tmp_path / "turn.gif", format="GIF")
+    assert counts() == before and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", ["EEVEE", "CYCLES"])
+def test_lit_engines_show_the_shape(cube: bpy.types.Object, tmp_path: Path, engine: str) -> None:
+    before = counts()
+    turntable.render(bpy.context, [cube], tmp_path / "turn", frames=1, size=32, engine=engine, format="PNG")
+    picture = read_picture(tmp_path / "turn" / "0001.png")
+    assert 0.05 < covered(picture).mean() < 0.95
+    assert counts() == before
+
+
+def test_a_gif_is_made_by_the_backend(cube: bpy.types.Object, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    python = root / ".venv" / ("Scripts/python.exe" if (root / ".venv" / "Scripts").exists() else "bin/python")
+    made = turntable.render(bpy.context, [cube], tmp_path / "turn.gif", frames=4, size=SIZE, format="GIF", backend=(python, root))
+    assert made.read_bytes()[:6] == b"GIF89a" and [file.name for file in tmp_path.iterdir()] == ["turn.gif"]
