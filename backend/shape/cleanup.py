@@ -27,8 +27,8 @@ from backend.types import FloatArray, IntArray, Mesh
 MENDED_CELLS = 3.0
 """Vertices within this many cells of a mended point keep the marched surface."""
 
-STEP_CELLS = 0.5
-"""Longest final step along the normal, in cells; a vertex that asks for more has lost its sheet and stays."""
+STEP_CELLS = 0.4
+"""Longest step along the normal, in cells: an ear thinner than a cell takes some to grow to its own size."""
 
 SMALLEST_SLOPE = 0.1
 """Of the field along the normal, below which it says nothing about where its zero is."""
@@ -36,8 +36,8 @@ SMALLEST_SLOPE = 0.1
 LEAST_X = np.float32(1e-5)
 """A vertex off the plane stays off it by this much."""
 
-ZERO_STEPS = 2
-"""Secant steps onto the zero set."""
+SHARED_STEPS = 2
+"""Secant steps averaged with the neighbours': the mesh moves as one sheet; one step for each vertex alone follows."""
 
 
 def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000) -> Mesh:
@@ -84,21 +84,27 @@ def _onto_zero_set(
         distance = cKDTree(places).query(vertices)[0]
         free = distance > MENDED_CELLS * surface.spacing
     on_plane = vertices[:, 0] == 0
-    probe = np.float32(0.25 * surface.spacing)
-    for _ in range(ZERO_STEPS):
+    probe, limit = np.float32(0.25 * surface.spacing), STEP_CELLS * surface.spacing
+    degree = np.maximum(np.bincount(faces.ravel(), minlength=len(vertices)), 1)
+    for done in range(SHARED_STEPS + 1):
         normals = vertex_normals(vertices.astype(np.float64), faces).astype(np.float32)
         points = np.concatenate([vertices, vertices - probe * normals])
         with torch.inference_mode():
             here, deeper = sdf(torch.from_numpy(points)).reshape(2, -1).numpy()
         slope = (deeper - here) / probe
-        step = here / np.maximum(slope, SMALLEST_SLOPE)
-        step[~free | (slope < SMALLEST_SLOPE) | (np.abs(step) > STEP_CELLS * surface.spacing)] = 0.0
+        step = np.clip(here / np.maximum(slope, SMALLEST_SLOPE), -limit, limit)
+        step[~free | (slope < SMALLEST_SLOPE)] = 0.0
+        if done < SHARED_STEPS:
+            around = np.bincount(faces.ravel(), np.repeat(step[faces].mean(1), 3), minlength=len(vertices)) / degree
+            step = np.where(free, around, 0.0).astype(np.float32)
         before = vertices
         for _ in range(4):
             vertices = (before + step[:, None] * normals).astype(np.float32)
             vertices[:, 0] = np.where(on_plane, 0.0, np.maximum(vertices[:, 0], LEAST_X))
             step[faces[_spoilt(before, vertices, faces)]] = 0.0
-    return before if _spoilt(before, vertices, faces).any() else vertices
+        if _spoilt(before, vertices, faces).any():
+            vertices = before
+    return vertices
 
 
 def _spoilt(before: FloatArray, after: FloatArray, faces: IntArray) -> NDArray[np.bool_]:

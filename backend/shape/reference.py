@@ -31,6 +31,9 @@ EDGE_PER_RADIUS = 0.9
 SHORTEST_CELLS = 0.45
 """Shortest target length in cells: the samples know no smaller detail."""
 
+NORMAL_SMOOTHINGS = 3
+"""Averages of normals over marched triangles, a cell wide or less, before their gradient is taken."""
+
 _EARLIER: NDArray[np.int64] = np.array([[n // 9 - 1, n // 3 % 3 - 1, n % 3 - 1] for n in range(13)], dtype=np.int64)
 
 
@@ -57,15 +60,14 @@ def build_reference(vertices: FloatArray, faces: IntArray, spacing: float, trian
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1) / 2
     normals = vertex_normals(points, faces, cross)
-    curvature = _curvature(points, faces, normals, area)
+    # Capped at what the grid can hold: across a sliver's width the gradient means nothing.
+    curvature = np.minimum(_curvature(points, faces, normals, area), 2.0 / spacing)
 
     # On the grid's own planes, so that each marched triangle lies whole in one cell.
     origin = (np.floor(points.min(0) / spacing) - 4) * spacing
     origin[0] = 0.0
     dims = np.ceil((points.max(0) + 4 * spacing - origin) / spacing).astype(np.int64)
-    sharpest = min(float(curvature.max()), EDGE_PER_RADIUS / (SHORTEST_CELLS * spacing))
-    wanted = np.clip(curvature, sharpest / LENGTH_RANGE**2, sharpest) ** -0.5
-    lengths = _scaled_lengths(points, faces, area, wanted, curvature, origin, dims, spacing, triangles)
+    lengths = _grade_lengths(corners.mean(1), area, curvature, origin, dims, spacing, triangles)
 
     cell = np.floor((corners.mean(1) - origin) / spacing).astype(np.int64)
     number = (cell[:, 0] * dims[1] + cell[:, 1]) * dims[2] + cell[:, 2]
@@ -110,10 +112,17 @@ def vertex_normals(
 def _curvature(
     points: NDArray[np.float64], faces: IntArray, normals: NDArray[np.float64], area: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(v,) size of the normals' gradient, roughly sqrt(k1^2 + k2^2), averaged by area over two rings.
+    """(f,) size of the normals' gradient on each triangle, roughly sqrt(k1^2 + k2^2).
 
-    Marched triangles are often slivers: weighting by area keeps their noise out.
+    Marched triangles are often slivers, so that normals are first averaged by area.
     """
+    total = np.maximum(np.bincount(faces.ravel(), np.repeat(area, 3), minlength=len(points)), 1e-15)
+    for _ in range(NORMAL_SMOOTHINGS):
+        at_face = normals[faces].mean(1) * area[:, None]
+        normals = np.stack([np.bincount(faces.ravel(), np.repeat(at_face[:, c], 3), minlength=len(points)) for c in range(3)], 1)
+        normals /= total[:, None]
+        normals[points[:, 0] == 0, 0] = 0.0
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-15)
     corners = points[faces]
     unit = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-15)
@@ -122,36 +131,33 @@ def _curvature(
         opposite = corners[:, (c + 2) % 3] - corners[:, (c + 1) % 3]
         slope = np.cross(unit, opposite) / np.maximum(2 * area, 1e-12)[:, None]
         gradient += normals[faces[:, c]][:, :, None] * slope[:, None, :]
-    value = np.minimum(np.linalg.norm(gradient, axis=(1, 2)), 1e3)
-    total = np.bincount(faces.ravel(), np.repeat(area, 3), minlength=len(points))
-    for _ in range(2):
-        at_vertex = np.bincount(faces.ravel(), np.repeat(area * value, 3), minlength=len(points)) / np.maximum(total, 1e-15)
-        value = at_vertex[faces].mean(1)
-    return np.asarray(at_vertex)
+    return np.linalg.norm(gradient, axis=(1, 2))
 
 
-def _scaled_lengths(
-    points: NDArray[np.float64],
-    faces: IntArray,
+def _grade_lengths(
+    centres: NDArray[np.float64],
     area: NDArray[np.float64],
-    wanted: NDArray[np.float64],
     curvature: NDArray[np.float64],
     origin: NDArray[np.float64],
     dims: NDArray[np.int64],
     spacing: float,
     triangles: float,
 ) -> NDArray[np.float64]:
-    """The grid of target lengths: `wanted` (v,) times the factor that gives the wanted count of triangles."""
+    """The grid of target lengths that gives the wanted count; centres (f, 3), area (f,), curvature (f,) of triangles."""
     step = 2 * spacing
     shape = tuple(int(n) // 2 + 2 for n in dims)
-    node = np.rint((points - origin) / step).astype(np.int64)
-    roundness = EDGE_PER_RADIUS / np.maximum(curvature, 1e-9)
-    centres = points[faces].mean(1)
-    factor = float(np.sqrt(area.sum() / triangles * 4 / np.sqrt(3)) / wanted.mean())
+    node = np.ravel_multi_index(tuple(np.rint((centres - origin) / step).astype(np.int64).T), shape)
+    held = np.bincount(node, area)
+    nodes = np.flatnonzero(held > 0)
+    # An average over each node's triangles: the tiny ones, whose normals mean nothing, weigh nothing.
+    bent = np.bincount(node, area * curvature)[nodes] / held[nodes]
+    sharpest = min(float(bent.max()), EDGE_PER_RADIUS / (SHORTEST_CELLS * spacing))
+    wanted = np.clip(bent, sharpest / LENGTH_RANGE**2, sharpest) ** -0.5
+    roundness = EDGE_PER_RADIUS / np.maximum(bent, 1e-9)
+    factor = float(np.sqrt(area.sum() / triangles * 4 / np.sqrt(3)) / np.average(wanted, weights=held[nodes]))
     for _ in range(5):
-        length = np.maximum(np.minimum(wanted * factor, roundness), SHORTEST_CELLS * spacing)
         grid = np.full(shape, np.inf)
-        np.minimum.at(grid, tuple(node.T), length)
+        grid.ravel()[nodes] = np.maximum(np.minimum(wanted * factor, roundness), SHORTEST_CELLS * spacing)
         _grade(grid, step * GRADATION, _EARLIER)
         at_face = _lengths_at(centres, grid, origin, step)
         count = float((area / (np.sqrt(3) / 4 * at_face**2)).sum())

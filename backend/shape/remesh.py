@@ -62,7 +62,7 @@ class _Mesh(NamedTuple):
 
 def remesh(vertices: FloatArray, faces: IntArray, reference: Reference, triangles: float) -> tuple[FloatArray, IntArray]:
     """A remeshed half: vertices (v, 3) float32, faces (f, 3) int32, of about `triangles` triangles."""
-    mesh = _load(vertices, faces)
+    mesh = _load(vertices, faces, int(triangles))
     used = np.array([len(vertices), len(faces)], dtype=np.int64)
     scale = 1.0  # on all target lengths
     _measure_lengths(mesh, used, reference, scale)
@@ -83,10 +83,10 @@ def remesh(vertices: FloatArray, faces: IntArray, reference: Reference, triangle
     return _compact(mesh, used)
 
 
-def _load(vertices: FloatArray, faces: IntArray) -> _Mesh:
-    """Arrays with room for the vertices and faces that splits add."""
-    room = 2 * len(vertices) + 4096
-    face_room = 2 * len(faces) + 8192
+def _load(vertices: FloatArray, faces: IntArray, triangles: int) -> _Mesh:
+    """Arrays with room for the vertices and faces that splits add (removed ones aren't used again)."""
+    room = 2 * len(vertices) + 4 * triangles
+    face_room = 2 * len(faces) + 8 * triangles
     mesh = _Mesh(
         np.zeros((room, 3)),
         np.zeros(room, dtype=np.bool_),

@@ -36,3 +36,18 @@ def quadruped(points: Tensor, leg_radius: float = 0.1) -> Tensor:
     for part in parts[1:]:
         total = smooth_union(total, part, 0.08)
     return total
+
+
+def torus(points: Tensor) -> Tensor:
+    """A ring about the x axis, so that the plane x = 0 cuts it along its whole length."""
+    return 0.4 - torch.stack([points[:, 1:].norm(dim=1) - 1.2, points[:, 0]], 1).norm(dim=1)
+
+
+def joined_feet(points: Tensor) -> Tensor:
+    """The quadruped with a thin bar between its front feet: one handle, best cut."""
+    return torch.maximum(quadruped(points), capsule(points, (0.0, -1.45, 0.95), (0.3, -1.45, 0.95), 0.06, 0.06))
+
+
+def pierced_body(points: Tensor) -> Tensor:
+    """The quadruped with a thin hole through its body: one handle, best filled."""
+    return torch.minimum(quadruped(points), -capsule(points, (-2.0, 0.35, 0.0), (2.0, 0.35, 0.0), 0.06, 0.06))
