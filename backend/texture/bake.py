@@ -104,7 +104,9 @@ def _photo_areas(seen: FloatArray, mesh: Mesh, camera: Camera) -> FloatArray:
 
 def _unhidden(seen: FloatArray, mesh: Mesh, camera: Camera, points: FloatArray, cosine: FloatArray) -> np.ndarray:
     """Indices into points (n, 3) that no other part of the mesh hides, judged in a depth picture of the animal's window."""
-    ahead = seen[seen[:, 2] > 1e-6]
+    ahead = seen[(seen[:, 2] > 1e-6) & np.isfinite(seen).all(1)]
+    if len(ahead) == 0 or len(points) == 0:
+        return np.zeros(0, np.int64)
     corners = _project(ahead, camera)
     low = np.maximum(np.floor(corners.min(0)), 0)
     high = np.minimum(np.ceil(corners.max(0)), [camera.width, camera.height])

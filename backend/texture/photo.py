@@ -7,6 +7,7 @@ much as it lies safely inside the mask, so that no level at any scale holds back
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def build_pyramid(rgb: ByteArray, mask: Mask) -> Pyramid | None:
         area = slice(top + start * reduction, min(top + stop * reduction, bottom)), slice(left, right)
         soft = mask[area].astype(np.float32)[..., None]
         share = _reduce(soft, reduction, width)
-        color[start:stop] = _reduce(rgb[area] * (soft / 255), reduction, width) / np.maximum(share, 1e-6)
+        color[start:stop] = _reduce(rgb[area].astype(np.float32) * (soft / 255), reduction, width) / np.maximum(share, 1e-6)
         cover[start:stop] = share[..., 0]
     inside = np.pad(cover > 0.5, 1)
     # where the photo itself ends there is no rim: the animal goes on
@@ -100,7 +101,7 @@ def build_pyramid(rgb: ByteArray, mask: Mask) -> Pyramid | None:
     return Pyramid(tuple(levels), left, top, reduction)
 
 
-def _reduce(values: FloatArray, factor: int, width: int) -> FloatArray:
+def _reduce(values: np.ndarray[Any, Any], factor: int, width: int) -> FloatArray:
     """Box filter: (h, w, c) -> (ceil(h / factor), width, c), the last row and column of boxes padded with zeros."""
     height = -(-values.shape[0] // factor)
     padded = np.pad(values, ((0, height * factor - values.shape[0]), (0, width * factor - values.shape[1]), (0, 0)))
