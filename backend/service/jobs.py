@@ -103,11 +103,12 @@ class JobProgress:
 class Worker:
     """Runs jobs one after another in a daemon thread.
 
-    run: (params, progress) -> JSON-able result; post: sends a notification, callable from any thread.
+    run: (params, progress) -> JSON-able result; post: sends a notification, callable from any thread;
+    warm_up: what the thread does before its first job.
     """
 
-    def __init__(self, run: Run, post: Post) -> None:
-        self._run, self._post = run, post
+    def __init__(self, run: Run, post: Post, warm_up: Callable[[], None] | None = None) -> None:
+        self._run, self._post, self._warm_up = run, post, warm_up
         self._jobs: dict[str, Job] = {}
         self._waiting: queue.Queue[Job] = queue.Queue()
         self._count = 0
@@ -148,6 +149,11 @@ class Worker:
         return self._idle.wait(seconds)
 
     def _work(self) -> None:
+        if self._warm_up is not None:
+            try:
+                self._warm_up()
+            except Exception as escaped:  # noqa: BLE001  the job that needs it will fail alike, and report it
+                log.warning("warming up failed: %s", escaped)
         while True:
             job = self._waiting.get()
             self._do(job)

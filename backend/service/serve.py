@@ -20,13 +20,12 @@ from typing import Any, BinaryIO
 
 from backend import VERSION
 from backend.errors import MenagerieError
-from backend.methods.index import METHODS
+from backend.methods.index import METHODS, load
 from backend.service import wire
 from backend.service.failures import as_error
 from backend.service.jobs import Job, Worker
 from backend.service.machine import lower_priority, peak_memory_mib, take_stdout
 from backend.types import Progress
-from backend.weights.manifest import load_manifest, locate
 
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
@@ -88,7 +87,7 @@ class Server:
         self._output, self._methods = output, methods
         self._lock = threading.Lock()
         self._welcome = False
-        self.worker = Worker(self._reconstruct, self._post)
+        self.worker = Worker(self._reconstruct, self._post, self._warm_up)
         self._table: dict[str, Callable[[dict[str, Any]], tuple[Any, Answer | None]]] = {
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
@@ -160,6 +159,13 @@ class Server:
         job: Job = self.worker.prepare(given)
         return {"job": job.id}, partial(self.worker.submit, job)
 
+    def _warm_up(self) -> None:
+        """Load torch and the methods while the artist is still choosing a photo."""
+        from backend.service import reconstruct  # noqa: F401
+
+        for name in self._methods:
+            load(name, self._methods)
+
     def _reconstruct(self, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
         # Imported here: torch takes a second to load, and `initialize` must be answered at once.
         from backend.service.reconstruct import reconstruct
@@ -178,6 +184,8 @@ class Server:
         return {"version": VERSION, "jobs": self.worker.state(), "peak_memory_mib": round(peak_memory_mib())}, None
 
     def _weights(self, params: dict[str, Any]) -> tuple[Any, None]:
+        from backend.weights.manifest import load_manifest, locate
+
         check_parameters(params, {})
         rows = [
             {"id": e.id, "method": e.method, "bytes": e.bytes, "licence": e.licence, "attribution": e.attribution,
