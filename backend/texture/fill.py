@@ -53,8 +53,7 @@ def fill(mesh: Mesh, baked: Baked, field: ColorField | None = None) -> Texture:
     if field is None:
         under = membrane.spread(known, trust)
     else:
-        guess = np.clip(field(texels.at(mesh.vertices)), 0, 1).astype(np.float32)
-        under = membrane.match(guess, known, trust)
+        under = membrane.match(_paint_field(field, mesh, texels), known, trust)
     color = known * trust[:, None] + under * (1 - trust[:, None])
     return Texture(_dilate(texels, np.clip(color, 0, 1)))
 
@@ -94,6 +93,23 @@ def _laplacian(faces: IntArray, count: int) -> csr_matrix:
     adjacency = coo_matrix((ones, (start, end)), (count, count))
     adjacency = (adjacency + adjacency.T).tocsr()
     return csr_matrix(diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency)
+
+
+def _paint_field(field: ColorField, mesh: Mesh, texels: Texels) -> FloatArray:
+    """The field's colour at each texel (n, 3), asked at vertices and middles of edges only and quadratic between them.
+
+    A network answers some 20,000 points in half a second on two cores, and all texels of a 1024 texture in many seconds.
+    """
+    sides = np.sort(np.stack([mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]], mesh.faces[:, [0, 1]]], 1), axis=2)  # (f, 3, 2)
+    edges, index = np.unique(sides.reshape(-1, 2), axis=0, return_inverse=True)
+    points = np.concatenate([mesh.vertices, mesh.vertices[edges].mean(1)]).astype(np.float32)
+    colors = np.clip(field(points), 0, 1).astype(np.float32)
+    middles = (index.reshape(-1, 3) + len(mesh.vertices))[texels.face]  # (n, 3), each opposite to its corner
+    painted = np.zeros((len(texels.rows), 3), np.float32)
+    for k in range(3):
+        own, next_, last = (texels.weights[:, (k + j) % 3, None] for j in range(3))
+        painted += own * (2 * own - 1) * colors[texels.corners[:, k]] + 4 * next_ * last * colors[middles[:, k]]
+    return np.clip(painted, 0, 1)
 
 
 def _over(top: FloatArray, cover: FloatArray, below: FloatArray, below_cover: FloatArray) -> tuple[FloatArray, FloatArray]:
