@@ -11,6 +11,7 @@ import bpy
 from . import ops, panels, preferences, settings
 from .link import session
 from .panels import pictures
+from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
 
@@ -21,11 +22,13 @@ def register() -> None:
     settings.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    turntable_operator.register()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
+    turntable_operator.unregister()
     pictures.clear()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -52,7 +52,8 @@ def write_gif(pictures: Sequence[Path], target: Path, fps: int, python: Path, un
     command = [str(python), "-E", "-s", "-B", "-m", "backend.media.gif", str(pictures[0].parent), str(partial), "--fps", str(fps)]
     try:
         done = subprocess.run(
-            command, cwd=unit, env=clean_environment(), capture_output=True, text=True, errors="replace", timeout=GIF_SECONDS, **quiet_flags()
+            command, cwd=unit, env=clean_environment(), capture_output=True, text=True, errors="replace", timeout=GIF_SECONDS,
+            **quiet_flags(),
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
         raise OSError(f"the GIF took longer than {GIF_SECONDS} s") from late

@@ -1,0 +1,60 @@
+"""`python -m backend`: every command answers, failures are sentences, nothing heavy is loaded for nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "backend", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_help_lists_every_command_and_loads_no_torch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "backend", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert all(name in done.stdout for name in COMMANDS)
+    assert "torch" not in done.stderr and "numba" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "serve", "doctor", "benchmark"])
+def test_each_command_has_help(command: str) -> None:
+    done = call(command, "--help")
+    assert done.returncode == 0 and "usage" in done.stdout
+
+
+def test_an_unreadable_photo_is_a_coded_sentence_and_leaves_no_folder(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"not a picture")
+    done = call("reconstruct", str(photo), "--out", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert "error [photo_unreadable]" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_method_names_the_known_ones(tmp_path: Path) -> None:
+    done = call("reconstruct", str(ROOT / "tests/photos/cow.png"), "--out", str(tmp_path / "out"), "--method", "magic")
+    assert done.returncode == 1 and "error [bad_request]" in done.stderr and "fauna" in done.stderr
+
+
+def test_weights_lists_licences() -> None:
+    done = call("weights")
+    assert done.returncode == 0
+    for entry in json.loads((ROOT / "weights_manifest.json").read_text())["weights"]:
+        assert entry["id"] in done.stdout and entry["licence"] in done.stdout
+
+
+def test_doctor_finds_this_environment_good() -> None:
+    done = call("doctor", "--quick")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["good"] and not found["problems"]
+    assert found["packages"]["torch"].startswith("2.13.0") and set(found["weights"].values()) <= {"good", "absent"}
