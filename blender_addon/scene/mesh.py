@@ -31,7 +31,7 @@ def build_mesh(asset: AssetFile, name: str) -> bpy.types.Mesh:
 
 def group_names(asset: AssetFile) -> list[str]:
     """Names of the vertex groups, in their order: all bones that deform, and any other that holds a vertex."""
-    used = set(asset.skin_bones[asset.skin_weights > 0].tolist())
+    used = set(np.unique(asset.skin_bones[asset.skin_weights > 0]).tolist())
     return [name for bone, name in enumerate(asset.bone_names) if asset.deform[bone] or bone in used]
 
 

@@ -18,6 +18,8 @@ from .asset_file import Array, AssetFile, Motion
 LINEAR = 1
 """The value of the keyframe interpolation 'LINEAR' in `foreach_set`."""
 FIRST_FRAME = 1.0
+UNTOUCHED = 1e-4
+"""How far a pose may drift by rounding and still count as ours."""
 
 
 def apply_pose(owner: bpy.types.Object, bone_names: Sequence[str], rotations: Array, translation: Array) -> None:
@@ -44,13 +46,17 @@ def turn_to(bone: bpy.types.PoseBone, rotation: Quaternion) -> None:
 
 def holds_pose(owner: bpy.types.Object, bone_names: Sequence[str], rotations: Array, translation: Array) -> bool:
     """True if the bones stand exactly as `apply_pose` would leave them."""
-    for name, rotation in zip(bone_names, rotations.tolist(), strict=True):
+    wanted = rotations / np.linalg.norm(rotations, axis=1, keepdims=True)
+    for name, rotation in zip(bone_names, wanted, strict=True):
         bone = owner.pose.bones.get(name)
-        if bone is None or bone.matrix_basis.to_quaternion().rotation_difference(Quaternion(rotation)).angle > 1e-4:
+        if bone is None:
+            return False
+        here = np.array(bone.matrix_basis.to_quaternion())
+        if min(np.abs(here - rotation).max(), np.abs(here + rotation).max()) > UNTOUCHED:
             return False
     root = owner.pose.bones[bone_names[0]]
     place = Vector(root_locations(root.bone, translation[None])[0].tolist())
-    return bool((root.matrix_basis.translation - place).length < 1e-5)
+    return bool((root.matrix_basis.translation - place).length < UNTOUCHED)
 
 
 def root_locations(bone: bpy.types.Bone, translations: Array) -> Array:

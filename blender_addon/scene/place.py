@@ -178,7 +178,6 @@ def replace_mesh(body: bpy.types.Object, asset: AssetFile) -> None:
     for material in slots:
         fresh.materials.append(material)
     body.data = fresh
-    body.vertex_groups.clear()
     meshes.add_vertex_groups(body, asset)
     if old.users == 0:
         bpy.data.meshes.remove(old)

@@ -93,7 +93,7 @@ def fit_photo_plane(plane: bpy.types.Object, image: bpy.types.Image, asset: Asse
     plane.data = image
     plane.empty_display_size = depth * max(asset.width, asset.height) / asset.focal_px
     turned = turn_matrix(int(image.get("menagerie_orientation", 1)))
-    plane.matrix_local = Matrix.Translation((0, 0, -depth)) @ turned
+    plane.matrix_basis = Matrix.Translation((0, 0, -depth)) @ turned
 
 
 def photo_preview(image: bpy.types.Image) -> Array:

@@ -148,7 +148,7 @@ def test_the_photos_plane_fills_the_photos_view_at_any_scene_aspect(placed: Crea
     assert np.abs(pixel - [camera.width, 0]).max() < VIEW_TOLERANCE * camera.width
     posed = evaluated_vertices(placed.mesh)
     view = np.array(placed.camera.matrix_world.inverted())
-    assert (posed @ view[2, :3] + view[2, 3]).min() > plane.matrix_local.translation.z
+    assert (posed @ view[2, :3] + view[2, 3]).min() > plane.matrix_basis.translation.z
 
 
 def test_mesh_is_unwrapped_smooth_weighted_and_textured(placed: Creature, asset: Asset) -> None:
