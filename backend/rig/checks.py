@@ -1,0 +1,204 @@
+"""How a skin bends: the numbers that a rig must show, measured on the mesh itself.
+
+Enters: a rest mesh, its skeleton and weights. Leaves: `BendReport`. Each leg bone (shoulder bones too) is turned alone by
++-40 degrees about its local X, then all legs crouch: elbows and knees bend by 90 degrees. In every pose we measure
+- travel: how far the paw moves, over how far it would move stuck to its bone (mean over the toe bone's vertices);
+- flipped: share of triangles whose normal opposes their own blended rotation of the rest normal;
+- section: area of the loop round a joint, cut at rest by the plane that halves the joint and followed into the pose,
+  over its area at rest (its vector area, so a collapsed or twisted loop counts as small);
+- volume: relative change of the limb's enclosed volume (the limb: where its leg's weights sum to over half), capped;
+- leak: farthest way that a vertex of another leg moves, in body lengths (withers to tail base).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.rig.posing import skin_transforms
+from backend.rig.sections import Loop, joint_section, loop_area
+from backend.rig.template import Leg, load_quadruped
+from backend.types import Mesh, Pose, Skeleton, Skin
+
+Array = NDArray[np.float64]
+
+SINGLE_BEND = math.radians(40.0)
+CROUCH_BEND = math.radians(90.0)
+CROUCH_SIGNS = {"front_shin": 1.0, "shin": -1.0}
+"""Turn about local X that folds the leg: the elbow brings the forearm forward, the knee the shank back."""
+
+
+@dataclass(frozen=True)
+class BendRow:
+    """One pose. name: bone and degrees, or "crouch"; the rest as in the module; flips: number of triangles."""
+
+    name: str
+    travel: float
+    flips: int
+    section: float
+    volume: float
+    leak: float
+
+
+@dataclass(frozen=True)
+class BendReport:
+    """The worst of all poses, and the poses. travel, section: least; flipped, volume, leak: largest shares.
+
+    held, dominated: for each deforming bone the number of vertices with any weight, and with their largest weight, on it.
+    """
+
+    travel: float
+    flipped: float
+    section: float
+    volume: float
+    leak: float
+    held: dict[str, int]
+    dominated: dict[str, int]
+    rows: tuple[BendRow, ...]
+
+    def passes(self) -> bool:
+        """True if all stay within what a rig must show."""
+        return (
+            self.travel >= 0.9 and self.flipped < 0.001 and self.section >= 0.6 and self.volume < 0.1 and self.leak <= 0.005
+            and min(self.held.values()) >= 20
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Limb:
+    """A leg on the mesh. vertices: of the whole limb, by weight or by nearness; paw: of its toe bone; faces: of the limb,
+    by weight; rim: (e, 2) its open edges, reversed to close it; sections: one loop a joint."""
+
+    leg: Leg
+    vertices: NDArray[np.int64]
+    paw: NDArray[np.int64]
+    faces: NDArray[np.int64]
+    rim: NDArray[np.int64]
+    sections: tuple[Loop, ...]
+
+
+def bend_report(mesh: Mesh, skeleton: Skeleton, skin: Skin) -> BendReport:
+    """All measurements, as the module states them. The mesh's unit is free; some 0.3 s for 8,000 triangles."""
+    template = load_quadruped()
+    dense = dense_weights(skin, len(skeleton.names))
+    limbs = [_limb(leg, mesh, skeleton, dense) for leg in template.legs]
+    length = float(np.linalg.norm(_head(skeleton, "neck.001") - _tail_base(skeleton)))
+    rows = []
+    for leg in template.legs:
+        for number in (*(() if leg.girdle is None else (leg.girdle,)), *leg.bones):
+            for angle in (SINGLE_BEND, -SINGLE_BEND):
+                name = template.bone_names[number]
+                turns = bend_transforms(skeleton, {name: angle})
+                rows.append(_row(f"{name} {math.degrees(angle):+.0f}", turns, mesh, dense, limbs, leg, length))
+    crouch = {f"{base}.{side}": sign * CROUCH_BEND for base, sign in CROUCH_SIGNS.items() for side in "LR"}
+    rows.append(_row("crouch", bend_transforms(skeleton, crouch), mesh, dense, limbs, None, length))
+    deforming = [i for i, deform in enumerate(skeleton.deform) if deform]
+    top = dense.argmax(1)
+    return BendReport(
+        travel=min(row.travel for row in rows),
+        flipped=max(row.flips for row in rows) / len(mesh.faces),
+        section=min(row.section for row in rows),
+        volume=max(row.volume for row in rows),
+        leak=max(row.leak for row in rows),
+        held={skeleton.names[i]: int((dense[:, i] > 0).sum()) for i in deforming},
+        dominated={skeleton.names[i]: int((top == i).sum()) for i in deforming},
+        rows=tuple(rows),
+    )
+
+
+def dense_weights(skin: Skin, bones: int) -> Array:
+    """(v, b) weights of all bones."""
+    dense = np.zeros((len(skin.bones), bones))
+    np.add.at(dense, (np.arange(len(dense))[:, None], skin.bones), skin.weights)
+    return dense
+
+
+def bend_transforms(skeleton: Skeleton, angles: dict[str, float]) -> Array:
+    """(b, 4, 4) posed times inverse rest with some bones turned by radians about their local X, the others at rest."""
+    rotations = np.zeros((len(skeleton.names), 4), np.float32)
+    rotations[:, 0] = 1
+    for name, angle in angles.items():
+        rotations[skeleton.names.index(name)] = [math.cos(angle / 2), math.sin(angle / 2), 0, 0]
+    return skin_transforms(skeleton, Pose(rotations, np.zeros(3, np.float32)))
+
+
+def bend_vertices(vertices: NDArray[np.floating], dense: Array, transforms: Array) -> tuple[Array, Array]:
+    """(v, 3) posed vertices and (v, 3, 3) blended rotations of linear blend skinning."""
+    blended = (dense @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
+    return np.einsum("vij,vj->vi", blended[:, :, :3], vertices.astype(np.float64)) + blended[:, :, 3], blended[:, :, :3]
+
+
+def flipped_faces(faces: NDArray[np.integer], rest_normals: Array, posed: Array, blended: Array) -> NDArray[np.bool_]:
+    """(f,) triangles turned over against their blended rotation."""
+    turned = np.einsum("fij,fj->fi", blended[faces].mean(1), rest_normals)
+    return np.asarray((face_normals(posed, faces) * turned).sum(-1) < 0)
+
+
+def face_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Array:
+    """(f, 3) normals times twice the area."""
+    a, b, c = vertices[faces].astype(np.float64).transpose(1, 0, 2)
+    return np.cross(b - a, c - a)
+
+
+def _row(name: str, turns: Array, mesh: Mesh, dense: Array, limbs: list[_Limb], bent: Leg | None, length: float) -> BendRow:
+    rest = mesh.vertices.astype(np.float64)
+    posed, blended = bend_vertices(rest, dense, turns)
+    flips = flipped_faces(mesh.faces, face_normals(rest, mesh.faces), posed, blended)
+    moved = np.linalg.norm(posed - rest, axis=1)
+    travel, section, volume, leak = [], [], [], [0.0]
+    for limb in limbs:
+        if bent is not None and limb.leg is not bent:
+            leak.append(float(moved[limb.vertices].max()) / length)
+            continue
+        stuck = rest[limb.paw] @ turns[limb.leg.bones[3], :3, :3].T + turns[limb.leg.bones[3], :3, 3]
+        travel.append(float(moved[limb.paw].mean() / np.linalg.norm(stuck - rest[limb.paw], axis=1).mean()))
+        volume.append(abs(_volume(posed, limb) / _volume(rest, limb) - 1))
+        section += [loop_area(posed, loop) / loop_area(rest, loop) for loop in limb.sections]
+    return BendRow(name, min(travel), int(flips.sum()), min(section, default=1.0), max(volume), max(leak))
+
+
+def _limb(leg: Leg, mesh: Mesh, skeleton: Skeleton, dense: Array) -> _Limb:
+    template = load_quadruped()
+    bones = [skeleton.names.index(template.bone_names[b]) for b in (*(() if leg.girdle is None else (leg.girdle,)), *leg.bones)]
+    own = dense[:, bones].sum(1) > 0.5
+    near = np.isin(nearest_bones(mesh.vertices, skeleton), bones[-3:])
+    faces = mesh.faces[own[mesh.faces].all(1)].astype(np.int64)
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    keys = edges[:, 0] * len(dense) + edges[:, 1]
+    rim = edges[~np.isin(keys, edges[:, 1] * len(dense) + edges[:, 0])][:, ::-1]
+    top = dense.argmax(1)
+    paw = np.flatnonzero(top == bones[-1])
+    if not len(paw):
+        paw = np.argsort(np.linalg.norm(mesh.vertices - skeleton.tails[bones[-1]], axis=1))[:20]
+    sections = [joint_section(mesh, skeleton, bone) for bone in bones[-3:]]
+    return _Limb(leg, np.flatnonzero(own | near), paw, faces, rim, tuple(loop for loop in sections if loop is not None))
+
+
+def nearest_bones(vertices: NDArray[np.floating], skeleton: Skeleton) -> NDArray[np.int64]:
+    """(v,) the deforming bone nearest to each vertex, as the crow flies, on the vertex's own side."""
+    heads, along = skeleton.heads.astype(np.float64), (skeleton.tails - skeleton.heads).astype(np.float64)
+    gaps = np.full((len(vertices), len(heads)), np.inf)
+    for bone in np.flatnonzero(skeleton.deform):
+        share = np.clip((vertices - heads[bone]) @ along[bone] / (along[bone] @ along[bone]), 0, 1)
+        gaps[:, bone] = np.linalg.norm(vertices - heads[bone] - share[:, None] * along[bone], axis=1)
+        gaps[(vertices[:, 0] > 0) & skeleton.names[bone].endswith(".R"), bone] = np.inf
+        gaps[(vertices[:, 0] < 0) & skeleton.names[bone].endswith(".L"), bone] = np.inf
+    return np.asarray(gaps.argmin(1))
+
+
+def _volume(vertices: Array, limb: _Limb) -> float:
+    """Of the limb's faces and a fan over its rim."""
+    middle = vertices[limb.rim[:, 0]].mean(0) if len(limb.rim) else vertices.mean(0)
+    a, b, c = vertices[limb.faces].transpose(1, 0, 2) - middle
+    return float(np.einsum("fi,fi->f", a, np.cross(b, c)).sum() / 6)  # the fan meets `middle`: nothing to add
+
+
+def _head(skeleton: Skeleton, name: str) -> Array:
+    return skeleton.heads[skeleton.names.index(name)].astype(np.float64)
+
+
+def _tail_base(skeleton: Skeleton) -> Array:
+    return _head(skeleton, "tail.001" if "tail.001" in skeleton.names else "hips")
