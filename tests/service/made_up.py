@@ -6,12 +6,13 @@ import dataclasses
 import errno
 import os
 import time
+from functools import cache
 
 import numpy as np
 
 from backend.errors import MenagerieError
 from backend.methods.request import Request, Result, Viewpoint
-from backend.types import Cost, Progress
+from backend.types import Asset, Cost, Progress
 from tests.asset.creature import make_creature
 
 NAME = "made_up"
@@ -26,13 +27,19 @@ def estimate(request: Request) -> Cost:
 def run(request: Request, progress: Progress) -> Result:
     """The made-up creature of `tests/asset`, in a moment."""
     behave(request.name, progress)
-    asset = make_creature(triangles=1000, texture_size=64, name=request.name)
+    asset = dataclasses.replace(small_creature(), name=request.name)
     height, width = request.image.rgb.shape[:2]
     camera = dataclasses.replace(asset.camera, width=width, height=height, focal_px=float(max(width, height)))
     asset = dataclasses.replace(asset, camera=camera, provenance={"method": NAME, "seed": request.seed})
     progress("done", 1.0)
     thumbnail = np.full((32, 32, 3), 90, np.uint8)
     return Result(asset, {"iou": float(request.mask.mean())}, tuple(Viewpoint(0.25, thumbnail) for _ in range(4)), 0)
+
+
+@cache
+def small_creature() -> Asset:
+    """Made once a process: tests start many jobs."""
+    return make_creature(triangles=1000, texture_size=64)
 
 
 def behave(name: str, progress: Progress) -> None:
