@@ -110,7 +110,7 @@ def _part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> d
         width = np.clip(BORDER_WIDTH[part] * reach, 0.5 * radius, 3.0 * radius)
         shares[part] = smooth_step(distance / (2 * width) + 0.5)
         shares[part][on_plane] *= part == Part.TAIL
-    total = np.maximum(sum(shares.values()), 1.0)
+    total = np.maximum(np.sum(list(shares.values()), axis=0), 1.0)
     return {part: share / total for part, share in shares.items()}
 
 
@@ -120,7 +120,7 @@ def _folded_weights(mesh: Mesh, skeleton: Skeleton, vertices: Array, shares: dic
     limbs = part_bones(skeleton)
     for part, bones in limbs.items():
         dense[:, bones] = shares[part][:, None] * _along_chain(mesh, skeleton, vertices, bones)
-    rest = (1 - sum(shares.values())).clip(0, 1)
+    rest = (1 - np.sum(list(shares.values()), axis=0)).clip(0, 1)
     trunk = [skeleton.names.index(n) for n in ("hips", "spine.001", "spine.002", "spine.003", "chest", "neck.001", "neck.002", "head")]
     dense[:, trunk] = rest[:, None] * _along_chain(mesh, skeleton, vertices, trunk)
     head, jaw = skeleton.names.index("head"), skeleton.names.index("jaw")

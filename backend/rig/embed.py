@@ -1,0 +1,175 @@
+"""Puts rest points where bones belong: inside the mesh.
+
+Enters: a closed rest mesh, symmetric in x, and rest points as a network guessed them. Leaves: points moved as little as
+it takes: joints of legs and tail to near the middle of their limb, the spine anywhere under the skin, tips just under it,
+toe tips onto the sole; every bone's whole length inside; mirrored and settled (`skeleton.settle_points`).
+
+How deep a point lies is judged against the inscribed ball that touches the surface where the point is nearest to it
+(shrinking ball, Ma et al. 2012), so thin legs and thick trunks are treated alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from backend.rig.names import parse_name
+from backend.rig.skeleton import body_length, half_to_points, points_to_half, settle_points
+from backend.rig.template import load_quadruped
+from backend.types import FloatArray, Mesh
+
+Array = NDArray[np.float64]
+
+ROUNDS = 6
+BALL_STEPS = 12
+SOLE = 0.008
+"""How far above the sole a toe's tip ends, in body lengths."""
+LEAST_DEPTH = 0.006
+"""Of any point, in body lengths."""
+DEPTH = {
+    "pelvis": 0.3, "spine1": 0.2, "spine2": 0.2, "spine3": 0.2, "chest": 0.2, "withers": 0.2, "neck_mid": 0.5, "poll": 0.4,
+    "muzzle": 0.05, "jaw_hinge": 0.3, "chin": 0.05, "tail0": 0.4, "tail1": 0.6, "tail2": 0.6, "tail3": 0.6, "tail4": 0.15,
+    "ear_base": 0.3, "ear_tip": 0.1, "scapula": 0.25, "shoulder": 0.5, "elbow": 0.6, "wrist": 0.75, "front_knuckle": 0.7,
+    "front_tip": 0.1, "hip": 0.5, "knee": 0.6, "hock": 0.7, "hind_knuckle": 0.7, "hind_tip": 0.1,
+}  # fmt: skip
+"""Least depth of each point under the skin, in radii of the inscribed ball there."""
+SAMPLES = (0.25, 0.5, 0.75)
+"""Where along a bone it is checked to be inside."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Points of a mesh's surface with outward unit normals (n, 3), and a tree over those with x >= 0."""
+
+    mesh: Mesh
+    points: Array
+    normals: Array
+    tree: cKDTree
+
+    def depth(self, points: Array) -> tuple[Array, Array, Array, Array]:
+        """(m, 3) points with x >= 0 -> depth under the skin (m,), negative outside; the nearest surface point (m, 3), the
+        inward normal (m, 3) and the radius (m,) of the ball that touches there."""
+        gap, nearest = self.tree.query(points)
+        inside = contains(self.mesh, points)
+        foot, inward = self.points[nearest], -self.normals[nearest]
+        return np.where(inside, gap, -gap), foot, inward, self._balls(foot, inward)
+
+    def _balls(self, foot: Array, inward: Array) -> Array:
+        size = float(np.ptp(self.points, axis=0).max())
+        radius = np.full(len(foot), size / 2)
+        for _ in range(BALL_STEPS):
+            gap, nearest = self.tree.query(foot + radius[:, None] * inward)
+            offset = self.points[nearest] - foot
+            height = (offset * inward).sum(1)
+            smaller = (gap < 0.999 * radius) & (height > 1e-6 * size)
+            radius = np.where(smaller, (offset**2).sum(1) / (2 * np.where(smaller, height, 1)), radius)
+        return radius
+
+
+def surface_of(mesh: Mesh) -> Surface:
+    """Vertices, middles of edges and of faces of the half x >= 0."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    corners = corners[(corners[..., 0] >= 0).any(1)]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
+    shares = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [1, 1, 0], [0, 1, 1], [1, 0, 1]], np.float64)
+    shares /= shares.sum(1, keepdims=True)
+    points = np.einsum("sk,fkc->fsc", shares, corners).reshape(-1, 3)
+    return Surface(mesh, points, np.repeat(normals, len(shares), 0), cKDTree(points))
+
+
+def contains(mesh: Mesh, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(n,) True inside a closed mesh: an odd number of faces lies between the point and +X infinity."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    # Rays are moved aside by next to nothing, so that none runs along an edge.
+    aside = 1e-7 * float(np.ptp(mesh.vertices, axis=0).max()) * np.array([0.0, 0.6180339887, 0.4142135624])
+    low, high = corners.min(1), corners.max(1)
+    inside = np.empty(len(points), bool)
+    for number, point in enumerate(points.astype(np.float64) + aside):
+        met = (low[:, 1] < point[1]) & (high[:, 1] > point[1]) & (low[:, 2] < point[2]) & (high[:, 2] > point[2]) & (high[:, 0] > point[0])
+        a, b, c = (corners[met, k] - point for k in range(3))
+        # Barycentric coordinates of the ray in the plane y, z: areas against each edge.
+        u = b[:, 1] * c[:, 2] - b[:, 2] * c[:, 1]
+        v = c[:, 1] * a[:, 2] - c[:, 2] * a[:, 1]
+        w = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
+        hit = ((u > 0) & (v > 0) & (w > 0)) | ((u < 0) & (v < 0) & (w < 0))
+        ahead = (u * a[:, 0] + v * b[:, 0] + w * c[:, 0])[hit] / (u + v + w)[hit] > 0
+        inside[number] = np.count_nonzero(ahead) % 2 == 1
+    return inside
+
+
+def embed_points(mesh: Mesh, points: NDArray[np.floating]) -> FloatArray:
+    """(42, 3) rest points in the mesh's frame and unit -> (42, 3) float32 inside it, mirrored and settled.
+
+    Raises ValueError on points that are not (42, 3) and finite.
+    """
+    template = load_quadruped()
+    if points.shape != (len(template.points), 3) or not np.isfinite(points).all():
+        raise ValueError(f"rest points must be {len(template.points)} finite 3D points, not {points.shape}")
+    surface = surface_of(mesh)
+    half = len(template.centre_points) + len(template.paired_points)
+    moved = _settle(np.asarray(points, np.float64))
+    length = float(body_length(torch.from_numpy(moved)))
+    wanted = np.array([DEPTH[parse_name(name).base] for name in template.points[:half]])
+    bones = [(h, t) for h, t in zip(template.head_points, template.tail_points, strict=True) if 0 <= h < half and 0 <= t < half]
+    for _ in range(ROUNDS):
+        left = moved[:half].copy()
+        _touch_ground(left, surface, length)
+        _straighten(left, surface, bones, length)
+        _sink(left, surface, wanted, length)
+        left[: len(template.centre_points), 0] = 0
+        settled = _settle(_whole(left))
+        done = float(np.abs(settled - moved).max()) < 1e-4 * length
+        moved = settled
+        if done:
+            break
+    return np.ascontiguousarray(moved, np.float32)
+
+
+def _sink(left: Array, surface: Surface, wanted: Array, length: float) -> None:
+    """Moves points that lie too shallow along the nearest ball's diameter, in place."""
+    depth, foot, inward, radius = surface.depth(left)
+    least = np.minimum(np.maximum(wanted * radius, LEAST_DEPTH * length), 0.9 * radius)
+    shallow = depth < 0.98 * least
+    left[shallow] = foot[shallow] + least[shallow, None] * inward[shallow]
+
+
+def _straighten(left: Array, surface: Surface, bones: list[tuple[int, int]], length: float) -> None:
+    """Moves both ends of bones whose middles stick out, so that the middles come in, in place."""
+    for share in SAMPLES:
+        heads, tails = (np.array(ends) for ends in zip(*bones, strict=True))
+        middles = left[heads] * (1 - share) + left[tails] * share
+        depth, foot, inward, radius = surface.depth(middles)
+        least = np.minimum(LEAST_DEPTH * length, 0.5 * radius)
+        shift = np.where((depth < least)[:, None], foot + least[:, None] * inward - middles, 0)
+        weight = (1 - share) ** 2 + share**2
+        np.add.at(left, heads, 0.7 * (1 - share) / weight * shift)
+        np.add.at(left, tails, 0.7 * share / weight * shift)
+
+
+def _touch_ground(left: Array, surface: Surface, length: float) -> None:
+    """Lowers or lifts the toes' tips to just above the sole under them, in place."""
+    index = load_quadruped().point_index
+    for tip, knuckle in (("front_tip.L", "front_knuckle.L"), ("hind_tip.L", "hind_knuckle.L")):
+        place = left[index[tip]]
+        reach = max(0.5 * float(np.linalg.norm(place - left[index[knuckle]])), 0.02 * length)
+        flat = np.linalg.norm(surface.points[:, [0, 2]] - place[[0, 2]], axis=1)
+        under = surface.points[(flat < reach) & (surface.points[:, 1] < left[index[knuckle], 1])]
+        if len(under):
+            left[index[tip], 1] = under[:, 1].min() + SOLE * length
+
+
+def _whole(left: Array) -> Array:
+    """(29, 3) centre and left points -> (42, 3)."""
+    template = load_quadruped()
+    middle = torch.from_numpy(left[: len(template.centre_points), 1:])
+    return np.asarray(half_to_points(middle, torch.from_numpy(left[len(template.centre_points) :])).numpy())
+
+
+def _settle(points: Array) -> Array:
+    settled = settle_points(half_to_points(*points_to_half(torch.from_numpy(points)))[None])
+    return np.asarray(settled[0].numpy())
