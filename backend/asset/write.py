@@ -9,7 +9,7 @@ import errno
 import io
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,12 @@ def write_whole(data: bytes, path: str | os.PathLike[str]) -> None:
     Raises MenagerieError: disk_full, or not_writable for any other failure of the file system.
     """
     target = Path(path)
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        name = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
+        # Not mkstemp: its file could be read by its owner only, and keeps that after the rename.
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        temporary = name
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
@@ -112,7 +115,7 @@ def write_whole(data: bytes, path: str | os.PathLike[str]) -> None:
         raise MenagerieError("not_writable", f"{target.name} cannot be written: {error.strerror or error}.") from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 

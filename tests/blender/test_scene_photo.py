@@ -14,6 +14,8 @@ from blender_addon.scene.place import place_asset
 from blender_addon.scene.view import load_photo, photo_preview
 from tests.blender.creatures import empty_blender, read_creature
 
+pytestmark = pytest.mark.blender5
+
 ORIENTATION = 0x0112
 SIZE = (96, 64)  # of the upright photo
 

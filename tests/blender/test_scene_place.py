@@ -20,6 +20,8 @@ from blender_addon.scene.place import Creature, place_asset
 from tests.asset.creature import random_pose, rest_matrices, skin_vertices
 from tests.blender.creatures import creature, empty_blender, evaluated_vertices, read_creature, save_photo
 
+pytestmark = pytest.mark.blender5
+
 SKINNING_TOLERANCE = 1e-4  # body lengths, DESIGN promise 7
 VIEW_TOLERANCE = 1e-4  # of the photo's width
 RANDOM_POSES = 20

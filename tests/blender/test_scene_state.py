@@ -13,6 +13,8 @@ import pytest
 from blender_addon.scene.place import place_asset
 from tests.blender.creatures import empty_blender, evaluated_vertices, read_creature, save_photo
 
+pytestmark = pytest.mark.blender5
+
 
 @pytest.fixture(autouse=True)
 def _empty() -> Iterator[None]:

@@ -20,6 +20,8 @@ from blender_addon.scene.place import Creature, find_creature, place_asset, upda
 from tests.asset.creature import look_at, make_creature, random_pose, skin_vertices
 from tests.blender.creatures import empty_blender, evaluated_vertices, read_creature, save_photo
 
+pytestmark = pytest.mark.blender5
+
 SKINNING_TOLERANCE = 1e-4
 
 
