@@ -27,7 +27,7 @@ class MenageriePreferences(bpy.types.AddonPreferences):
     bl_idname = paths.PACKAGE
 
     device: bpy.props.EnumProperty(
-        name="Device", description="Where the backend computes; pressing Set Up again is needed after a change", items=DEVICES, default="AUTO"
+        name="Device", description="Where the backend computes; press Set Up again after a change", items=DEVICES, default="AUTO"
     )  # type: ignore[valid-type]
     interpreter: bpy.props.StringProperty(
         name="Python for Set Up", description="A Python from 3.11 to 3.13; empty: Blender's own, or one that is found", subtype="FILE_PATH"

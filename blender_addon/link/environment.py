@@ -363,7 +363,8 @@ def meaning(output: str) -> LinkError:
     if any(word in text for word in ("no matching distribution", "max retries", "connection", "temporary failure", "ssl", "timed out")):
         return LinkError("backend_missing", "A package could not be found or downloaded.", retry)
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no message")
-    error = LinkError("backend_missing", f"A step of the set-up failed: {last.strip()[:160]}", "Press Set Up again, or use Copy Diagnostics.")
+    sentence = f"A step of the set-up failed: {last.strip()[:160]}"
+    error = LinkError("backend_missing", sentence, "Press Set Up again, or use Copy Diagnostics.")
     error.output = output
     return error
 

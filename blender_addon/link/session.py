@@ -43,8 +43,8 @@ class Plan:
 
 @dataclass
 class Session:
-    """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one; ready: finished and not yet placed;
-    error: the last failure in the wire's form, shown until dismissed;
+    """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one;
+    ready: finished and not yet placed; error: the last failure in the wire's form, shown until dismissed;
     set_up: the running or last set-up."""
 
     backend: Backend | None = None
@@ -214,7 +214,8 @@ def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any],
     """Remember on the armature where it came from. photo_size: (width, height) in pixels."""
     record = {
         "photo": plan.photo, "out": plan.out, "name": plan.name, "settings": plan.settings, "viewpoint": report.get("viewpoint"),
-        "photo_size": photo_size, "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
+        "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
+        "photo_size": photo_size,
     }  # fmt: skip
     armature[RECORD] = json.dumps(record, sort_keys=True, ensure_ascii=False)
     state.last_creature = armature.name

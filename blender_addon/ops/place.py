@@ -57,5 +57,7 @@ def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetF
 def standing_creature(name: str) -> placement.Creature | None:
     """The creature whose armature has this name, if it is still whole."""
     armature = bpy.data.objects.get(name) if name else None
-    found = [placement.find_creature(collection) for collection in (armature.users_collection if armature is not None else ())]
+    if armature is None:
+        return None
+    found = (placement.find_creature(collection) for collection in armature.users_collection)
     return next((creature for creature in found if creature is not None), None)

@@ -182,7 +182,9 @@ def test_a_waiting_result_can_be_dismissed(tmp_path: Path) -> None:
         ("viewpoint", {"index": 2}, "viewpoint", 2),
     ],
 )
-def test_another_hypothesis_replaces_the_same_creature(tmp_path: Path, operator: str, words: dict[str, Any], setting: str, value: Any) -> None:
+def test_another_hypothesis_replaces_the_same_creature(
+    tmp_path: Path, operator: str, words: dict[str, Any], setting: str, value: Any
+) -> None:
     rig = reconstruct(tmp_path)
     objects = sorted(thing.name for thing in bpy.data.objects)
     assert getattr(bpy.ops.menagerie, operator)(**words) == {"FINISHED"}

@@ -24,6 +24,7 @@ CANCEL_SECONDS = 2.0
 ORPHAN_SECONDS = 2.0
 PUMP_SECONDS = 0.010
 PATIENCE = 60.0
+NO_MESSAGE = "import sys; sys.stdout.write('Content-Length: 2\\r\\n\\r\\n{}'); sys.stdout.flush()"
 CHILD = str(ROOT / "tests" / "service" / "child.py")
 
 
@@ -106,7 +107,7 @@ def test_a_backend_that_ends_itself_is_named(backend: Any, photo: Path, tmp_path
         (sys.executable, ("-c", "raise SystemExit(3)"), VERSION, "backend_missing"),
         (sys.executable, (CHILD,), "0.0.1", "backend_mismatch"),
         (sys.executable, ("-c", "print('hello')"), VERSION, "backend_missing"),
-        (sys.executable, ("-c", "import sys; sys.stdout.write('Content-Length: 2\\r\\n\\r\\n{}'); sys.stdout.flush()"), VERSION, "backend_missing"),
+        (sys.executable, ("-c", NO_MESSAGE), VERSION, "backend_missing"),
     ],
 )
 def test_a_backend_that_does_not_come_up_is_named(photo: Path, tmp_path: Path, python: str, entry: Any, version: str, code: str) -> None:
@@ -151,7 +152,9 @@ def test_pump_takes_less_than_ten_milliseconds_while_a_job_runs(backend: Any, ph
     assert sorted(took)[int(len(took) * 0.99)] < PUMP_SECONDS
 
 
-def test_the_child_has_a_clean_environment_and_a_low_priority(backend: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_has_a_clean_environment_and_a_low_priority(
+    backend: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     monkeypatch.setenv("LD_PRELOAD_SECRET", "x")
     job = backend.reconstruct(photo, tmp_path / "out", name="slow")
