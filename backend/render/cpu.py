@@ -111,7 +111,7 @@ class _Rasterize(torch.autograd.Function):
     def forward(ctx: Any, clip: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
         positions, triangles = _array(clip), np.ascontiguousarray(faces.numpy())
         rast = np.empty((clip.shape[0], height, width, 4), np.float32)
-        bands = row_bands(clip.shape[0], height)
+        bands = row_bands(clip.shape[0], height, width)
         run_parts(kernels.rasterize_rows, [(positions[b], triangles, y0, y1, rast[b]) for b, y0, y1 in bands])
         result = torch.from_numpy(rast)
         ctx.save_for_backward(clip, faces, result)
@@ -134,7 +134,7 @@ class _Interpolate(torch.autograd.Function):
         values, drawn, triangles = _array(attr), _array(rast), np.ascontiguousarray(faces.numpy())
         shared = len(values) == 1
         out = np.empty((*drawn.shape[:3], values.shape[2]), np.float32)
-        bands = row_bands(len(drawn), drawn.shape[1])
+        bands = row_bands(*drawn.shape[:3])
         run_parts(kernels.interpolate_rows, [(values[0 if shared else b], drawn[b], triangles, y0, y1, out[b]) for b, y0, y1 in bands])
         ctx.save_for_backward(attr, rast, faces)
         return torch.from_numpy(out)
@@ -166,7 +166,7 @@ class _Antialias(torch.autograd.Function):
         every = bool(ctx.needs_input_grad[0])
         pairs = np.empty((pictures, 4 * height * width, 4), np.int32)
         places = np.empty((pictures, 4 * height * width), np.float32)
-        bands = row_bands(pictures, height)
+        bands = row_bands(pictures, height, width)
         counts = [0] * len(bands)
 
         def find(part: int) -> None:

@@ -14,6 +14,10 @@ from typing import Any
 
 import torch
 
+SMALLEST_SPLIT = 2**18
+"""Pixels below which one picture stays on the calling thread: its two milliseconds are not worth waking another one,
+which on a busy machine costs many more."""
+
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 
@@ -47,9 +51,9 @@ def run_parts(function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) ->
             future.result()
 
 
-def row_bands(pictures: int, height: int) -> list[tuple[int, int, int]]:
-    """(picture, first row, end row) of each part: whole pictures when there are enough of them, else bands of rows."""
+def row_bands(pictures: int, height: int, width: int) -> list[tuple[int, int, int]]:
+    """(picture, first row, end row) of each part: whole pictures when they are many or small, else bands of rows."""
     threads = torch.get_num_threads()
-    bands = 1 if pictures >= threads else min(-(-threads // max(pictures, 1)), max(height // 16, 1))
+    bands = 1 if pictures >= threads or height * width < SMALLEST_SPLIT else -(-threads // max(pictures, 1))
     edges = [round(height * k / bands) for k in range(bands + 1)]
     return [(b, edges[k], edges[k + 1]) for b in range(pictures) for k in range(bands)]

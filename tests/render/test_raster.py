@@ -150,15 +150,16 @@ def test_a_batch_is_its_pictures_and_shared_attributes_sum_their_gradients() -> 
     assert torch.allclose(shared.grad[0], own.grad.sum(0), rtol=1e-5, atol=1e-5)
 
 
-def test_results_are_equal_bit_for_bit_whatever_the_number_of_threads() -> None:
+@pytest.mark.parametrize(("pictures", "size"), [(2, (96, 96)), (1, (600, 500))], ids=["split by picture", "split by rows"])
+def test_results_are_equal_bit_for_bit_whatever_the_number_of_threads(pictures: int, size: tuple[int, int]) -> None:
     vertices, faces = ball(40, 20)
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 3, 2):
             torch.set_num_threads(threads)
-            clip = torch.cat([clip_of(vertices, (96, 96)), clip_of(vertices, (96, 96), 3.5)]).requires_grad_(True)
-            rast = cpu.rasterize(clip, faces, (96, 96))
+            clip = torch.cat([clip_of(vertices, size), clip_of(vertices, size, 3.5)])[:pictures].requires_grad_(True)
+            rast = cpu.rasterize(clip, faces, size)
             attr = vertices[None].clone().requires_grad_(True)
             color = cpu.antialias(cpu.interpolate(attr, rast, faces), rast, clip, faces)
             (color * torch.sin(color.detach() * 9)).sum().backward()
