@@ -1,6 +1,6 @@
 """Menagerie: from a photograph to a rigged, posed animal.
 
-The add-on's side: panels and operators (`panels`, `ops`, `turntable`), the link to the backend's process (`link`), and what turns
+The add-on's side: panels and operators (`panels`, `ops`, `turntable`), the link to the backend's process (`link`), what turns
 an asset file into Blender's objects (`scene`). It shares the wire and the asset file with the backend, never code.
 """
 
@@ -11,7 +11,6 @@ import bpy
 from . import ops, panels, preferences, settings
 from .link import session
 from .panels import pictures
-from .turntable import operator as turntable
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
