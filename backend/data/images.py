@@ -1,195 +1,229 @@
-"""One training picture from a posed animal: camera, coat, light and background at random, with its truth.
+"""Training pictures: one animal in one pose and coat, seen by one camera, with all that is known about it.
 
-Enters: posed vertices and points in the object frame (pelvis at its rest place, yaw removed), faces, UVs, a coat. Leaves: a
-256x256 crop as the network will see it (the animal on a plain or softly graded background), its mask and depth, the
-camera (OpenCV, 25 degree crop) and which points are visible. Lambert light as in 3D-Fauna, but with softer falloffs.
+Enters a `Figure` and a random generator; leaves a square picture (vertical field of view 25 degrees) and its truth.
+The animal's mask fills 60-95 % of the crop; yaw is uniform, elevation mostly low, roll slight; coats are recoloured
+or patterned; one lamp, sky and ground light; plain, graded or blotchy background; blur, noise and JPEG at the end.
 """
 
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image as PillowImage
+from PIL import ImageFilter
 
-from backend.render.cpu import antialias, interpolate, rasterize
+from backend.data.raster import Coat, Light, draw
+from backend.data.stage import Figure, pose_figure
+from backend.types import ByteArray, FloatArray
 
-FOV_DEGREES = 25.0
-FOCAL = 1 / math.tan(math.radians(FOV_DEGREES / 2))
-"""Focal length in half widths of the crop."""
-HIDDEN_DEPTH = 0.35
-"""A joint lies inside the body: it counts as hidden when the surface before it is nearer by more than this, object units."""
+FIELD_OF_VIEW = np.radians(25.0)
+SUPERSAMPLING = 2
+"""Pictures are drawn at twice their size and halved."""
+FILL = (0.60, 0.95)
+BACKGROUND_GREY = 0.5
+"""What the product puts behind a cut-out; half of the pictures have it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """azimuth: 0 sees the face, +90 degrees the animal's left; elevation, roll in radians; fill: mask box over crop; shift: of its centre."""
+
+    azimuth: float
+    elevation: float
+    roll: float
+    fill: float
+    shift: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """rgb (s, s, 3) uint8; mask (s, s) uint8, 255 inside; depth (s, s) float32, 0 outside; object_to_camera (4, 4) OpenCV;
-    visible (P,) bool."""
+    """rgb (s, s, 3), mask (s, s) uint8; object_to_camera (4, 4) OpenCV; points (42, 3) object frame; visibility (42,) bool."""
 
-    rgb: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    object_to_camera: NDArray[np.float32]
-    visible: NDArray[np.bool_]
-
-
-def view_rotation(yaw: float, elevation: float, roll: float) -> NDArray[np.float64]:
-    """Object-to-camera rotation (3, 3), OpenCV. yaw 0: the animal faces the picture's right; pi/2: the viewer.
-
-    elevation: radians by which the camera looks down; roll about the view.
-    """
-    # yaw turns the object's +Z (forward) from the camera's right towards the viewer, level (OpenGL axes first)
-    forward = np.array([math.cos(yaw), 0.0, math.sin(yaw)])
-    right = np.array([forward[2], 0.0, -forward[0]])  # up x forward: the animal's left
-    level = np.stack([right, [0.0, 1.0, 0.0], forward], 1)
-    c, s = math.cos(elevation), math.sin(elevation)
-    tilt = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-    cr, sr = math.cos(roll), math.sin(roll)
-    lean = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return np.diag([1.0, -1.0, -1.0]) @ lean @ tilt @ level
+    rgb: ByteArray
+    mask: ByteArray
+    object_to_camera: FloatArray
+    points: FloatArray
+    visibility: FloatArray
 
 
-def place_camera(vertices: NDArray[np.floating], rotation: NDArray[np.floating], fill: float, offset: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Move the camera until the animal's box fills `fill` of the crop, its centre at `offset` in [-1, 1] -> (4, 4)."""
-    turned = vertices @ rotation.T
-    middle = (turned.max(0) + turned.min(0)) / 2
-    t = np.array([-middle[0], -middle[1], 10.0])
-    for _ in range(30):
-        seen = turned + t
-        xy = FOCAL * seen[:, :2] / np.maximum(seen[:, 2:], 0.5)
-        low, high = xy.min(0), xy.max(0)
-        scale = (high - low).max() / 2 / fill
-        t[2] = (seen[:, 2].mean() * scale) - turned[:, 2].mean()
-        t[:2] += (offset - (low + high) / 2) * (turned[:, 2].mean() + t[2]) / FOCAL * 0.9
-    pose = np.eye(4, dtype=np.float32)
-    pose[:3, :3], pose[:3, 3] = rotation, t
-    return pose
-
-
-def smooth_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(V, 3) area-weighted unit normals."""
-    corner = vertices[faces]
-    face = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    total = np.zeros((len(vertices), 3))
-    for c in range(3):
-        np.add.at(total, faces[:, c], face)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-
-def random_coat(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A coat (h, w, 3) uint8 recoloured at random -> (h, w, 3) float32 in [0, 1]."""
-    coat = texture[..., :3].astype(np.float32) / 255
-    if rng.random() < 0.6:  # tint and contrast of the animal's own coat
-        mean = coat.mean((0, 1))
-        coat = (coat - mean) * rng.uniform(0.6, 1.5) + mean * rng.uniform(0.8, 1.6)
-        coat = coat * rng.uniform(0.8, 1.2, 3).astype(np.float32)
-    elif rng.random() < 0.6:  # another animal's colours: the grey pattern between two random tones
-        grey = coat.mean(-1, keepdims=True)
-        grey = (grey - grey.min()) / max(float(np.ptp(grey)), 1e-3)
-        brown = np.array([1.0, rng.uniform(0.7, 1.0), rng.uniform(0.45, 1.0)])
-        dark, light = rng.uniform(0.03, 0.4) * brown, rng.uniform(0.4, 1.0) * brown
-        coat = dark + (light - dark) * grey
-    if rng.random() < 0.25:  # patches, spots or stripes
-        size = int(rng.integers(4, 40))
-        noise = rng.normal(size=(size, max(2, int(size * rng.uniform(0.2, 3)))))
-        wide = np.asarray(Image.fromarray(noise.astype(np.float32)).resize((coat.shape[1], coat.shape[0]), Image.Resampling.BICUBIC))
-        share = np.clip((wide - rng.uniform(0, 0.8)) * 6, 0, 1)[..., None] * rng.uniform(0.3, 0.9)
-        coat = coat * (1 - share) + rng.uniform(0.02, 0.95) * share
-    return np.clip(coat, 0, 1).astype(np.float32)
-
-
-def random_background(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(size, size, 3): one colour, mid grey often, or a soft gradient."""
-    kind = rng.random()
-    first = np.full(3, 0.5) if kind < 0.4 else rng.uniform(0, 1, 3)
-    if kind < 0.8:
-        return np.broadcast_to(first, (size, size, 3)).astype(np.float32)
-    ramp = np.linspace(0, 1, size)[:, None, None] if rng.random() < 0.7 else np.linspace(0, 1, size)[None, :, None]
-    return np.broadcast_to(first + (rng.uniform(0, 1, 3) - first) * ramp, (size, size, 3)).astype(np.float32)
-
-
-def draw(
-    vertices: NDArray[np.floating], faces: NDArray[np.integer], uvs: NDArray[np.floating], coat: NDArray[np.float32], pose: NDArray[np.floating],
-    light: tuple[NDArray[np.floating], float, float], background: NDArray[np.float32], normals: NDArray[np.floating] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
-    """-> colour (s, s, 3) in [0, 1], coverage (s, s), depth (s, s; 0 outside).
-
-    uvs: (F, 3, 2) per corner or (V, 2) per vertex, v from the texture's bottom, wrapping; light: direction (3,) in the camera
-    frame (from the surface to the lamp), ambient, diffuse.
-    """
-    size = background.shape[0]
-    seen = (vertices @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
-    normals = smooth_normals(vertices, faces) if normals is None else normals
-    turned = (normals @ pose[:3, :3].T).astype(np.float32)
-    if uvs.ndim == 3:  # corners become vertices of their own
-        seen_c, turned = seen[faces].reshape(-1, 3), turned[faces].reshape(-1, 3)
-        flat, index = uvs.reshape(-1, 2), np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
-    else:
-        seen_c, flat, index = seen, uvs, faces.astype(np.int32)
-    z = seen_c[:, 2:]
-    clip = torch.from_numpy(np.concatenate([FOCAL * seen_c[:, :2], (z - 0.2) * 1.001, z], 1).astype(np.float32))[None]
-    triangles = torch.from_numpy(np.ascontiguousarray(index, np.int32))
-    rast = rasterize(clip, triangles, (size, size))
-    attributes = torch.from_numpy(np.concatenate([turned, z, flat], 1).astype(np.float32))[None]
-    values = interpolate(attributes, rast, triangles)[0].numpy()  # (s, s, 6)
-    inside = rast[0, ..., 3].numpy() > 0
-    n = values[inside][:, :3]
-    n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-6)
-    direction, ambient, diffuse = light
-    lambert = np.clip(n @ direction, 0, None)
-    shade = ambient + diffuse * lambert
-    height, width = coat.shape[:2]
-    column = (np.floor(values[inside][:, 4] * width).astype(np.int64)) % width
-    row = (np.floor((1 - values[inside][:, 5]) * height).astype(np.int64)) % height
-    colour = np.array(background, np.float32)
-    colour[inside] = coat[row, column] * shade[:, None]
-    cover = antialias(torch.from_numpy(inside.astype(np.float32))[None, ..., None], rast, clip, triangles)[0, ..., 0].numpy()
-    depth = np.where(inside, values[..., 3], 0).astype(np.float32)
-    blended = np.where(inside[..., None], colour * cover[..., None] + background * (1 - cover[..., None]), colour)
-    return np.clip(blended, 0, 1), cover, depth
-
-
-def visible_points(points: NDArray[np.floating], pose: NDArray[np.floating], depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which points (P, 3) are in the crop and not far behind the surface drawn there."""
-    seen = points @ pose[:3, :3].T + pose[:3, 3]
-    xy = FOCAL * seen[:, :2] / np.maximum(seen[:, 2:], 0.1)
-    size = depth.shape[0]
-    pixel = np.floor((xy + 1) / 2 * size).astype(np.int64)
-    inside = ((pixel >= 0) & (pixel < size)).all(1)
-    at = depth[np.clip(pixel[:, 1], 0, size - 1), np.clip(pixel[:, 0], 0, size - 1)]
-    return inside & ((at == 0) | (seen[:, 2] - at < HIDDEN_DEPTH))
-
-
-def render_picture(
-    vertices: NDArray[np.floating], points: NDArray[np.floating], faces: NDArray[np.integer], uvs: NDArray[np.floating], texture: NDArray[np.uint8],
-    rng: np.random.Generator, size: int = 256, yaw: float | None = None, elevation: float | None = None,
-) -> Picture:  # fmt: skip
-    """A random picture of a posed animal (yaw and elevation in radians where given)."""
-    yaw = rng.uniform(0, 2 * math.pi) if yaw is None else yaw
+def random_view(rng: np.random.Generator, azimuth: float | None = None, elevation: float | None = None) -> View:
+    """Photographers stand at the animal's height more often than above it."""
     if elevation is None:
-        elevation = math.radians(rng.uniform(-3, 15) if rng.random() < 0.65 else rng.uniform(-10, 40))
-    rotation = view_rotation(yaw, elevation, math.radians(rng.normal(0, 2.0)))
-    pose = place_camera(vertices, rotation, rng.uniform(0.72, 0.95), rng.uniform(-0.06, 0.06, 2))
-    lamp = np.array([rng.uniform(-1, 1), rng.uniform(-1.2, -0.1), rng.uniform(-1.2, 0.2)])  # above and before, OpenCV
-    lamp /= np.linalg.norm(lamp)
-    ambient = rng.uniform(0.35, 0.8)
-    background = random_background(size, rng)
-    coat = random_coat(texture, rng)
-    colour, cover, depth = draw(vertices, faces, uvs, coat, pose, (lamp, ambient, rng.uniform(0.3, 1.1 - ambient * 0.5)), background)
-    picture = Image.fromarray((colour * 255).astype(np.uint8))
+        low = rng.random() < 0.7
+        elevation = np.radians(rng.triangular(-6, 6, 22) if low else rng.uniform(-10, 40))
+    return View(
+        float(rng.uniform(-np.pi, np.pi) if azimuth is None else azimuth),
+        float(elevation),
+        float(np.radians(np.clip(rng.normal(0, 3), -8, 8))),
+        float(rng.uniform(*FILL)),
+        (float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))),
+    )
+
+
+def camera_turn(view: View) -> FloatArray:
+    """(3, 3) object -> OpenCV camera."""
+    ca, sa, ce, se = np.cos(view.azimuth), np.sin(view.azimuth), np.cos(view.elevation), np.sin(view.elevation)
+    forward = -np.array([sa * ce, se, ca * ce])
+    right = np.cross(forward, [0.0, 1.0, 0.0])
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    c, s = np.cos(view.roll), np.sin(view.roll)
+    return np.asarray(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.stack([right, down, forward]), np.float32)
+
+
+def place_camera(vertices: FloatArray, view: View, size: int) -> FloatArray:
+    """(4, 4) object-to-camera so that the projected box fills `view.fill` of the crop, off its middle by `view.shift` of the free room."""
+    focal = size / 2 / np.tan(FIELD_OF_VIEW / 2)
+    turn = camera_turn(view)
+    turned = vertices @ turn.T
+    place = np.array([0.0, 0.0, 12.0])
+    place[:2] -= (turned[:, :2].max(0) + turned[:, :2].min(0)) / 2
+    for _ in range(6):
+        seen = turned + place
+        projected = focal * seen[:, :2] / seen[:, 2:]
+        low, high = projected.min(0), projected.max(0)
+        place[2] *= (high - low).max() / (view.fill * size)
+        # The nearest vertex must stay well in front of the camera.
+        place[2] = max(place[2], 1.5 - turned[:, 2].min())
+        free = np.array(view.shift) * np.minimum(size - (high - low), 0.3 * size)
+        place[:2] -= ((low + high) / 2 - free) * place[2] / focal
+    out = np.eye(4, dtype=np.float32)
+    out[:3, :3] = turn
+    out[:3, 3] = place
+    return out
+
+
+def random_coat(figure: Figure, rng: np.random.Generator) -> Coat:
+    """One of the animal's skins, recoloured; sometimes with stripes or spots, or replaced by one colour."""
+    skins = figure.stage.skins
+    skin = skins[int(rng.integers(len(skins)))] if skins else np.full((2, 2, 3), 150, np.uint8)
+    tint = np.eye(3, 4)
+    kind = rng.random()
+    contrast, brightness = float(np.exp(rng.normal(0, 0.25))), float(rng.normal(0, 0.08))
+    mean = skin[::8, ::8].reshape(-1, 3).mean(0) / 255
+    if kind < 0.25:  # hue turned about grey
+        angle = rng.uniform(0, 2 * np.pi)
+        c, s = np.cos(angle), np.sin(angle) / np.sqrt(3)
+        tint[:, :3] = c * np.eye(3) + (1 - c) / 3 + s * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+        tint[:, :3] = 0.6 * tint[:, :3] + 0.4 / 3
+    elif kind < 0.5:  # fur colours: the skin's light and dark over a new colour
+        fur = np.array([0.55, 0.42, 0.30]) * np.exp(rng.normal(0, [0.45, 0.45, 0.45]) * 0.5 + rng.normal(0, 0.5))
+        fur = np.clip(fur, 0.04, 0.95)
+        tint[:, :3] = fur[:, None] / 3 / max(float(mean.mean()), 0.1)
+    if kind >= 0.9:
+        contrast *= 0.15
+        tint[:, 3] += np.clip(rng.normal(0.45, 0.22, 3) * 0.5 + rng.normal(0.2, 0.15), 0, 0.9) - 0.3
+    tint[:, 3] += brightness + (1 - contrast) * (tint[:, :3] @ mean)
+    tint[:, :3] *= contrast
+    waves = np.zeros((0, 5))
+    pattern = np.zeros(6)
+    if rng.random() < 0.25:
+        count = 5
+        frequency = np.exp(rng.normal(np.log(7), 0.5))
+        direction = rng.normal(size=(count, 3)) * (1, 1, 3 if rng.random() < 0.5 else 1)
+        direction *= frequency / np.linalg.norm(direction, axis=1, keepdims=True) * rng.uniform(0.5, 1.5, (count, 1))
+        waves = np.concatenate([direction, rng.uniform(0, 2 * np.pi, (count, 1)), rng.uniform(0.3, 1, (count, 1))], 1)
+        colour = np.clip(rng.normal(0.5, 0.3) + rng.normal(0, 0.08, 3), 0.03, 0.97)
+        pattern = np.array([*colour, rng.uniform(-0.6, 0.9), rng.uniform(0.1, 0.8), rng.uniform(0.5, 1)])
+    return Coat(skin, tint.astype(np.float32), waves.astype(np.float32), pattern.astype(np.float32))
+
+
+def random_light(turn: FloatArray, rng: np.random.Generator) -> Light:
+    """A lamp from above (any side), weaker sky and ground, colours near white."""
+    direction = rng.normal(size=3) + (0, 1.0, 0)
+    direction /= np.linalg.norm(direction)
+    white = 1 + rng.normal(0, 0.05, 3)
+    ambient = rng.uniform(0.25, 0.9)
+    ground = ambient * rng.uniform(0.3, 1.0)
+    return Light(
+        (turn @ direction).astype(np.float32),
+        turn[:, 1].astype(np.float32),
+        (rng.uniform(0.1, 1.1) * white).astype(np.float32),
+        (ambient * (1 + rng.normal(0, 0.04, 3))).astype(np.float32),
+        (ground * (1 + rng.normal(0, 0.04, 3))).astype(np.float32),
+        float(max(0, rng.normal(0, 0.12))),
+    )
+
+
+def random_background(size: int, rng: np.random.Generator) -> FloatArray:
+    """(size, size, 3) in [0, 1]."""
+    kind = rng.random()
+    colour = rng.random(3) if rng.random() < 0.25 else np.clip(rng.random() + rng.normal(0, 0.06, 3), 0, 1)
+    if kind < 0.5:
+        return np.full((size, size, 3), BACKGROUND_GREY, np.float32)
+    if kind < 0.75:
+        return np.broadcast_to(colour.astype(np.float32), (size, size, 3)).copy()
+    cells = 2 if kind < 0.88 else int(rng.integers(3, 24))
+    blotches = np.clip(colour + rng.normal(0, 0.10, (cells, cells, 1)) + rng.normal(0, 0.05, (cells, cells, 3)), 0, 1)
+    picture = PillowImage.fromarray((blotches * 255).astype(np.uint8)).resize((size, size), PillowImage.Resampling.BICUBIC)
+    return np.asarray(picture, np.float32) / 255
+
+
+def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generator, size: int = 256) -> Picture:
+    """Render and roughen one picture; all randomness comes from `rng`."""
+    vertices, points = pose_figure(figure, frame)
+    camera = place_camera(vertices, view, size)
+    seen = vertices @ camera[:3, :3].T + camera[:3, 3]
+    fine = size * SUPERSAMPLING
+    focal = fine / 2 / np.tan(FIELD_OF_VIEW / 2)
+    animal = figure.stage.animal
+    colour, cover, depth = draw(
+        seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, random_coat(figure, rng), random_light(camera[:3, :3], rng)
+    )  # fmt: skip
+    cropped = _grass(cover, rng) if rng.random() < 0.08 else cover
+    visibility = visible_points(points, figure.radii, camera, depth, focal) & _kept(points, camera, cropped, cover, focal)
+    share = _halve(cropped)  # (s, s)
+    total = _halve(colour * cropped[..., None])  # (s, s, 3)
+    picture = total + random_background(size, rng) * (1 - share[..., None])
+    mask = np.round(share * 255).astype(np.uint8)
+    return Picture(_roughen(picture, rng), mask, camera, points, visibility)
+
+
+def _halve(fine: FloatArray) -> FloatArray:
+    """(2 s, 2 s, ...) -> (s, s, ...), means of four."""
+    return np.asarray((fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) * np.float32(0.25))
+
+
+def visible_points(points: FloatArray, radii: FloatArray, camera: FloatArray, depth: FloatArray, focal: float) -> FloatArray:
+    """(42,) bool: nothing but the flesh around the point lies before it."""
+    size = len(depth)
+    seen = points @ camera[:3, :3].T + camera[:3, 3]
+    pixel = np.floor(focal * seen[:, :2] / seen[:, 2:] + size / 2).astype(int)
+    inside = ((pixel >= 0) & (pixel < size)).all(1)
+    pixel = np.clip(pixel, 0, size - 1)
+    front = depth[pixel[:, 1], pixel[:, 0]]
+    return np.asarray(inside & ~(seen[:, 2] - front > 1.4 * radii + 0.06))
+
+
+def _kept(points: FloatArray, camera: FloatArray, cropped: FloatArray, cover: FloatArray, focal: float) -> FloatArray:
+    """Points that grass did not cover."""
+    size = len(cover)
+    seen = points @ camera[:3, :3].T + camera[:3, 3]
+    pixel = np.clip(np.floor(focal * seen[:, :2] / seen[:, 2:] + size / 2).astype(int), 0, size - 1)
+    return np.asarray(~((cover > 0) & (cropped == 0))[pixel[:, 1], pixel[:, 0]])
+
+
+def _grass(cover: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Takes the lowest part of the mask away along a ragged line, as grass or snow does."""
+    rows = np.flatnonzero(cover.any(1))
+    line = rows[-1] - (rows[-1] - rows[0]) * rng.uniform(0.03, 0.15)
+    ragged = np.repeat(rng.normal(0, rng.uniform(0, 5), cover.shape[1] // 4 + 1), 4)[: cover.shape[1]]
+    return np.asarray(np.where(np.arange(len(cover))[:, None] > line + ragged[None], 0, cover), np.float32)
+
+
+def _roughen(picture: FloatArray, rng: np.random.Generator) -> ByteArray:
+    """Gamma, blur, sensor noise, JPEG."""
+    bright = np.clip(picture, 0, 1) ** float(np.exp(rng.normal(0, 0.15)))
+    image = PillowImage.fromarray((bright * 255).astype(np.uint8))
     if rng.random() < 0.5:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.2, 1.4))))
-    array = np.asarray(picture, np.float32)
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.2, 1.4))))
     if rng.random() < 0.5:
-        array = array + rng.normal(0, rng.uniform(1, 8), array.shape)
-    array = np.clip((array - 128) * rng.uniform(0.75, 1.2) + 128 * rng.uniform(0.85, 1.15), 0, 255)
-    rgb = array.astype(np.uint8)
-    if rng.random() < 0.4:
-        store = io.BytesIO()
-        Image.fromarray(rgb).save(store, "JPEG", quality=int(rng.integers(35, 92)))
-        rgb = np.asarray(Image.open(store))
-    return Picture(rgb, (cover * 255).astype(np.uint8), depth, pose, visible_points(points, pose, depth))
+        noisy = np.asarray(image, np.float32) + rng.standard_normal((*picture.shape[:2], 3), np.float32) * rng.uniform(1, 10)
+        image = PillowImage.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+    if rng.random() < 0.6:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=int(rng.integers(35, 95)))
+        image = PillowImage.open(buffer)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,213 @@
+"""Make a training set: shapes with signed distances and points, pictures with their truth.
+
+Enters 0 A.D.'s archive; leaves a folder:
+  shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation
+  shapes_sdf.npy    (S, 31, 121, 121) float16, positive inside (see `distances`)
+  images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
+  truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
+                    rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
+                    split (N,): train, val (species with relatives in training), family (without)
+Everything follows from the seed: picture i has its own generator, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.data import quadrupeds, variety
+from backend.data.distances import SHAPE, signed_distance_grid
+from backend.data.images import random_view, take_picture
+from backend.data.stage import Figure, Stage, build_figure, build_stage
+from backend.data.zero_ad import Archive
+from backend.rig.solve import solve_pose
+from backend.rig.template import load_quadruped
+
+SEED_SHAPES, SEED_IMAGES = 1, 2
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class ShapePlan:
+    """One shape to make. number: counts all shapes; variation: number of the animal's own variant, 0 as it is."""
+
+    number: int
+    name: str
+    variation: int
+    split: str
+
+
+def validation_sets() -> dict[str, tuple[str, ...]]:
+    """validation.json: split -> mesh names."""
+    found = json.loads((Path(__file__).parent / "validation.json").read_text("utf-8"))
+    return {"val": tuple(found["val"]), "family": tuple(found["family"])}
+
+
+def plan_shapes(variants: int, held_out: dict[str, tuple[str, ...]]) -> list[ShapePlan]:
+    """Every animal as it is, then variants of the training animals, each rig getting the square root of its meshes' share."""
+    plans: list[ShapePlan] = []
+    away = {name: split for split, names in held_out.items() for name in names}
+    for name in quadrupeds.names():
+        plans.append(ShapePlan(len(plans), name, 0, away.get(name, "train")))
+    rigs: dict[str, list[str]] = {}
+    for name in quadrupeds.names():
+        if name not in away:
+            rigs.setdefault(quadrupeds.catalogue()["meshes"][name]["rig"], []).append(name)
+    wanted = {rig: np.sqrt(len(names)) for rig, names in rigs.items()}
+    made = {rig: len(names) for rig, names in rigs.items()}
+    next_variant: dict[str, int] = {}
+    while sum(made.values()) < variants:
+        rig = min(rigs, key=lambda r: made[r] / wanted[r])
+        names = rigs[rig]
+        name = names[(made[rig] - len(names)) % len(names)]
+        next_variant[name] = next_variant.get(name, 0) + 1
+        plans.append(ShapePlan(len(plans), name, next_variant[name], "train"))
+        made[rig] += 1
+    return plans
+
+
+def prepare(
+    source: Path, out: Path, images: int, variants: int, seed: int, held_out: tuple[str, ...] | None = None, size: int = 256, workers: int = 2,
+    validation: int = 1000,
+) -> None:  # fmt: skip
+    """Write the set into `out`. images: training pictures; variants: training shapes in all; validation: pictures of the held-out animals.
+
+    held_out: mesh names kept from training; None takes validation.json, an empty tuple trains on every free animal.
+    """
+    away = validation_sets() if held_out is None else {"val": held_out, "family": ()}
+    plans = plan_shapes(variants, away)
+    out.mkdir(parents=True, exist_ok=True)
+    held = [p.number for p in plans if p.split != "train"]
+    total = images + (validation if held else 0)
+    np.lib.format.open_memmap(out / "shapes_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()
+    np.lib.format.open_memmap(out / "images_rgb.npy", "w+", np.uint8, (total, size, size, 3)).flush()
+    np.lib.format.open_memmap(out / "images_mask.npy", "w+", np.uint8, (total, size, size)).flush()
+    job = _Job(str(source), str(out), tuple(plans), images, total, seed, size)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job,)) as pool:
+        shapes = list(pool.map(_make_shape, range(len(plans)), chunksize=4))
+        # Pictures of one animal stand together in a worker's queue, so that few stages are held at once.
+        order = np.argsort([_shape_of(job, i) for i in range(total)], kind="stable")
+        chunks = [order[k : k + CHUNK].tolist() for k in range(0, total, CHUNK)]
+        truths = [t for group in pool.map(_make_images, chunks) for t in group]
+    truths.sort(key=lambda t: int(t["image"]))
+    _write_shapes(out, plans, shapes)
+    _write_truth(out, plans, shapes, truths)
+
+
+def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]]) -> None:
+    names = quadrupeds.catalogue()["meshes"]
+    np.savez(
+        out / "shapes.npz",
+        names=np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans]),
+        species=np.array([names[p.name]["species"] for p in plans]),
+        split=np.array([p.split for p in plans]),
+        points=np.stack([s[0] for s in shapes]),
+        scales=np.stack([s[1] for s in shapes]),
+    )
+
+
+def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]], truths: list[dict[str, Any]]) -> None:
+    shape = np.array([t["shape"] for t in truths])
+    points = np.stack([t["points"] for t in truths])
+    rotations = np.zeros((len(truths), len(load_quadruped().bones), 4), np.float32)
+    for number in np.unique(shape):
+        where = shape == number
+        rotations[where] = solve_pose(shapes[number][0], points[where])[0]
+    columns = {key: np.stack([t[key] for t in truths]) for key in ("object_to_camera", "visibility", "azimuth", "elevation")}
+    np.savez(
+        out / "truth.npz", shape=shape.astype(np.int32), points=points, rotations=rotations, pose=np.array([t["pose"] for t in truths]),
+        split=np.array([plans[s].split for s in shape]), **columns,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: str
+    out: str
+    plans: tuple[ShapePlan, ...]
+    images: int
+    total: int
+    seed: int
+    size: int
+
+
+_current: list[_Job] = []
+
+
+def _start(job: _Job) -> None:
+    _current[:] = [job]
+    _stage.cache_clear()
+
+
+@lru_cache(1)
+def _archive(source: str) -> Archive:
+    return Archive(Path(source))
+
+
+@lru_cache(3)
+def _stage(name: str) -> Stage:
+    return build_stage(_archive(_current[0].source), name)
+
+
+@lru_cache(8)
+def _figure(number: int) -> Figure:
+    plan, seed = _current[0].plans[number], _current[0].seed
+    if plan.variation == 0:
+        return build_figure(_stage(plan.name), variety.identity())
+    rng = np.random.default_rng([seed, SEED_SHAPES, number])
+    return build_figure(_stage(plan.name), variety.random_variation(rng))
+
+
+def _make_shape(number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    figure = _figure(number)
+    grids = np.lib.format.open_memmap(Path(_current[0].out) / "shapes_sdf.npy", "r+")
+    grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
+    grids.flush()
+    return figure.points, figure.variation.scales
+
+
+def _shape_of(job: _Job, image: int) -> int:
+    """Training pictures take any training shape; held-out ones take turns, eight azimuths each time round."""
+    if image < job.images:
+        train = [p.number for p in job.plans if p.split == "train"]
+        rng = np.random.default_rng([job.seed, SEED_IMAGES, image])
+        return int(train[int(rng.integers(len(train)))])
+    held = [p.number for p in job.plans if p.split != "train"]
+    return held[(image - job.images) // 8 % len(held)]
+
+
+def _make_images(images: list[int]) -> list[dict[str, Any]]:
+    return list(_pictures(images))
+
+
+def _pictures(images: list[int]) -> Iterator[dict[str, Any]]:
+    job = _current[0]
+    rgb = np.lib.format.open_memmap(Path(job.out) / "images_rgb.npy", "r+")
+    masks = np.lib.format.open_memmap(Path(job.out) / "images_mask.npy", "r+")
+    for image in images:
+        number = _shape_of(job, image)
+        figure = _figure(number)
+        rng = np.random.default_rng([job.seed, SEED_IMAGES, image, 1])
+        frame = int(rng.choice(len(figure.stage.shares), p=figure.stage.shares))
+        if image < job.images:
+            view = random_view(rng)
+        else:
+            octant = (image - job.images) % 8
+            view = random_view(rng, np.radians(45 * octant + rng.uniform(-22.5, 22.5)), np.radians(rng.uniform(-10, 40)))
+        picture = take_picture(figure, frame, view, rng, job.size)
+        rgb[image], masks[image] = picture.rgb, picture.mask
+        yield {
+            "image": image, "shape": number, "points": picture.points, "object_to_camera": picture.object_to_camera,
+            "visibility": picture.visibility, "azimuth": np.float32(view.azimuth), "elevation": np.float32(view.elevation),
+            "pose": figure.stage.names[frame],
+        }  # fmt: skip

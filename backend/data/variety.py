@@ -1,0 +1,182 @@
+"""Shape variety: a quadruped's parts made longer, thicker or larger, each on its own, at rest and in any pose.
+
+Enters an animal's points (rest or posed) and vertices; leaves them changed. Every template bone is stretched along
+itself and across, in the frame that it has in that pose; children move along with the parent's stretched end, so the
+same bone rotations remain the truth. Vertices follow by smooth weights on the template's bones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+
+from backend.rig.kinematics import pose_matrices, rest_frames
+from backend.rig.rotations import quaternion_to_matrix
+from backend.rig.template import load_quadruped
+from backend.types import FloatArray, IntArray
+
+TRUNK = ("hips", "spine.001", "spine.002", "spine.003", "chest")
+SHARPNESS = 3.0
+"""How fast a bone's influence on a vertex fades with its distance, in the bone's own radii."""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """scales: (b, 3) factors along each template bone's local X, Y (along) and Z, left and right alike."""
+
+    scales: FloatArray
+
+    @property
+    def is_identity(self) -> bool:
+        return bool((self.scales == 1).all())
+
+
+def identity() -> Variation:
+    """No change."""
+    return Variation(np.ones((len(load_quadruped().bones), 3), np.float32))
+
+
+def random_variation(rng: np.random.Generator, strength: float = 1.0) -> Variation:
+    """Parts scaled each on its own. strength 1: most factors between 0.75 and 1.35."""
+
+    def factor(spread: float) -> float:
+        return float(np.exp(strength * spread * np.clip(rng.normal(), -1.8, 1.8)))
+
+    scales = identity().scales.copy()
+    index = load_quadruped().bone_index
+    width, depth, length = factor(0.16), factor(0.15), factor(0.13)
+    neck, neck_girth = factor(0.25), factor(0.16)
+    head, muzzle, head_width = factor(0.16), factor(0.15), factor(0.10)
+    ear, jaw = factor(0.35), factor(0.10)
+    tail, tail_girth = factor(0.35), factor(0.25)
+    leg, shin_share, foot, leg_girth = factor(0.2), factor(0.08), factor(0.12), factor(0.17)
+    rear = factor(0.07)
+    rump = factor(0.08)
+    for name in TRUNK:
+        scales[index[name]] = (width, length, depth)
+    scales[index["hips"], 0] *= rump
+    for name in ("neck.001", "neck.002"):
+        scales[index[name]] = (neck_girth, neck, neck_girth)
+    scales[index["head"]] = (head * head_width, head * muzzle, head)
+    scales[index["jaw"]] = (head * head_width, head * muzzle, head * jaw)
+    for name in ("tail.001", "tail.002", "tail.003", "tail.004"):
+        scales[index[name]] = (tail_girth, tail, tail_girth)
+    for side in (".L", ".R"):
+        scales[index["ear" + side]] = (head * ear, head * ear, head * ear)
+        for name, share in (("front_shin", shin_share), ("front_foot", 1 / shin_share), ("shin", shin_share * rear), ("foot", rear / shin_share)):
+            scales[index[name + side]] = (leg_girth, leg * share, leg_girth)
+        for name in ("front_toe", "toe"):
+            scales[index[name + side]] = (leg_girth * foot, foot * leg_girth, leg_girth * foot)
+        for name in ("shoulder", "front_thigh", "thigh"):
+            scales[index[name + side]] = (0.5 * (width + leg_girth), depth, 0.5 * (length + leg_girth))
+    return Variation(scales)
+
+
+def posed_frames(points: FloatArray, rotations: NDArray[np.floating], placement: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rest points (42, 3), pose (n, b, 4) wxyz, placement (n, 4, 4) -> template bones' frames in that pose (n, b, 4, 4)."""
+    rest = rest_frames(torch.from_numpy(points.astype(np.float64))[None])
+    turns = quaternion_to_matrix(torch.from_numpy(np.asarray(rotations, np.float64)))
+    return np.asarray(np.asarray(placement, np.float64)[:, None] @ pose_matrices(rest, turns).numpy())
+
+
+def stretch_matrices(variation: Variation, frames: NDArray[np.float64], points: FloatArray) -> NDArray[np.float64]:
+    """Frames (b, 4, 4) and points (42, 3) of one pose -> (b, 4, 4) affine matrices, one a template bone."""
+    template = load_quadruped()
+    out = np.zeros((len(template.bones), 4, 4))
+    out[:, 3, 3] = 1
+    for bone, parent in enumerate(template.parents):
+        turn = frames[bone, :3, :3]
+        linear = turn @ np.diag(variation.scales[bone]) @ turn.T
+        head = points[template.head_points[bone]].astype(np.float64) if parent >= 0 else frames[bone, :3, 3]
+        moved = head if parent < 0 else out[parent, :3, :3] @ head + out[parent, :3, 3]
+        out[bone, :3, :3] = linear
+        out[bone, :3, 3] = moved - linear @ head
+    return out
+
+
+def stretch_points(matrices: NDArray[np.float64], points: FloatArray) -> FloatArray:
+    """Points (42, 3) carried by their bones' `matrices` (b, 4, 4): a bone's head moves with its parent."""
+    template = load_quadruped()
+    out = np.empty((len(points), 3))
+    done = np.zeros(len(points), bool)
+    for bone, parent in enumerate(template.parents):
+        for carrier, point in ((parent, template.head_points[bone]), (bone, template.tail_points[bone])):
+            if point >= 0 and carrier >= 0 and not done[point]:
+                out[point] = matrices[carrier, :3, :3] @ points[point] + matrices[carrier, :3, 3]
+                done[point] = True
+    return out.astype(np.float32)
+
+
+def stretch_vertices(matrices: NDArray[np.float64], weights: FloatArray, vertices: FloatArray) -> FloatArray:
+    """Vertices (v, 3) by their template weights (v, b)."""
+    return np.asarray(_blend(matrices.astype(np.float32), weights, vertices))
+
+
+@njit(cache=True)
+def _blend(matrices, weights, vertices):  # type: ignore[no-untyped-def]
+    out = np.zeros((len(vertices), 3), np.float32)
+    for v in range(len(vertices)):
+        x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
+        for b in range(weights.shape[1]):
+            w = weights[v, b]
+            if w > 1e-4:
+                for r in range(3):
+                    out[v, r] += w * (matrices[b, r, 0] * x + matrices[b, r, 1] * y + matrices[b, r, 2] * z + matrices[b, r, 3])
+    return out
+
+
+def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray) -> FloatArray:
+    """Smooth influence of the template's bones on a rest mesh: (v, b), rows sum to 1, none of the other side's legs.
+
+    Nearness is counted in each bone's own radius, so a belly belongs to the spine far above it rather than to a thigh;
+    a few rounds of averaging over edges make the borders soft.
+    """
+    template = load_quadruped()
+    heads, tails = points[template.head_points], points[template.tail_points]
+    along = tails - heads
+    t = np.einsum("vbk,bk->vb", vertices[:, None] - heads[None], along) / np.maximum((along**2).sum(1), 1e-9)
+    foot = heads[None] + np.clip(t, 0, 1)[..., None] * along[None]
+    distance = np.linalg.norm(vertices[:, None] - foot, axis=2)  # (v, b)
+    for bone, name in enumerate(template.bone_names):
+        other = vertices[:, 0] < -0.02 if name.endswith(".L") else vertices[:, 0] > 0.02 if name.endswith(".R") else None
+        if other is not None:
+            distance[other, bone] = 1e3
+    distance[:, 0] = 1e3  # the root deforms nothing
+    radius = np.full(distance.shape[1], 0.1)
+    for _ in range(4):
+        nearest = np.argmin(distance / radius, 1)
+        for bone in range(1, len(radius)):
+            own = distance[nearest == bone, bone]
+            if len(own) > 3:
+                radius[bone] = 0.5 * radius[bone] + 0.5 * float(np.clip(np.median(own), 0.04, 0.9))
+    ratio = distance / radius
+    weights = np.exp(-SHARPNESS * (ratio - ratio.min(1, keepdims=True)))
+    weights[weights < 1e-3] = 0
+    weights /= weights.sum(1, keepdims=True)
+    return _soften(weights.astype(np.float32), vertices, faces)
+
+
+def _soften(weights: FloatArray, vertices: FloatArray, faces: IntArray) -> FloatArray:
+    from scipy import sparse
+
+    from backend.data.smoothing import weld
+
+    _, index = weld(vertices)
+    count = int(index.max()) + 1
+    welded = np.zeros((count, weights.shape[1]), np.float32)
+    welded[index] = weights
+    f = index[faces]
+    rows = np.concatenate([f[:, 0], f[:, 1], f[:, 2], f[:, 1], f[:, 2], f[:, 0]])
+    columns = np.concatenate([f[:, 1], f[:, 2], f[:, 0], f[:, 0], f[:, 1], f[:, 2]])
+    graph = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), (count, count))
+    graph.data[:] = 1
+    graph = graph + sparse.identity(count, np.float32, "csr")
+    graph = sparse.diags((1 / np.asarray(graph.sum(1)).ravel()).astype(np.float32)) @ graph
+    for _ in range(3):
+        welded = graph @ welded
+    welded[welded < 1e-3] = 0
+    return np.asarray(welded[index] / welded[index].sum(1, keepdims=True), np.float32)
