@@ -133,7 +133,7 @@ def find_creature(collection: bpy.types.Collection) -> Creature | None:
     rig, body = roles.get("armature"), roles.get("mesh")
     if rig is None or body is None:
         return None
-    poses = {action[ROLE]: action for action in bpy.data.actions if action.get(NUMBER) == rig[NUMBER] and action.get(ROLE)}
+    poses = {action[ROLE]: action for action in bpy.data.actions if action.get(NUMBER) == rig.get(NUMBER) and action.get(ROLE)}
     return Creature(collection, body, rig, roles.get("camera"), roles.get("photo"), poses.get("photo_pose"), poses.get("rest_pose"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from backend.frames import blender_to_object, object_to_blender
 from backend.types import Asset, Pose
 from blender_addon import compat
 from blender_addon.scene import motion as motions
-from blender_addon.scene.bone_groups import PALETTES
+from blender_addon.scene.bone_groups import PALETTES, group_of
 from blender_addon.scene.place import Creature, place_asset
-from tests.asset.creature import random_pose, rest_matrices, skin_vertices
+from tests.asset.creature import TEMPLATE, random_pose, rest_matrices, skin_vertices
 from tests.blender.creatures import creature, empty_blender, evaluated_vertices, read_creature, save_photo
 
 pytestmark = pytest.mark.blender5
@@ -79,6 +80,15 @@ def test_bones_are_named_joined_and_sorted_into_coloured_collections(placed: Cre
         (collection,) = bone.collections
         assert bone.color.palette == PALETTES[collection.name]
     assert placed.armature.data.bones["front_toe.R"].collections[0].name == "front leg.R"
+
+
+def test_groups_and_colours_are_the_templates() -> None:
+    template = json.loads(TEMPLATE.read_text())
+    assert {bone["name"]: group_of(bone["name"]) for bone in template["bones"]} == {
+        bone["name"]: bone["group"] for bone in template["bones"]
+    }
+    assert {group: PALETTES[group] for group in template["groups"]} == template["groups"]
+    assert group_of("part.001") == group_of("hand.L") == "other"
 
 
 def test_nothing_is_assigned_and_a_hand_pose_outlives_a_frame_change(placed: Creature) -> None:
