@@ -30,6 +30,7 @@ from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.samples import Batch, DistanceGrids, Samples, store_features
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
+from backend.weights.manifest import MANIFEST, register
 
 SAVE_SECONDS = 180
 
@@ -237,6 +238,11 @@ def export(model: Fauna, path: Path, note: dict[str, object]) -> None:
     partial = path.with_suffix(".partial")
     save_file(state, partial, metadata={"recipe": json.dumps(note, sort_keys=True)})
     os.replace(partial, path)
+    if path.resolve().is_relative_to(MANIFEST.resolve().parent):
+        register(
+            path, "fauna-bundled", method="fauna", licence="CC-BY-SA-3.0",
+            attribution="Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)", source=str(note["command"]),
+        )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -272,6 +278,8 @@ def main(argv: list[str]) -> int:
     checkpoint = args.out / "pictures.safetensors"
     learn_pictures(model, samples, grids, codes, checkpoint, args.steps, args.batch, args.seed, args.out / "scores.jsonl")
     if args.export is not None:
-        recipe = {"command": "python -m backend train fauna", "seed": args.seed, "steps": args.steps, "batch": args.batch}
-        export(model, args.export, recipe | {"shape_steps": args.shape_steps, "scores": validate(model, samples, 4096)})
+        sizes = f"--images {len(samples.train)} --variants {len(used)}"
+        sizes += f" --shape-steps {args.shape_steps} --steps {args.steps} --batch {args.batch}"
+        command = f"python -m backend train fauna --source public.zip {sizes} --seed {args.seed}"
+        export(model, args.export, {"command": command, "scores": validate(model, samples, 4096)})
     return 0
