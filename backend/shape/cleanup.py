@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from torch import Tensor
 
-from backend.shape.checks import count_components, genus, smallest_angles
-from backend.shape.extract import SignedDistance, Surface, assemble, mirror_weld
+from backend.shape.checks import count_components, genus, intersecting_faces, smallest_angles
+from backend.shape.extract import SignedDistance, Surface, assemble, extract_dense, mirror_weld
 from backend.shape.reference import build_reference, vertex_normals
 from backend.shape.remesh import remesh
 from backend.shape.topology import make_ball
@@ -53,6 +54,16 @@ def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000) -
     vertices = _onto_zero_set(vertices, faces, surface, mended, sdf)
     welded, faces, mirror = mirror_weld(vertices, faces)
     return Mesh(welded, faces, mirror=mirror)
+
+
+def compile_kernels() -> None:
+    """Has numba compile and cache all kernels of this room (half a minute the first time): set-up's, not a job's."""
+
+    def ring(points: Tensor) -> Tensor:
+        return 1.0 - torch.stack([points[:, 1:].norm(dim=1) - 2.0, points[:, 0]], 1).norm(dim=1)
+
+    mesh = clean(extract_dense(ring, 16), ring, 400)
+    intersecting_faces(mesh.vertices, mesh.faces)
 
 
 def mend(surface: Surface) -> tuple[Surface, NDArray[np.int64]]:

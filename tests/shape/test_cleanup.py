@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from backend.shape import checks, remesh, topology
 from backend.shape.checks import cut_loops, measure, smallest_angles
-from backend.shape.cleanup import clean
+from backend.shape.cleanup import clean, compile_kernels
 from backend.shape.extract import extract
 from backend.types import Mesh
 
@@ -104,6 +105,12 @@ def test_most_triangles_are_near_equilateral() -> None:
 def test_the_same_surface_gives_the_same_mesh_to_the_last_bit() -> None:
     first, second = cleaned(quadruped), cleaned(quadruped)
     assert np.array_equal(first.vertices, second.vertices) and np.array_equal(first.faces, second.faces)
+
+
+def test_set_up_compiles_every_kernel() -> None:
+    compile_kernels()
+    for kernel in (topology._grow, topology._label, remesh._split_long, remesh._collapse_short, checks._crossing_faces):
+        assert kernel.signatures
 
 
 def test_a_surface_with_nothing_in_it_is_refused() -> None:
