@@ -138,7 +138,7 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
         self.check(context)
         look = Look(self.frames, self.size, self.engine, self.elevation)
         try:
-            link = session.state.backend or (session.backend_for(context) if self.format == "GIF" else None)
+            link = session.backend_for(context) if self.format == "GIF" else None
             place = (link.python, link.unit) if link is not None else None
             turn = Turn(context, shown_objects(context), bpy.path.abspath(self.filepath), look, self.format, place)
         except LinkError as error:
