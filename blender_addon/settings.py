@@ -10,11 +10,23 @@ QUALITIES = (
 )
 
 
+def photo_chosen(chosen: MenagerieSettings, context: bpy.types.Context) -> None:
+    """Another photo has no painted mask yet; and the backend may get ready."""
+    if chosen.mask_image is not None and chosen.mask_photo != chosen.photo:
+        chosen.mask_image = None
+        if chosen.mask_kind == "PAINTED":
+            chosen.mask_kind = "AUTO"
+    if chosen.photo:
+        from .link import session
+
+        session.warm_up(context)
+
+
 class MenagerieSettings(bpy.types.PropertyGroup):
-    """Of a scene."""
+    """Of a scene. mask_photo: which photo the painted mask is of."""
 
     photo: bpy.props.StringProperty(
-        name="Photo", description="One photo with one animal clearly in view", subtype="FILE_PATH"
+        name="Photo", description="One photo with one animal clearly in view", subtype="FILE_PATH", update=photo_chosen
     )  # type: ignore[valid-type]
     quality: bpy.props.EnumProperty(name="Quality", items=QUALITIES, default="fast")  # type: ignore[valid-type]
     seed: bpy.props.IntProperty(
@@ -30,6 +42,7 @@ class MenagerieSettings(bpy.types.PropertyGroup):
         default="AUTO",
     )  # type: ignore[valid-type]
     mask_path: bpy.props.StringProperty(name="Mask File", subtype="FILE_PATH")  # type: ignore[valid-type]
+    mask_photo: bpy.props.StringProperty(options={"HIDDEN"})  # type: ignore[valid-type]
     mask_image: bpy.props.PointerProperty(name="Painted Mask", type=bpy.types.Image)  # type: ignore[valid-type]
 
 

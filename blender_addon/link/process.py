@@ -149,6 +149,7 @@ class Backend:
     def reconstruct(self, photo: str | Path, out: str | Path, **settings: Any) -> Job:
         """Queue a job; settings: mask, method, quality, seed, viewpoint, flip_heading, swap_legs, name. Returns at once."""
         params = {"photo": str(Path(photo).absolute()), "out": str(Path(out).absolute())}
+        self.pump()  # a process that died while nobody looked must not take this job with it
         params.update({key: str(value) if isinstance(value, Path) else value for key, value in settings.items() if value is not None})
         job = Job(params)
         self.jobs.append(job)

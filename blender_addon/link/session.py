@@ -22,6 +22,10 @@ from .errors import LinkError
 from .process import Backend, Job
 
 TICK_SECONDS = 0.1
+IDLE_TICK_SECONDS = 5.0
+IDLE_SECONDS = 900.0
+"""A backend without work is ended after this, to give its memory back; the next job starts a new one."""
+
 JOBS_KEPT = 20
 """Folders of earlier results that stay; placed creatures don't need them, thumbnails and "Update" do."""
 
@@ -45,7 +49,8 @@ class Plan:
 class Session:
     """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one;
     ready: finished and not yet placed; error: the last failure in the wire's form, shown until dismissed;
-    set_up: the running or last set-up."""
+    set_up: the running or last set-up;
+    busy_at: monotonic time of the last work."""
 
     backend: Backend | None = None
     given: bool = False
@@ -55,6 +60,7 @@ class Session:
     error: dict[str, str] | None = None
     last_creature: str = ""
     set_up: SetUp | None = None
+    busy_at: float = 0.0
 
 
 state = Session()
@@ -110,10 +116,30 @@ def begin(context: bpy.types.Context, plan: Plan) -> Job:
     state.error = None
     state.plan = plan
     state.job = link.reconstruct(plan.photo, plan.out, name=plan.name, **plan.settings)
-    if not bpy.app.background and not bpy.app.timers.is_registered(tick):
-        # persistent: loading another file must not lose the job.
-        bpy.app.timers.register(tick, first_interval=TICK_SECONDS, persistent=True)
+    watch()
     return state.job
+
+
+def warm_up(context: bpy.types.Context) -> None:
+    """Start the backend while the artist still looks at the settings; without an environment nothing happens."""
+    if bpy.app.background or state.set_up is not None and not state.set_up.done:
+        return
+    try:
+        backend_for(context).start()
+    except LinkError:
+        return  # said when Reconstruct is pressed
+    watch()
+
+
+def watch() -> None:
+    """See to it that the timer runs, where there are timers."""
+    state.busy_at = time.monotonic()
+    if bpy.app.background:
+        return
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)  # it may be in its long pause
+    # persistent: loading another file must not lose the job.
+    bpy.app.timers.register(tick, first_interval=TICK_SECONDS, persistent=True)
 
 
 def cancel() -> None:
@@ -143,7 +169,16 @@ def tick() -> float | None:
         redraw()
     if len(state.ready) > waiting:
         place_if_free()
-    return TICK_SECONDS if state.job is not None else None
+    now = time.monotonic()
+    if state.job is not None:
+        state.busy_at = now
+        return TICK_SECONDS
+    if state.backend is None or state.backend.state == "stopped":
+        return None
+    if now - state.busy_at > IDLE_SECONDS:
+        state.backend.stop()
+        return None
+    return TICK_SECONDS if state.backend.state == "starting" else IDLE_TICK_SECONDS
 
 
 def finish(context: bpy.types.Context, seconds: float = 3600.0) -> None:

@@ -42,7 +42,7 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
             except RuntimeError:
                 error = LinkError("photo_unreadable", "Blender can't open this photo.", "Save it as PNG or JPEG and choose it again.")
                 return fit.refuse(self, error)
-        chosen.mask_kind = "PAINTED"
+        chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
         if not bpy.app.background:
             show(context, chosen.mask_image)
         return {"FINISHED"}

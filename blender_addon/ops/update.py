@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 
+from .. import settings
 from ..link import session
 from ..link.errors import LinkError
 from . import fit
@@ -25,6 +26,10 @@ class MENAGERIE_OT_update(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             plan = session.again(context, mask=None)
+            chosen = settings.of(context)
+            if chosen.mask_kind == "PAINTED" and bpy.path.abspath(chosen.mask_photo) != plan.photo:
+                remedy = "Choose the creature's photo and paint its mask."
+                raise LinkError("mask_unreadable", "The painted mask is of another photo.", remedy)
             plan.settings.update(choices(context, Path(plan.out)))
         except LinkError as error:
             return fit.refuse(self, error)

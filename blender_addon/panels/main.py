@@ -150,6 +150,8 @@ def draw_error(layout: bpy.types.UILayout) -> None:
     wrapped(box, error["remedy"])
     if error["code"] in ("backend_missing", "backend_mismatch"):
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
+    if error["code"] in ("no_animal", "several_animals", "mask_unreadable"):
+        box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
     if error["code"] in ("internal", "protocol", "backend_killed"):
         box.operator("menagerie.copy_diagnostics", icon="COPYDOWN")
 
