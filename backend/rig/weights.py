@@ -7,7 +7,8 @@ like paper and lets them pull at each other; here instead
 2. the border of a part is diffused over the surface, (M + l^2 L) m = M p as in bone heat (Baran and Popovic 2007), with
    l of the limb's own thickness, held at 0 on the plane of symmetry so that left and right never share a vertex;
 3. along a part the bones follow one another: at each joint a smooth step across the plane that halves the joint, so the joint's
-   own section is half and half and keeps cos(bend / 2) of its area, as wide as the limb is thick, so nothing folds over;
+   own section is half and half and keeps cos(bend / 2) of its area; the step widens with the distance from the hinge, most on the
+   side that is pressed together, so nothing folds over and little volume is lost;
 4. vertices of triangles that still turn over in test bends are smoothed (`relax`);
 5. every deforming bone is given at least HELD vertices.
 
@@ -22,9 +23,10 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from backend.rig.names import mirror_name
+from backend.rig.checks import CROUCH_SIGNS
+from backend.rig.names import mirror_name, parse_name
 from backend.rig.relax import relax
-from backend.rig.sections import joint_section, loop_points
+from backend.rig.skeleton import rest_matrices
 from backend.rig.territory import Part, fold, inscribed_radius, part_bones, parts_of
 from backend.types import Mesh, Skeleton, Skin
 
@@ -37,14 +39,18 @@ FIRST_BONES = {Part.FRONT: 2, Part.HIND: 1, Part.TAIL: 1, Part.EAR: 1}
 """Bones of a part that lie in the trunk, or begin there."""
 DIFFUSION = 0.5
 """Diffusion length at a part's border, in inscribed radii of its first bones."""
-BORDER_WIDTH = {Part.FRONT: 0.6, Part.HIND: 0.6, Part.TAIL: 0.8, Part.EAR: 0.5}
+BORDER_WIDTH = {Part.FRONT: 0.5, Part.HIND: 0.5, Part.TAIL: 0.8, Part.EAR: 0.5}
 """Half width of a part's border, in distances from its first joints."""
-FOLD_WIDTH = {"front_shin": 1.5, "shin": 1.5}
-"""Half width of the step at joints that fold by 90 degrees and more, in limb radii."""
-BEND_WIDTH = 0.9
-"""Half width at other joints."""
-BONE_SHARE = 0.45
-"""Largest half width, in the shorter of the two bones' lengths."""
+FOLD_WIDTH, BEND_WIDTH = 1.22, 0.5
+"""Half width of the step at a joint, in distances from the bone: where skin is pressed together by a right angle, and by
+40 degrees. A turn by a presses skin at depth q together by 2 q sin(a / 2) w' against cos(a / 2) that is left of it, so w' must stay
+below 0.5 / q at 90 degrees and 1.37 / q at 40; the ramp's steepest slope is 0.59 over its half width. Wider would lose volume."""
+ROUNDED = 0.15
+"""Of the ramp, at either end."""
+LEAST_WIDTH = 0.35
+"""Half width at the hinge itself, in inscribed radii."""
+BONE_SHARE, FOLD_SHARE = 0.45, 0.9
+"""Largest half width, in the shorter of the two bones' lengths: of other joints, and of those that fold."""
 
 
 def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
@@ -106,9 +112,9 @@ def _part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> d
         distance = length * np.where(inside > 0.5, -np.log(2 * (1 - inside)), np.log(2 * inside))
         # A turn about a joint moves skin in proportion to its distance, and so must the border widen.
         joints = skeleton.heads[first].astype(np.float64)
-        reach = np.min([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0)
+        reach = np.mean([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0)
         width = np.clip(BORDER_WIDTH[part] * reach, 0.5 * radius, 3.0 * radius)
-        shares[part] = smooth_step(distance / (2 * width) + 0.5)
+        shares[part] = ramp(distance / (2 * width) + 0.5)
         shares[part][on_plane] *= part == Part.TAIL
     total = np.maximum(np.sum(list(shares.values()), axis=0), 1.0)
     return {part: share / total for part, share in shares.items()}
@@ -133,33 +139,32 @@ def _folded_weights(mesh: Mesh, skeleton: Skeleton, vertices: Array, shares: dic
 def _along_chain(mesh: Mesh, skeleton: Skeleton, vertices: Array, bones: list[int]) -> Array:
     """(v, n) shares of n bones in a row, sum 1."""
     result = np.ones((len(vertices), len(bones)))
-    tree = cKDTree(mesh.vertices)
+    tree = cKDTree(vertices)
+    frames = rest_matrices(skeleton)
     lengths = np.linalg.norm(skeleton.tails - skeleton.heads, axis=1)
     for place in range(1, len(bones)):
         above, bone = bones[place - 1], bones[place]
-        along = [(skeleton.tails[b] - skeleton.heads[b]) / lengths[b] for b in (above, bone)]
-        normal = (along[0] + along[1]).astype(np.float64)
+        normal = frames[above, :3, 1] + frames[bone, :3, 1]
         normal /= np.linalg.norm(normal).clip(1e-9)
-        base = skeleton.names[bone].split(".")[0]
-        width = BONE_SHARE * float(min(lengths[above], lengths[bone]))
-        if base not in ("spine", "chest", "neck", "head", "tail", "hips"):
-            radius = _joint_radius(mesh, skeleton, bone, tree)
-            width = min(FOLD_WIDTH.get(base, BEND_WIDTH) * radius, width)
-        step = smooth_step((vertices - skeleton.heads[bone]) @ normal / (2 * width) + 0.5)
+        offset = vertices - frames[bone, :3, 3]
+        height = offset @ normal
+        base = parse_name(skeleton.names[bone]).base
+        shorter = float(min(lengths[above], lengths[bone]))
+        width: Array | float = BONE_SHARE * shorter
+        if parse_name(skeleton.names[bone]).side:
+            sign = CROUCH_SIGNS.get(base, 1.0)
+            pressed = [sign * offset @ np.cross(frames[bone, :3, 0], frames[b, :3, 1]) for b in (above, bone)]
+            depth = np.where(height < 0, pressed[0], pressed[1])  # from the bone, towards the side that a fold presses
+            slope = np.where(depth > 0, FOLD_WIDTH if base in CROUCH_SIGNS else BEND_WIDTH, BEND_WIDTH)
+            radius = float(inscribed_radius(frames[bone, None, :3, 3], tree)[0])
+            most = shorter * (FOLD_SHARE if base in CROUCH_SIGNS else BONE_SHARE)
+            # Where the limb is bent at rest its skin runs aslant to the plane's normal.
+            aslant = float(frames[bone, :3, 1] @ normal)
+            width = aslant * np.minimum(np.hypot(slope * depth, LEAST_WIDTH * radius), most)
+        step = ramp(height / (2 * width) + 0.5)
         result[:, place - 1] *= 1 - step
         result[:, place:] *= step[:, None]
     return result
-
-
-def _joint_radius(mesh: Mesh, skeleton: Skeleton, bone: int, tree: cKDTree) -> float:
-    """Thickness of the limb at a bone's head, from its section where that is the limb's own."""
-    joint = skeleton.heads[bone].astype(np.float64)
-    least = float(inscribed_radius(joint[None], tree)[0])
-    loop = joint_section(mesh, skeleton, bone)
-    if loop is None:
-        return least
-    across = np.linalg.norm(loop_points(mesh.vertices.astype(np.float64), loop) - joint, axis=1)
-    return float(np.clip(np.median(across), least, 2.2 * least))
 
 
 def _jaw_share(skeleton: Skeleton, vertices: Array) -> Array:
@@ -181,6 +186,14 @@ def smooth_step(x: Array) -> Array:
     """0 below 0, 1 above 1, 3x^2 - 2x^3 between."""
     x = x.clip(0, 1)
     return np.asarray(x * x * (3 - 2 * x))
+
+
+def ramp(x: Array) -> Array:
+    """0 below 0, 1 above 1, straight between but for the first and last ROUNDED of the way."""
+    x = x.clip(0, 1)
+    low = np.minimum(x, 1 - x)
+    rise = np.where(low < ROUNDED, low * low / (2 * ROUNDED), low - ROUNDED / 2) / (1 - ROUNDED)
+    return np.asarray(np.where(x < 0.5, rise, 1 - rise))
 
 
 def lead_enough(dense: Array, vertices: Array, skeleton: Skeleton, labels: NDArray[np.int64]) -> None:

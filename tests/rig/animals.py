@@ -37,12 +37,12 @@ STRAIGHT = {
 }  # fmt: skip
 
 BUILDS = {
-    # legs thick by, trunk thick by, blend of parts
-    "horse": (1.0, 1.0, 0.03),
-    "column": (1.7, 1.15, 0.04),
-    "low": (1.2, 1.1, 0.04),
-    "thin": (0.7, 0.8, 0.02),
-    "bear": (1.6, 1.25, 0.06),
+    # legs thick by, trunk thick by, blend of parts, stance wide by
+    "horse": (1.0, 1.0, 0.03, 1.0),
+    "column": (1.7, 1.15, 0.04, 1.45),
+    "low": (1.1, 0.95, 0.03, 1.15),
+    "thin": (0.7, 0.8, 0.02, 0.9),
+    "bear": (1.5, 1.15, 0.04, 1.4),
 }
 
 
@@ -61,8 +61,7 @@ def rest_points(build: str = "horse", scale: float = 1.0) -> NDArray[np.float64]
     if build == "thin":
         centre[template.centre_points.index("neck_mid") : 11, 0] += 0.25
         left[: template.paired_points.index("scapula"), 1] += 0.25
-    if build == "column":
-        left[:, 0] *= 1.15
+    left[template.paired_points.index("scapula") :, 0] *= BUILDS.get(build, BUILDS["horse"])[3]
     if build == "jitter":
         noise = np.random.default_rng(5)
         centre += noise.normal(size=centre.shape) * 0.03
@@ -80,7 +79,7 @@ def round_cone(p: Tensor, start: NDArray[np.float64], end: NDArray[np.float64], 
 
 def body_distance(p: Tensor, points: NDArray[np.float64], build: str) -> Tensor:
     """(n, 3) -> (n,) signed distance, positive inside, of the whole body; symmetric in x."""
-    legs, trunk, blend = BUILDS[build]
+    legs, trunk, blend, _ = BUILDS[build]
     index = load_quadruped().point_index
     p = torch.cat([p[:, :1].abs(), p[:, 1:]], 1)
 
