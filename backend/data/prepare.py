@@ -3,6 +3,7 @@
 Enters 0 A.D.'s archive; leaves a folder:
   shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation
   shapes_sdf.npy    (S, 31, 121, 121) float16, positive inside (see `distances`)
+  canonical_sdf.npy, canonical_points.npy: the shapes on one mean skeleton (see `canonical`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
   truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data import quadrupeds, variety
+from backend.data.canonical import write_canonical
 from backend.data.distances import SHAPE, signed_distance_grid
 from backend.data.images import random_view, take_picture
 from backend.data.stage import Figure, Stage, build_figure, build_stage
@@ -83,17 +85,14 @@ def prepare(
 
     held_out: mesh names kept from training; None takes validation.json, an empty tuple trains on every free animal.
     """
-    away = validation_sets() if held_out is None else {"val": held_out, "family": ()}
-    plans = plan_shapes(variants, away)
     out.mkdir(parents=True, exist_ok=True)
-    held = [p.number for p in plans if p.split != "train"]
-    total = images + (validation if held else 0)
+    job = plan_job(source, out, images, validation, variants, seed, size, held_out)
+    plans, total = list(job.plans), job.total
     np.lib.format.open_memmap(out / "shapes_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()
     np.lib.format.open_memmap(out / "images_rgb.npy", "w+", np.uint8, (total, size, size, 3)).flush()
     np.lib.format.open_memmap(out / "images_mask.npy", "w+", np.uint8, (total, size, size)).flush()
-    job = _Job(str(source), str(out), tuple(plans), images, total, seed, size)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(job,)) as pool:
         shapes = list(pool.map(_make_shape, range(len(plans)), chunksize=4))
         # Pictures of one animal stand together in a worker's queue, so that few stages are held at once.
         order = np.argsort([_shape_of(job, i) for i in range(total)], kind="stable")
@@ -102,6 +101,7 @@ def prepare(
     truths.sort(key=lambda t: int(t["image"]))
     _write_shapes(out, plans, shapes)
     _write_truth(out, plans, shapes, truths)
+    write_canonical(source, out, variants, seed, held_out, workers)
 
 
 def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]]) -> None:
@@ -144,9 +144,24 @@ class _Job:
 _current: list[_Job] = []
 
 
-def _start(job: _Job) -> None:
+def start_worker(job: _Job) -> None:
     _current[:] = [job]
     _stage.cache_clear()
+
+
+def out_folder() -> Path:
+    """The folder that this worker's job writes."""
+    return Path(_current[0].out)
+
+
+def plan_job(
+    source: Path, out: Path, images: int, validation: int, variants: int, seed: int, size: int, held_out: tuple[str, ...] | None
+) -> _Job:
+    """What the workers share."""
+    away = validation_sets() if held_out is None else {"val": held_out, "family": ()}
+    plans = plan_shapes(variants, away)
+    total = images + (validation if any(p.split != "train" for p in plans) else 0)
+    return _Job(str(source), str(out), tuple(plans), images, total, seed, size)
 
 
 @lru_cache(1)
@@ -160,7 +175,7 @@ def _stage(name: str) -> Stage:
 
 
 @lru_cache(8)
-def _figure(number: int) -> Figure:
+def figure_of(number: int) -> Figure:
     plan, seed = _current[0].plans[number], _current[0].seed
     if plan.variation == 0:
         return build_figure(_stage(plan.name), variety.identity())
@@ -169,7 +184,7 @@ def _figure(number: int) -> Figure:
 
 
 def _make_shape(number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    figure = _figure(number)
+    figure = figure_of(number)
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "shapes_sdf.npy", "r+")
     grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
     grids.flush()
@@ -196,7 +211,7 @@ def _pictures(images: list[int]) -> Iterator[dict[str, Any]]:
     masks = np.lib.format.open_memmap(Path(job.out) / "images_mask.npy", "r+")
     for image in images:
         number = _shape_of(job, image)
-        figure = _figure(number)
+        figure = figure_of(number)
         rng = np.random.default_rng([job.seed, SEED_IMAGES, image, 1])
         frame = int(rng.choice(len(figure.stage.shares), p=figure.stage.shares))
         if image < job.images:

@@ -21,7 +21,8 @@ def write_prepared(folder: Path, images: int = 24, shapes: int = 4, seed: int = 
     sizes = rng.uniform(0.6, 0.9, shapes)
     sdf = np.stack([s - np.sqrt(x**2 + y**2 + (z / 2) ** 2) for s in sizes]).astype(np.float16)
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "shapes_sdf.npy", sdf)
+    np.save(folder / "canonical_sdf.npy", sdf)
+    np.save(folder / "canonical_points.npy", rest.mean(0).astype(np.float32))
     split = np.array(["train"] * (shapes - 1) + ["val"])
     np.savez(folder / "shapes.npz", names=[f"s{i}" for i in range(shapes)], species=[f"s{i}" for i in range(shapes)],
              points=rest.astype(np.float32), split=split)  # fmt: skip

@@ -48,11 +48,11 @@ class SmoothSolve(torch.autograd.Function):
 
 @dataclass
 class Parameters:
-    """What a fit may move; all start at zero but `angles`, `rotation` and `translation`.
+    """What a fit may move; all start at zero but the first two, `angles` and `points`.
 
     rotation (3, 3), translation (3,): the start's object-to-camera (OpenCV), turned by `turn` (3,) and moved by
     `shift` (3,): x and y in units of depth, z as log depth. angles (n, 3) rad of the deforming bones.
-    points (H,): change of the rest points in half form; girth (n,): log thickness; code (C,): change of phi;
+    points (H,): change of the canonical points in half form; girth (n,): log thickness; code (C,): change of phi;
     free (V, 3): source of the smooth free deformation.
     """
 
@@ -87,12 +87,14 @@ class Creature:
         self._prepare_level_set()
         self._prepare_smoothing()
 
-    def start(self, rotation: Tensor, translation: Tensor, angles: Tensor) -> Parameters:
-        """Parameters at the network's answer."""
-        half = self.model.netInstance.netRest.fold(self.rest[None]).shape[1]
+    def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor) -> Parameters:
+        """Parameters at the network's answer; rest (P, 3): the regressed rest points, which proportion the canonical mesh."""
+        assert isinstance(self.model.canonical, Tensor)
+        fold = self.model.netInstance.netRest.fold
+        points = (fold(rest[None]) - fold(self.model.canonical[None]))[0]
         zero = torch.zeros
         return Parameters(
-            rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), zero(half), zero(len(angles)),
+            rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), points, zero(len(angles)),
             zero(len(self.code)), zero(len(self.vertices), 3),
         )  # fmt: skip
 

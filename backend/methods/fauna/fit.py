@@ -177,7 +177,7 @@ def fit(
 ) -> Parameters:
     """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
     target = MaskTarget(evidence.mask, seed)
-    start_angles = p.angles.detach().clone()
+    start_angles, start_points = p.angles.detach().clone(), p.points.detach().clone()
     code_spread = creature.model.netBase.memory_bank.detach().std(0).clamp_min(1e-3)
     total = sum(stage.steps for stage in stages)
     done = 0
@@ -202,7 +202,7 @@ def fit(
                 + 0.004 * (p.angles - start_angles).square().sum()
                 + 0.05 * limit_excess(p.angles, evidence.limits)
                 + 0.2 * p.turn.square().sum()
-                + 0.5 * p.points.square().sum()
+                + 0.5 * (p.points - start_points).square().sum()
                 + 0.02 * p.girth.square().sum()
                 + 0.002 * (p.code / code_spread).square().mean()
             )

@@ -37,8 +37,8 @@ ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "fit")
 free deformation; nothing seen by the joint head; no fit at all, the network's answer as it stands."""
 INPUTS = ("photo",)
 WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
-CROP_PADDING = 0.2
-"""Room around the animal in the crop, as a share of its half size: the middle of what training saw."""
+CROP_FILL = 0.83
+"""Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
 """Grey behind the animal; training uses plain backgrounds of any colour."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -139,8 +139,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     networks = load_networks()
     model = networks.model
     height, width = request.mask.shape
-    focal = request.image.focal_px or default_focal(request.mask, width, height, CROP_PADDING)
-    crop = crop_camera(request.mask, width, height, focal, CROP_PADDING)
+    focal = request.image.focal_px or default_focal(width, height, request.mask, CROP_FILL)
+    crop = crop_camera(request.mask, (width, height), focal, CROP_FILL)
     progress("see", 0.1)
     with torch.no_grad():
         seen, picture, cover = see(networks, request.image, request.mask, crop)
@@ -158,13 +158,13 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     rotation, translation, angles, _ = options[best]
 
     progress("shape", 0.2)
-    mesh, rest = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0], seen.rest[0])
-    skeleton = build_skeleton(rest)
+    mesh, canonical = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
+    skeleton = build_skeleton(canonical)
     progress("skin", 0.35)
     skin = skin_weights(mesh, skeleton)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    p = creature.start(rotation, translation, angles)
+    p = creature.start(rotation, translation, angles, seen.rest[0])
     fine = request.quality == "fine" and ablate != "fit"
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.4, 0.8), request.seed, fitting.stages_without(ablate))
@@ -181,16 +181,17 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(creature, options[h], crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(creature, options[h], seen.rest[0], crop_focal)) for h in range(4))
     scores = overlay_scores(creature, p, evidence, fine)
     return Result(asset, scores, views, best)
 
 
-def thumbnail(creature: Creature, option: tuple[Tensor, Tensor, Tensor, float], focal: float) -> np.ndarray:
+def thumbnail(creature: Creature, option: tuple[Tensor, Tensor, Tensor, float], rest: Tensor, focal: float) -> np.ndarray:
     """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
     rotation, translation, angles, _ = option
     with torch.no_grad():
-        posed, _ = creature.posed(creature.start(rotation, translation, angles), creature.vertices)
+        p = creature.start(rotation, translation, angles, rest)
+        posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
         camera = posed @ rotation.T + translation
         light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)
         rast = rasterize(fitting.clip_of(camera, focal), creature.faces, (96, 96))

@@ -121,6 +121,8 @@ class Fauna(nn.Module):
         self.register_buffer("bone_tails", torch.tensor([point[str(bone.tail)] for bone in bones]), persistent=False)
         self.netBase = Base(config)
         self.netInstance = Instance(config, template)
+        # The base SDF's own rest points: every shape is learnt on one mean skeleton; `rest` carries its proportions.
+        self.register_buffer("canonical", torch.zeros(len(template.points), 3))
         self.focal = 1 / math.tan(math.radians(config.crop_fov_degrees / 2))
 
     def perceive(self, taps: Taps) -> Perception:

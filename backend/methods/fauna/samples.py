@@ -76,6 +76,7 @@ class Samples:
         self.truth: dict[str, NDArray] = {name: truth[name] for name in truth.files}
         shapes = np.load(folder / "shapes.npz")
         self.names = [str(n) for n in shapes["names"]]
+        self.canonical = torch.from_numpy(np.load(folder / "canonical_points.npy"))  # (42, 3)
         self.rest = torch.from_numpy(shapes["points"].astype(np.float32))  # (S, 42, 3)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
         self.taps = {name: np.load(folder / f"features_{name}.npy", mmap_mode="r") for name in TAP_SHAPES}
@@ -104,11 +105,10 @@ class Samples:
 
 
 class DistanceGrids:
-    """The rest shapes' signed distances on half grids (S, 31, 121, 121), positive inside, sampled trilinearly."""
+    """The shapes on the mean skeleton: signed distances on half grids (S, 31, 121, 121), positive inside, sampled trilinearly."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "shapes_sdf.npy"
-        self.grids = np.load(path, mmap_mode="r") if path.exists() else np.load(folder / "shapes.npz")["sdf"]
+        self.grids = np.load(folder / "canonical_sdf.npy", mmap_mode="r")
         self.near: dict[int, NDArray[np.int64]] = {}
 
     def value(self, shape: int, points: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The instance's rest mesh: bank code -> base surface -> clean mesh -> instance deformation -> bones inside it.
+"""The instance's mesh on the canonical skeleton: bank code -> base surface -> clean mesh -> deformation -> bones inside it.
 
 Object frame, object units; everything mirrored across x = 0.
 """
@@ -36,8 +36,11 @@ def category_mesh(model: Fauna, code: Tensor) -> Mesh:
     return clean(surface, distance, TRIANGLES)
 
 
-def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None, rest: Tensor) -> tuple[Mesh, FloatArray]:
-    """-> the instance's rest mesh and its rest points (P, 3), pulled inside it."""
+def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[Mesh, FloatArray]:
+    """-> the instance's mesh on the canonical skeleton and that skeleton's points (P, 3), pulled inside it.
+
+    No feature: no instance deformation.
+    """
     mesh = category_mesh(model, code)
     with torch.no_grad():
         moved = x = torch.from_numpy(mesh.vertices)[None]
@@ -49,4 +52,5 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None, rest: Tens
     vertices = np.ascontiguousarray((vertices + twin) / 2, np.float32)  # mirrored to the last bit
     vertices[mesh.mirror == np.arange(len(vertices)), 0] = 0
     mesh = replace(mesh, vertices=vertices)
-    return mesh, embed_points(mesh, rest.numpy())
+    assert isinstance(model.canonical, Tensor)
+    return mesh, embed_points(mesh, model.canonical.numpy())

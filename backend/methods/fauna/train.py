@@ -4,7 +4,7 @@
 
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive with --source). Three stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes as an
-auto-decoder (one code a shape), whose codes start the bank's values by k-means; then everything learns together
+auto-decoder (one code a shape, all on one mean skeleton), whose codes start the bank's values by k-means; then everything learns together
 from the pictures. The checkpoint is safetensors; what is shipped is `--export FILE` in fp16.
 """
 
@@ -109,6 +109,16 @@ def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None
         model.netBase.memory_bank_keys.copy_(functional.normalize(keys, dim=-1))
     fold = model.netInstance.netRest.fold(samples.rest[samples.truth["shape"][index].astype(np.int64)])
     model.netInstance.netRest.mean.copy_(fold.mean(0))  # type: ignore[operator]
+    model.canonical.copy_(samples.canonical)  # type: ignore[operator]
+
+
+def start_heads(model: Fauna, path: Path) -> None:
+    """Take over what does not depend on the bank's codes from an earlier checkpoint."""
+    skipped = ("netBase.", "netInstance.netDeform.", "netInstance.netRest.", "canonical")
+    earlier = {k[6:]: v for k, v in load_file(path).items() if k.startswith("model.") and not k[6:].startswith(skipped)}
+    _, unexpected = model.load_state_dict(earlier, strict=False)
+    if unexpected:
+        raise ValueError(f"{path} is of another model: {unexpected[:3]}")
 
 
 def batch_losses(
@@ -257,6 +267,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="earlier checkpoint whose heads (not bank, shape, deformation) to begin with")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the fp16 weights to this file at the end")
     args = parser.parse_args(argv)
@@ -275,11 +286,14 @@ def main(argv: list[str]) -> int:
     codes = learn_shapes(model, grids, used, len(samples.names), args.out / "shapes.safetensors", args.shape_steps, args.seed)
     if not (args.out / "pictures.safetensors").exists():
         start_bank(model, samples, codes, args.seed)
+        if args.start is not None:
+            start_heads(model, args.start)
     checkpoint = args.out / "pictures.safetensors"
     learn_pictures(model, samples, grids, codes, checkpoint, args.steps, args.batch, args.seed, args.out / "scores.jsonl")
     if args.export is not None:
         sizes = f"--images {len(samples.train)} --variants {len(used)}"
         sizes += f" --shape-steps {args.shape_steps} --steps {args.steps} --batch {args.batch}"
+        sizes += " --start EARLIER" if args.start is not None else ""
         command = f"python -m backend train fauna --source public.zip {sizes} --seed {args.seed}"
         export(model, args.export, {"command": command, "scores": validate(model, samples, 4096)})
     return 0
