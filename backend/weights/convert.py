@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from backend.errors import MenagerieError
-from backend.weights.manifest import FILES, MANIFEST, hash_file, register
+from backend.weights.manifest import FILES, MANIFEST, find_entry, hash_file, locate, register, verify
 from backend.weights.onnx_tensors import read_convolutions
 from backend.weights.pickles import read_pickle
 
@@ -121,10 +121,41 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def convert(name: str, source: Path, manifest: Path = MANIFEST) -> Path:
-    """Make the bundled file `name` from its source. -> the file written. Raises `weights_damaged` for another source."""
-    if name not in RECIPES:
-        raise MenagerieError("bad_request", f"There is no recipe called {name!r}.", f"Choose one of: {', '.join(sorted(RECIPES))}.")
+def _read_fauna_official(path: Path) -> dict[str, Tensor]:
+    """The published 3D-Fauna checkpoint -> `netBase.*` and `netInstance.*`; optimisers and discriminator are left out.
+
+    Both layouts: 3DAnimals' (netBase), and the demo's (netPrior, with the bank at the top level).
+    """
+    tree = read_pickle(path)
+    if not isinstance(tree, dict) or not isinstance(base := tree.get("netBase", tree.get("netPrior")), dict):
+        raise MenagerieError("weights_damaged", f"{path.name} is not a 3D-Fauna checkpoint.")
+    parts = {"netBase": {**base}, "netInstance": tree.get("netInstance", {})}
+    for name in ("memory_bank", "memory_bank_keys"):
+        if isinstance(tree.get(name), Tensor):
+            parts["netBase"][name] = tree[name]
+    return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items() if isinstance(value, Tensor)}
+
+
+DOWNLOADED: dict[str, Callable[[Path], dict[str, Tensor]]] = {"fauna-official": _read_fauna_official}
+"""Optional sets that come in another format: id -> reader. They keep float32 and stay in the person's own folder."""
+
+
+def names() -> list[str]:
+    """What `convert` can make."""
+    return sorted({*RECIPES, *DOWNLOADED})
+
+
+def convert(name: str, source: Path | None = None, manifest: Path = MANIFEST) -> Path:
+    """Make the file `name` from its source. -> the file written.
+
+    source: needed for bundled files; a downloaded set is found where `fetch` put it. Raises `weights_damaged` for a file
+    with another hash than the recipe's or the list's, `weights_missing` where it is absent, `bad_request`.
+    """
+    if name in DOWNLOADED:
+        return _convert_downloaded(name, source, manifest)
+    if name not in RECIPES or source is None:
+        remedy = f"Name one of {', '.join(names())} and --source FILE."
+        raise MenagerieError("bad_request", f"{name!r} cannot be converted from {source}.", remedy)
     recipe = RECIPES[name]
     if not source.is_file() or hash_file(source) != recipe.sha256:
         raise MenagerieError("weights_damaged", f"{source.name} is not the expected source of {name}.", f"Get it from {recipe.source}.")
@@ -137,11 +168,22 @@ def convert(name: str, source: Path, manifest: Path = MANIFEST) -> Path:
     return target
 
 
+def _convert_downloaded(name: str, source: Path | None, manifest: Path) -> Path:
+    entry = find_entry(name, manifest)
+    source = source or locate(entry, manifest)
+    verify(entry, source)
+    tensors = {key: value.float().contiguous() for key, value in sorted(DOWNLOADED[name](source).items())}
+    target = locate(entry, manifest).with_suffix(".safetensors")
+    write_tensors(tensors, target)
+    target.with_suffix(".sha256").write_text(hash_file(target) + "\n", encoding="ascii")
+    return target
+
+
 def main(argv: list[str]) -> int:
-    """`weights convert NAME --source FILE`. -> exit status."""
+    """`weights convert NAME [--source FILE]`. -> exit status."""
     parser = argparse.ArgumentParser(prog="python -m backend weights convert")
-    parser.add_argument("name", help=f"one of {', '.join(sorted(RECIPES))}")
-    parser.add_argument("--source", type=Path, required=True, help="the file named by the recipe")
+    parser.add_argument("name", help=f"one of {', '.join(names())}")
+    parser.add_argument("--source", type=Path, help="the file that the recipe names; a downloaded set is found by itself")
     arguments = parser.parse_args(argv)
     target = convert(arguments.name, arguments.source)
     print(f"{target}: {target.stat().st_size} bytes, sha256 {hash_file(target)}")
