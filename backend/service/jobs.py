@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,4 +185,6 @@ class Worker:
 
     def _remove_previews(self, job: Job) -> None:
         for name in PREVIEW_NAMES:
-            (Path(job.params["out"]) / name).unlink(missing_ok=True)
+            # The folder may be what the job failed on; the thread must outlive that.
+            with suppress(OSError):
+                (Path(job.params["out"]) / name).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ CHILD = (
     "main(methods={'fauna': 'tests.service.made_up'})\n"
 )
 """The zip's own backend (the working folder stands first on the path) with the made-up method of the tests."""
-LIMIT_SECONDS = 240
+LIMIT_SECONDS = 480
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,12 @@ def test_a_failure_arrives_with_code_sentence_and_remedy(client: Client, photo: 
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_folder_that_can_not_be_is_a_coded_failure_and_survived(client: Client, photo: Path, tmp_path: Path) -> None:
+    error = client.ending(client.job(photo, photo / "out"))["params"]["error"]
+    assert error["code"] == "not_writable"
+    assert client.ending(client.job(photo, tmp_path / "out"))["method"] == "finished"
+
+
 def test_a_photo_that_is_none_has_its_code(client: Client, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
