@@ -13,6 +13,7 @@ REMEDIES: dict[str, str] = {
     "cancelled": "Nothing was changed.",
     "disk_full": "Free some disk space, or choose another output folder.",
     "not_writable": "Choose a folder that you can write to.",
+    "asset_version": "Update Menagerie: the result was written by another version.",
     "asset_damaged": "Reconstruct the photo again: the result file is not whole.",
     "bad_request": "Check the settings and try again.",
     "mask_unreadable": "Paint or load a mask of the same size as the photo.",

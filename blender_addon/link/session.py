@@ -191,7 +191,18 @@ def finish(context: bpy.types.Context, seconds: float = 3600.0) -> None:
     if job.error is not None:
         raise LinkError(job.error["code"], job.error["sentence"], job.error["remedy"])
     if state.ready:
-        bpy.ops.menagerie.place()
+        place()
+
+
+def place(*words: Any) -> None:
+    """Call the operator; words: context and undo, as operators take them. Raises `LinkError` with what it reported."""
+    try:
+        bpy.ops.menagerie.place(*words)
+    except RuntimeError as reported:
+        error = state.error
+        if error is None:
+            raise LinkError("internal", str(reported).strip()) from reported
+        raise LinkError(error["code"], error["sentence"], error["remedy"]) from reported
 
 
 def place_if_free() -> None:
@@ -202,8 +213,10 @@ def place_if_free() -> None:
             continue
         with bpy.context.temp_override(window=window, screen=window.screen):
             if may_place(bpy.context, plan):
-                # Operators called from Python push no undo step by themselves.
-                bpy.ops.menagerie.place("EXEC_DEFAULT", True)
+                try:
+                    place("EXEC_DEFAULT", True)  # operators called from Python push no undo step by themselves
+                except LinkError as error:
+                    state.error = error.to_wire()
                 redraw()
         return
 

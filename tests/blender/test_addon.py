@@ -211,6 +211,16 @@ def test_update_uses_the_panels_seed_and_keeps_constraints_and_materials(tmp_pat
     assert body.data.materials[0].roughness == pytest.approx(0.123)
 
 
+def test_a_damaged_result_is_said_and_nothing_is_placed(tmp_path: Path) -> None:
+    finish_unplaced(tmp_path)
+    file = Path(session.state.ready[-1][1]["out"]) / "asset.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    before = everything()
+    with pytest.raises(session.LinkError) as refusal:
+        session.place()
+    assert refusal.value.code == "asset_damaged" and everything() == before and not session.state.ready
+
+
 def test_a_creature_that_was_deleted_meanwhile_is_made_anew(tmp_path: Path) -> None:
     reconstruct(tmp_path)
     plan = session.again(bpy.context)
