@@ -14,7 +14,8 @@ def write_prepared(folder: Path, images: int = 24, shapes: int = 4, seed: int = 
     rng = np.random.default_rng(seed)
     template = load_quadruped()
     centre, paired = len(template.centre_points), len(template.paired_points)
-    half = np.concatenate([rng.uniform(-1, 1, (centre, 3)) * [0, 0.6, 1.6], rng.uniform(-1, 1, (paired, 3)) * [0.3, 0.6, 1.6] + [0.3, 0, 0]])
+    middle = rng.uniform(-1, 1, (centre, 3)) * [0, 0.6, 1.6]
+    half = np.concatenate([middle, rng.uniform(-1, 1, (paired, 3)) * [0.3, 0.6, 1.6] + [0.3, 0, 0]])
     rest = np.concatenate([half, half[centre:] * [-1, 1, 1]])
     rest = rest[None] * rng.uniform(0.9, 1.1, (shapes, 1, 1))
     x, y, z = np.meshgrid(np.arange(31) * 0.04, np.arange(121) * 0.04 - 2.4, np.arange(121) * 0.04 - 2.4, indexing="ij")

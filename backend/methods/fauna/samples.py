@@ -17,6 +17,7 @@ from torch import Tensor
 from backend.methods.fauna.model import Taps
 from backend.observe.efficientnet import load_encoder
 from backend.rig.rotations import quaternion_to_matrix
+from backend.rig.template import load_quadruped
 
 GRID_STEP = 0.04
 GRID_ORIGIN = np.array([0.0, -2.4, -2.4], np.float32)
@@ -110,6 +111,9 @@ class DistanceGrids:
     def __init__(self, folder: Path) -> None:
         self.grids = np.load(folder / "canonical_sdf.npy", mmap_mode="r")
         self.near: dict[int, NDArray[np.int64]] = {}
+        template, points = load_quadruped(), np.load(folder / "canonical_points.npy")
+        bones = [b for b, bone in enumerate(template.bones) if bone.deform]
+        self.heads, self.tails = points[template.head_points[bones]], points[template.tail_points[bones]]
 
     def value(self, shape: int, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """points (n, 3) -> (n,); outside the grid the distance to the grid is taken off the value at its border."""
@@ -129,14 +133,19 @@ class DistanceGrids:
         return out - np.linalg.norm(cell - clamped, axis=1) * GRID_STEP
 
     def sample(self, shape: int, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Two thirds near the surface, a quarter in the grid's box, the rest in the world box -> points (n, 3), values (n,)."""
+        """Half near the surface, a quarter about the bones, the rest in the grid's and the world box -> points (n, 3), values (n,).
+
+        Legs are thin: without points about their bones a field can lose them at little cost.
+        """
         if shape not in self.near:
             self.near[shape] = np.flatnonzero(np.abs(np.asarray(self.grids[shape], np.float32)) < 0.1).astype(np.int64)
-        near = rng.choice(self.near[shape], count * 2 // 3)
+        near = rng.choice(self.near[shape], count // 2)
         index = np.stack(np.unravel_index(near, self.grids[shape].shape), 1)
         close = GRID_ORIGIN + GRID_STEP * (index + rng.uniform(-0.5, 0.5, (len(near), 3)))
-        middle = rng.uniform([0, -2.4, -2.4], [1.2, 2.4, 2.4], (count // 4, 3))
-        far = rng.uniform([0, -3.5, -3.5], [3.5, 3.5, 3.5], (count - len(close) - len(middle), 3))
-        points = np.concatenate([close, middle, far]).astype(np.float32)
+        bone, along = rng.integers(0, len(self.heads), count // 4), rng.uniform(0, 1, (count // 4, 1))
+        inside = self.heads[bone] * (1 - along) + self.tails[bone] * along + rng.normal(0, 0.05, (count // 4, 3))
+        middle = rng.uniform([0, -2.4, -2.4], [1.2, 2.4, 2.4], (count // 6, 3))
+        far = rng.uniform([0, -3.5, -3.5], [3.5, 3.5, 3.5], (count - len(close) - len(inside) - len(middle), 3))
+        points = np.concatenate([close, inside, middle, far]).astype(np.float32)
         points[:, 0] = np.abs(points[:, 0])
         return points, self.value(shape, points)

@@ -25,12 +25,45 @@ LIPSCHITZ = 2.5
 TRIANGLES = 8000
 
 
+CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
+"""Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
+CORE_BLEND = 0.02
+
+
+class BoneCore:
+    """Thin capsules about the canonical bones: every limb stays whole where the learnt field is thinner than the grid.
+
+    Signed distance, positive inside, of points with x >= 0 (centre and left bones); ears and jaw have no core.
+    """
+
+    def __init__(self, model: Fauna) -> None:
+        assert isinstance(model.canonical, Tensor)
+        template, points = model.template, model.canonical
+        heads, tails, radii = [], [], []
+        for bone in template.bones:
+            if bone.deform and not bone.name.startswith(("ear", "jaw")) and not bone.name.endswith(".R"):
+                heads.append(points[template.point_index[bone.head]])
+                tails.append(points[template.point_index[str(bone.tail)]])
+                radii.append(CORE_RADIUS["leg" if "leg" in bone.group else bone.group])
+        self.head, self.along = torch.stack(heads), torch.stack(tails) - torch.stack(heads)  # (n, 3)
+        self.radius = torch.tensor(radii)
+
+    def distance(self, x: Tensor) -> Tensor:
+        """(N, 3) -> (N,)."""
+        offset = x[:, None] - self.head  # (N, n, 3)
+        t = ((offset * self.along).sum(-1) / self.along.square().sum(-1).clamp_min(1e-9)).clamp(0, 1)
+        return (self.radius - (offset - t[..., None] * self.along).norm(dim=-1)).amax(-1)
+
+
 def category_mesh(model: Fauna, code: Tensor) -> Mesh:
-    """The base surface of a code (code_dim,), cleaned."""
+    """The base surface of a code (code_dim,), cleaned; the union with the bones' core is smooth (polynomial maximum)."""
+    core = BoneCore(model)
 
     def distance(points: Tensor) -> Tensor:
         with torch.inference_mode():
-            return model.netBase.netShape(points[None], code[None])[0]
+            learnt, least = model.netBase.netShape(points[None], code[None])[0], core.distance(points)
+            h = (CORE_BLEND - (learnt - least).abs()).clamp_min(0)
+            return torch.maximum(learnt, least) + h * h / (4 * CORE_BLEND)
 
     surface = extract(distance, CELLS, LIPSCHITZ, model.config.half_extent)
     return clean(surface, distance, TRIANGLES)

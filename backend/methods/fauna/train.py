@@ -136,8 +136,8 @@ def batch_losses(
 
     own = codes[batch.shape]
     code = (seen.code - own).square().mean() / own.var(0).mean()
-    few = rng.choice(len(batch.shape), 6, replace=False)
-    pairs = [grids.sample(int(batch.shape[i]), 384, rng) for i in few]
+    few = rng.choice(len(batch.shape), min(10, len(batch.shape)), replace=False)
+    pairs = [grids.sample(int(batch.shape[i]), 512, rng) for i in few]
     points = torch.from_numpy(np.stack([p for p, _ in pairs]))
     truth = torch.from_numpy(np.stack([v for _, v in pairs]))
     points.requires_grad_(True)
@@ -164,7 +164,7 @@ def batch_losses(
     through = posed @ chosen.transpose(1, 2) + seen.viewpoints.translation[:, None]
     overlay = (model.project(through) - image_points).abs().sum(-1).clamp(max=1).mean()
     terms = {
-        "turn": 2 * turn, "logit": 0.3 * logit, "place": 2 * place, "heat": 2 * heat, "code": 0.3 * code, "sdf": 4 * sdf,
+        "turn": 2 * turn, "logit": 0.3 * logit, "place": 2 * place, "heat": 2 * heat, "code": 0.3 * code, "sdf": 8 * sdf,
         "deform": 4 * deform, "rest": rest, "bones": 0.5 * bones, "posed": posed_gap, "overlay": 2 * overlay,
     }  # fmt: skip
     return terms, seen
@@ -209,7 +209,7 @@ def learn_pictures(
     """Stage three: bank, viewpoint, joints, articulation, deformation and the base SDF together."""
     base = [p for n, p in model.named_parameters() if n.startswith("netBase.netShape")]
     rest = [p for n, p in model.named_parameters() if not n.startswith("netBase.netShape")]
-    rates = (2e-4, 8e-4)
+    rates = (5e-4, 8e-4)
     optimizer = torch.optim.AdamW([{"params": base, "lr": rates[0]}, {"params": rest, "lr": rates[1]}], weight_decay=1e-3)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
