@@ -34,7 +34,7 @@ def test_each_command_has_help(command: str) -> None:
 
 def test_an_unreadable_photo_is_a_coded_sentence_and_leaves_no_folder(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
-    photo.write_bytes(b"not a picture")
+    photo.write_bytes((ROOT / "tests/photos/cow.png").read_bytes()[:500])
     done = call("reconstruct", str(photo), "--out", str(tmp_path / "out"))
     assert done.returncode == 1
     assert "error [photo_unreadable]" in done.stderr and "Traceback" not in done.stderr
