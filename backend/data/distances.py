@@ -3,7 +3,7 @@
 Enters a rest mesh, not closed, of several components, mirrored at x = 0; leaves distances positive inside on the grid
 x in [0, 1.2], y and z in [-2.4, 2.4], a node every 0.04. Game meshes hide surfaces in their inside (an ear's foot in a
 head) and have sheets without thickness: triangles with the same side on both faces bound nothing and are left out.
-Distances are exact near the surface; far from it they are those to the triangle nearest to the closest near node.
+Distances are exact near the surface; far from it a node takes the nearest of its neighbours' triangles.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SHAPE = (31, 121, 121)
 ORIGIN = np.array([0.0, -2.4, -2.4])
 NEAR = 2.5 * STEP
 """Within this, distances are measured to every triangle."""
+SWEEPS = 1
+"""Of eight passes each, which carry the nearest triangle outward."""
 INSIDE = 0.5
 """Winding number above which a place is inside."""
 
@@ -48,7 +50,8 @@ def _winding(points, corners, centres, areas, sizes):  # type: ignore[no-untyped
             lb = np.sqrt(bx * bx + by * by + bz * bz)
             lc = np.sqrt(cx * cx + cy * cy + cz * cz)
             det = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-            den = la * lb * lc + (ax * bx + ay * by + az * bz) * lc + (bx * cx + by * cy + bz * cz) * la + (cx * ax + cy * ay + cz * az) * lb
+            ab, bc, ca = ax * bx + ay * by + az * bz, bx * cx + by * cy + bz * cz, cx * ax + cy * ay + cz * az
+            den = la * lb * lc + ab * lc + bc * la + ca * lb
             total += np.arctan2(det, den)
         out[i] = total / (2 * np.pi)
     return out
@@ -115,15 +118,26 @@ def _near(corners, origin, step, shape, reach):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _fill(best, which, source, corners, origin, step):  # type: ignore[no-untyped-def]
-    for i in range(best.shape[0]):
-        for j in range(best.shape[1]):
-            for k in range(best.shape[2]):
-                if which[i, j, k] < 0:
-                    a, b, c = source[0, i, j, k], source[1, i, j, k], source[2, i, j, k]
-                    best[i, j, k] = _to_triangle(
-                        origin[0] + i * step, origin[1] + j * step, origin[2] + k * step, corners[which[a, b, c]]
-                    )
+def _sweep(best, which, corners, origin, step, direction):  # type: ignore[no-untyped-def]
+    """One pass over the grid: every node tries its three upwind neighbours' triangles."""
+    n0, n1, n2 = best.shape
+    for a in range(n0):
+        i = a if direction > 0 else n0 - 1 - a
+        for b in range(n1):
+            j = b if direction > 0 else n1 - 1 - b
+            for c in range(n2):
+                k = c if direction > 0 else n2 - 1 - c
+                for axis in range(3):
+                    p, q, r = i - direction * (axis == 0), j - direction * (axis == 1), k - direction * (axis == 2)
+                    if p < 0 or q < 0 or r < 0 or p >= n0 or q >= n1 or r >= n2:
+                        continue
+                    f = which[p, q, r]
+                    if f < 0 or f == which[i, j, k]:
+                        continue
+                    d = _to_triangle(origin[0] + i * step[0], origin[1] + j * step[1], origin[2] + k * step[2], corners[f])
+                    if d < best[i, j, k]:
+                        best[i, j, k] = d
+                        which[i, j, k] = f
 
 
 def winding_numbers(points: NDArray[np.floating], vertices: FloatArray, faces: IntArray) -> NDArray[np.float64]:
@@ -184,8 +198,12 @@ def signed_distance_grid(vertices: FloatArray, faces: IntArray) -> NDArray[np.fl
     reach = NEAR
     close = both[both[:, :, 0].max(1) > -reach - STEP]
     squared, which = _near(close, ORIGIN, STEP, SHAPE, reach)
-    source = ndimage.distance_transform_edt(which < 0, return_distances=False, return_indices=True)
-    _fill(squared, which, source, close, ORIGIN, STEP)
+    for turn in range(2 * SWEEPS):
+        # Mixed directions too, so that every octant is upwind once.
+        for flip in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+            view = (slice(None), slice(None, None, flip[0]), slice(None, None, flip[1]))
+            origin = ORIGIN + STEP * np.array([0, 120 * (flip[0] < 0), 120 * (flip[1] < 0)])
+            _sweep(squared[view], which[view], close, origin, np.array([1, *flip]) * STEP, 1 - 2 * (turn % 2))
     distance = np.sqrt(squared)
     return np.where(_inside(distance, vertices, faces), distance, -distance).astype(np.float16)
 

@@ -28,7 +28,10 @@ BACKGROUND_GREY = 0.5
 
 @dataclass(frozen=True)
 class View:
-    """azimuth: 0 sees the face, +90 degrees the animal's left; elevation, roll in radians; fill: mask box over crop; shift: of its centre."""
+    """azimuth: 0 sees the face, +90 degrees the animal's left; elevation, roll in radians.
+
+    fill: longer side of the mask's box over the crop; shift: of the box's centre, a share of the free room.
+    """
 
     azimuth: float
     elevation: float
@@ -169,9 +172,8 @@ def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generato
     fine = size * SUPERSAMPLING
     focal = fine / 2 / np.tan(FIELD_OF_VIEW / 2)
     animal = figure.stage.animal
-    colour, cover, depth = draw(
-        seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, random_coat(figure, rng), random_light(camera[:3, :3], rng)
-    )  # fmt: skip
+    coat, light = random_coat(figure, rng), random_light(camera[:3, :3], rng)
+    colour, cover, depth = draw(seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, coat, light)
     cropped = _grass(cover, rng) if rng.random() < 0.08 else cover
     visibility = visible_points(points, figure.radii, camera, depth, focal) & _kept(points, camera, cropped, cover, focal)
     share = _halve(cropped)  # (s, s)

@@ -78,12 +78,15 @@ def plan_shapes(variants: int, held_out: dict[str, tuple[str, ...]]) -> list[Sha
 
 
 def prepare(
-    source: Path, out: Path, images: int, variants: int, seed: int, held_out: tuple[str, ...] | None = None, size: int = 256, workers: int = 2,
-    validation: int = 1000,
+    source: Path, out: Path, images: int, variants: int, seed: int, held_out: tuple[str, ...] | None = None, size: int = 256,
+    workers: int = 2, validation: int = 1000,
 ) -> None:  # fmt: skip
-    """Write the set into `out`. images: training pictures; variants: training shapes in all; validation: pictures of the held-out animals.
+    """Write the set into `out`.
+
+    images: training pictures; variants: training shapes in all; validation: pictures of the held-out animals, in all.
 
     held_out: mesh names kept from training; None takes validation.json, an empty tuple trains on every free animal.
+    Raises UnreadableArchive, ReservedAnimal.
     """
     out.mkdir(parents=True, exist_ok=True)
     job = plan_job(source, out, images, validation, variants, seed, size, held_out)

@@ -34,7 +34,8 @@ SMOOTH_BELOW = 3000
 CENTRE = ("pelvis", "withers", "neck_mid", "poll", "muzzle", "jaw_hinge", "chin", "tail0", "tail1", "tail2", "tail3", "tail4")
 SPINE = ("spine1", "spine2", "spine3", "chest")
 PAIRED = (
-    "ear_base", "ear_tip", "scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock", "hind_knuckle", "hind_tip",
+    "ear_base", "ear_tip", "scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock",
+    "hind_knuckle", "hind_tip",
 )  # fmt: skip
 FRONT_LEG = ("elbow", "wrist", "front_knuckle", "front_tip")
 HIND_LEG = ("knee", "hock", "hind_knuckle", "hind_tip")

@@ -156,7 +156,8 @@ def _normals(vertices, faces, index, count):  # type: ignore[no-untyped-def]
 
 
 def draw(
-    seen: FloatArray, faces: IntArray, index: NDArray[np.int64], rest: FloatArray, uvs: FloatArray, focal: float, size: int, coat: Coat, light: Light
+    seen: FloatArray, faces: IntArray, index: NDArray[np.int64], rest: FloatArray, uvs: FloatArray, focal: float, size: int,
+    coat: Coat, light: Light,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
     """seen: (v, 3) vertices in the OpenCV camera frame; index: welded place of each vertex; rest: (v, 3); focal in pixels.
 

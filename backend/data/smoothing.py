@@ -44,10 +44,9 @@ def subdivide(mesh: SkinnedMesh) -> SkinnedMesh:
     edges, where = np.unique(half, axis=0, return_inverse=True)
     where = where.reshape(3, -1)  # (3, f)
     a, b = edges[:, 0], edges[:, 1]
-    middle = (mesh.vertices[a] + mesh.vertices[b]) / 2
-    for end in (a, b):
-        lift = ((mesh.vertices[end] - middle) * normals[end]).sum(1, keepdims=True) * normals[end]
-        middle = middle + 0.5 * BULGE * lift
+    flat = (mesh.vertices[a] + mesh.vertices[b]) / 2
+    lift = [((mesh.vertices[end] - flat) * normals[end]).sum(1, keepdims=True) * normals[end] for end in (a, b)]
+    middle = flat + 0.5 * BULGE * (lift[0] + lift[1])  # the same from either side of a seam
     bones, weights = _mean_weights(mesh, a, b)
     count = len(mesh.vertices)
     m01, m12, m20 = (where[k] + count for k in range(3))
@@ -70,6 +69,9 @@ def _mean_weights(mesh: SkinnedMesh, a: NDArray[np.int64], b: NDArray[np.int64])
     for end in (a, b):
         for slot in range(4):
             np.add.at(dense, (rows, mesh.bones[end, slot]), mesh.weights[end, slot] / 2)
+    if dense.shape[1] < 4:
+        dense = np.pad(dense, ((0, 0), (0, 4 - dense.shape[1])))
     keep = np.argsort(-dense, 1, kind="stable")[:, :4]
     weights = np.take_along_axis(dense, keep, 1)
+    keep = np.where(weights > 0, keep, 0)
     return keep.astype(np.int32), np.asarray(weights / weights.sum(1, keepdims=True), np.float32)

@@ -25,10 +25,11 @@ from backend.types import ByteArray, FloatArray, IntArray
 
 FRAMES_A_CLIP = 24
 KINDS: tuple[tuple[str, float], ...] = (
-    ("death", 0.02), ("sit", 0.10), ("lay", 0.06), ("rest", 0.05), ("idle", 0.38), ("feed", 0.10), ("gather", 0.04), ("walk", 0.22), ("pace", 0.06),
-    ("trot", 0.08), ("canter", 0.06), ("run", 0.14), ("gallop", 0.08), ("attack", 0.08),
+    ("death", 0.02), ("sit", 0.10), ("lay", 0.06), ("rest", 0.05), ("idle", 0.38), ("feed", 0.10), ("gather", 0.04), ("walk", 0.22),
+    ("pace", 0.06), ("trot", 0.08), ("canter", 0.06), ("run", 0.14), ("gallop", 0.08), ("attack", 0.08),
 )  # fmt: skip
 """What a clip's name holds -> the share of pictures; the first that fits counts."""
+REST_SHARE = 0.05
 LENGTH_RANGE = (0.6, 1.55)
 """Posed over rest length that every leg bone must keep, else the clip was made for another body."""
 
@@ -79,10 +80,12 @@ def _skin(vertices, bones, weights, matrices):  # type: ignore[no-untyped-def]
 def build_stage(archive: Archive, name: str) -> Stage:
     """Load an animal, its poses and skins. Raises as `quadrupeds.load`."""
     animal = quadrupeds.load(archive, name)
-    matrices, points, shares, labels = [np.tile(np.eye(4, dtype=np.float32), (1, animal.point_weights.shape[1], 1, 1))], [animal.points[None]], [[0.05]], ["rest"]
+    bones = animal.point_weights.shape[1]
+    matrices = [np.tile(np.eye(4, dtype=np.float32), (1, bones, 1, 1))]
+    points, shares, labels = [animal.points[None]], [[REST_SHARE]], ["rest"]
     for clip_name in animal.clips:
         clip = archive.clip(clip_name)
-        if clip.frames.shape[1] != animal.point_weights.shape[1]:
+        if clip.frames.shape[1] != bones:
             continue
         pick = np.unique(np.linspace(0, len(clip.frames) - 1, FRAMES_A_CLIP).astype(int))
         skinning = quadrupeds.skin_matrices(animal, clip)[pick]
@@ -101,7 +104,8 @@ def build_stage(archive: Archive, name: str) -> Stage:
     odds = np.concatenate([np.array(s) for s in shares])
     influence = variety.template_weights(animal.vertices, animal.faces, animal.points)
     skins = tuple(np.ascontiguousarray(quadrupeds.skin_image(archive, s)[..., :3]) for s in animal.skins)
-    return Stage(animal, np.concatenate(matrices), every, frames, odds / odds.sum(), tuple(labels), influence, weld(animal.vertices)[1], skins)
+    index = weld(animal.vertices)[1]
+    return Stage(animal, np.concatenate(matrices), every, frames, odds / odds.sum(), tuple(labels), influence, index, skins)
 
 
 def _plausible(rest: FloatArray, posed: FloatArray) -> NDArray[np.bool_]:

@@ -67,7 +67,8 @@ def random_variation(rng: np.random.Generator, strength: float = 1.0) -> Variati
         scales[index[name]] = (tail_girth, tail, tail_girth)
     for side in (".L", ".R"):
         scales[index["ear" + side]] = (head * ear, head * ear, head * ear)
-        for name, share in (("front_shin", shin_share), ("front_foot", 1 / shin_share), ("shin", shin_share * rear), ("foot", rear / shin_share)):
+        shares = {"front_shin": shin_share, "front_foot": 1 / shin_share, "shin": shin_share * rear, "foot": rear / shin_share}
+        for name, share in shares.items():
             scales[index[name + side]] = (leg_girth, leg * share, leg_girth)
         for name in ("front_toe", "toe"):
             scales[index[name + side]] = (leg_girth * foot, foot * leg_girth, leg_girth * foot)
