@@ -11,6 +11,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
@@ -161,7 +162,7 @@ def random_background(size: int, rng: np.random.Generator) -> FloatArray:
     cells = 2 if kind < 0.88 else int(rng.integers(3, 24))
     blotches = np.clip(colour + rng.normal(0, 0.10, (cells, cells, 1)) + rng.normal(0, 0.05, (cells, cells, 3)), 0, 1)
     picture = PillowImage.fromarray((blotches * 255).astype(np.uint8)).resize((size, size), PillowImage.Resampling.BICUBIC)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(np.asarray(picture, np.float32) / 255, np.float32)
 
 
 def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generator, size: int = 256) -> Picture:
@@ -188,7 +189,7 @@ def _halve(fine: FloatArray) -> FloatArray:
     return np.asarray((fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) * np.float32(0.25))
 
 
-def visible_points(points: FloatArray, radii: FloatArray, camera: FloatArray, depth: FloatArray, focal: float) -> FloatArray:
+def visible_points(points: FloatArray, radii: FloatArray, camera: FloatArray, depth: FloatArray, focal: float) -> NDArray[np.bool_]:
     """(42,) bool: nothing but the flesh around the point lies before it."""
     size = len(depth)
     seen = points @ camera[:3, :3].T + camera[:3, 3]
@@ -199,7 +200,7 @@ def visible_points(points: FloatArray, radii: FloatArray, camera: FloatArray, de
     return np.asarray(inside & ~(seen[:, 2] - front > 1.4 * radii + 0.06))
 
 
-def _kept(points: FloatArray, camera: FloatArray, cropped: FloatArray, cover: FloatArray, focal: float) -> FloatArray:
+def _kept(points: FloatArray, camera: FloatArray, cropped: FloatArray, cover: FloatArray, focal: float) -> NDArray[np.bool_]:
     """Points that grass did not cover."""
     size = len(cover)
     seen = points @ camera[:3, :3].T + camera[:3, 3]
