@@ -49,7 +49,7 @@ class Picture:
     mask: ByteArray
     object_to_camera: FloatArray
     points: FloatArray
-    visibility: FloatArray
+    visibility: NDArray[np.bool_]
 
 
 def random_view(rng: np.random.Generator, azimuth: float | None = None, elevation: float | None = None) -> View:

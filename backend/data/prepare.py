@@ -126,7 +126,8 @@ def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]
     for number in np.unique(shape):
         where = shape == number
         rotations[where] = solve_pose(shapes[number][0], points[where])[0]
-    columns: dict[str, Any] = {key: np.stack([t[key] for t in truths]) for key in ("object_to_camera", "visibility", "azimuth", "elevation")}
+    per_picture = ("object_to_camera", "visibility", "azimuth", "elevation")
+    columns: dict[str, Any] = {key: np.stack([t[key] for t in truths]) for key in per_picture}
     np.savez(
         out / "truth.npz", shape=shape.astype(np.int32), points=points, rotations=rotations, pose=np.array([t["pose"] for t in truths]),
         split=np.array([plans[s].split for s in shape]), **columns,
