@@ -39,7 +39,8 @@ class Image:
 
     rgb: (h, w, 3) uint8; alpha: (h, w) uint8 or None (absent or fully opaque);
     focal_px: focal length in pixels of the upright image from EXIF, None if unknown;
-    sha256: hex digest of the file's bytes; warnings: sentences for the person.
+    sha256: hex digest of the file's bytes; warnings: sentences for the person;
+    plain: whether a viewer that knows no colour profiles, and EXIF in JPEG only, shows the file like this.
     """
 
     rgb: ByteArray
@@ -47,6 +48,7 @@ class Image:
     focal_px: float | None = None
     sha256: str = ""
     warnings: tuple[str, ...] = ()
+    plain: bool = True
 
 
 Mask = NDArray[np.float32]

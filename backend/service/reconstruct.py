@@ -33,23 +33,36 @@ from backend.service.overlay import draw_overlay
 from backend.types import ByteArray, Image, Mask, Progress, no_progress
 
 ASSET, GLB, MASK, OVERLAY, REPORT = "asset.safetensors", "asset.glb", "mask.png", "overlay.png", "report.json"
+PHOTO = "photo.jpg"
+"""An upright sRGB copy, only of photos that Blender can't open or would show otherwise (HEIC, profiles, turned PNG)."""
+
+PHOTO_QUALITY = 92
 VIEWPOINT = "viewpoint-{}.png"
+UPRIGHT, UPRIGHT_ALPHA = "photo.jpg", "photo.png"
+"""The photo as it was understood, written where another program might show the file itself differently, or not at all."""
+UPRIGHT_QUALITY = 92
 
 SHARES = {"photo": (0.0, 0.03), "mask": (0.03, 0.1), "method": (0.1, 0.9), "write": (0.9, 1.0)}
 """Parts of the whole job's bar."""
+
+STRIP_ROWS = 256
 
 MASK_ASPECT_TOLERANCE = 0.03
 """A mask of another size is stretched to the photo's; its proportions may differ by this share, no more."""
 
 
 class Stages:
-    """A `Progress` that keeps the seconds of each stage and scales a part's fraction into the whole job's."""
+    """A `Progress` that keeps the seconds of each stage and scales a part's fraction into the whole job's.
+
+    seconds: by the clock; cpu_seconds: of all the process's threads, what a stage costs however busy the machine is.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._range = (0.0, 1.0)
-        self._stage, self._since = "", time.perf_counter()
+        self._stage, self._since, self._cpu_since = "", time.perf_counter(), time.process_time()
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
 
     def part(self, name: str) -> Stages:
         """From now on fractions are within the part `name` of `SHARES`."""
@@ -110,8 +123,12 @@ def reconstruct(
         write_asset(result.asset, folder / ASSET)
         write_gltf(result.asset, folder / GLB)
         stages("overlay", 0.4)
-        write_picture(folder / MASK, np.rint(cover * 255).astype(np.uint8))
+        write_picture(folder / MASK, as_bytes(cover))
         write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
+        if not image.plain:
+            Picture.fromarray(image.rgb).save(folder / PHOTO, quality=PHOTO_QUALITY)
+        if not image.plain:
+            write_upright(folder, image)
         for index, view in enumerate(result.viewpoints):
             write_picture(folder / VIEWPOINT.format(index), view.thumbnail)
         stages("done", 1.0)
@@ -207,6 +224,6 @@ def _move_all(folder: Path, out: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (ASSET, GLB, MASK, OVERLAY, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
+    return name in (ASSET, GLB, MASK, OVERLAY, PHOTO, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
 
 

@@ -103,9 +103,10 @@ def new_folder() -> Path:
 
 
 def used_folders() -> set[str]:
-    """Result folders that creatures of the open file or waiting results refer to."""
-    records = (read_record(armature) for armature in bpy.data.objects if RECORD in armature.keys())
-    return {record.get("out", "") for record in records if record} | {plan.out for plan, _ in state.ready}
+    """Folders that creatures of the open file or waiting results refer to: of their results and of their painted masks."""
+    records = [record for thing in bpy.data.objects if (record := read_record(thing))]
+    masks = {str(Path(record["settings"].get("mask") or ".").parent) for record in records}
+    return masks | {str(record.get("out", "")) for record in records} | {plan.out for plan, _ in state.ready}
 
 
 def begin(context: bpy.types.Context, plan: Plan) -> Job:
@@ -223,12 +224,17 @@ def place_if_free() -> None:
 
 def may_place(context: bpy.types.Context, plan: Plan) -> bool:
     """True where placing changes nothing of what the artist is doing."""
-    if context.mode != "OBJECT" or bpy.app.is_job_running("RENDER") or context.scene.library is not None:
+    if context.mode != "OBJECT" or rendering() or context.scene.library is not None:
         return False
     if not plan.target:
         return True
     target = context.view_layer.objects.get(plan.target)
     return target is not None and target.visible_get(view_layer=context.view_layer)
+
+
+def rendering() -> bool:
+    """Blender renders a picture or an animation now."""
+    return bool(bpy.app.is_job_running("RENDER"))
 
 
 def begin_set_up(context: bpy.types.Context, archive: Path | None) -> SetUp:

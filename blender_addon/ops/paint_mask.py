@@ -14,10 +14,14 @@ import numpy as np
 from .. import settings
 from ..link import session
 from ..link.errors import LinkError
+from ..scene.orientation import jpeg_orientation, turn_pixels
 from . import fit
+from .place import PHOTO_COPY
 
 LONGEST = 1024
 MASK_FILE = "painted-mask.png"
+MASK_FOUND = "mask.png"
+"""What the backend writes beside every asset."""
 
 
 class MENAGERIE_OT_paint_mask(bpy.types.Operator):
@@ -38,18 +42,34 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
         chosen = settings.of(context)
         if chosen.mask_image is None:
             try:
-                chosen.mask_image = copy_photo(Path(bpy.path.abspath(chosen.photo)), found_mask(context))
+                chosen.mask_image = copy_photo(Path(bpy.path.abspath(chosen.photo)), last_fit(context))
             except RuntimeError:
-                error = LinkError("photo_unreadable", "Blender can't open this photo.", "Save it as PNG or JPEG and choose it again.")
-                return fit.refuse(self, error)
+                remedy = "Reconstruct it once with the automatic mask and paint then, or save it as PNG or JPEG."
+                return fit.refuse(self, LinkError("photo_unreadable", "Blender can't open this photo.", remedy))
         chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
         if not bpy.app.background:
             show(context, chosen.mask_image)
         return {"FINISHED"}
 
 
-def copy_photo(path: Path, mask: Path | None) -> bpy.types.Image:
-    """A copy of the photo as an image of this file, packed; its alpha is the mask, or full. RuntimeError if unreadable."""
+def copy_photo(path: Path, fit_folder: Path | None) -> bpy.types.Image:
+    """An upright copy of the photo as an image of this file, packed. Its alpha is the mask that an earlier fit of the photo
+    left in `fit_folder`, else full. Raises RuntimeError where Blender can open neither photo nor the fit's copy of it."""
+    copied = fit_folder / PHOTO_COPY if fit_folder is not None else None
+    pixels = read_pixels(copied if copied is not None and copied.is_file() else path)
+    mask = fit_folder / MASK_FOUND if fit_folder is not None else None
+    if mask is not None and mask.is_file():
+        pixels[..., 3] = alpha_of(mask, (pixels.shape[1], pixels.shape[0]))
+    copy = bpy.data.images.new(f"{path.stem} mask", pixels.shape[1], pixels.shape[0], alpha=True)
+    copy.alpha_mode = "STRAIGHT"
+    copy.pixels.foreach_set(pixels.ravel())
+    copy.update()
+    copy.pack()
+    return copy
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """(h, w, 4) float32 of a photo, upright, at most `LONGEST` a side, row 0 at the bottom. RuntimeError if unreadable."""
     photo = bpy.data.images.load(str(path))
     try:
         width, height = photo.size
@@ -62,18 +82,11 @@ def copy_photo(path: Path, mask: Path | None) -> bpy.types.Image:
         photo.pixels.foreach_get(pixels)
     finally:
         bpy.data.images.remove(photo)
-    if mask is not None:
-        pixels[3::4] = alpha_of(mask, size)
-    copy = bpy.data.images.new(f"{path.stem} mask", *size, alpha=True)
-    copy.alpha_mode = "STRAIGHT"
-    copy.pixels.foreach_set(pixels)
-    copy.update()
-    copy.pack()
-    return copy
+    return turn_pixels(pixels.reshape(size[1], size[0], 4), jpeg_orientation(path))
 
 
 def alpha_of(mask: Path, size: tuple[int, int]) -> np.ndarray:
-    """A grey mask picture -> flat float32 in Blender's pixel order."""
+    """A grey mask picture -> (h, w) float32, row 0 at the bottom. size: (width, height)."""
     picture = bpy.data.images.load(str(mask))
     try:
         picture.colorspace_settings.name = "Non-Color"
@@ -82,15 +95,14 @@ def alpha_of(mask: Path, size: tuple[int, int]) -> np.ndarray:
         picture.pixels.foreach_get(pixels)
     finally:
         bpy.data.images.remove(picture)
-    return pixels[0::4]
+    return pixels[0::4].reshape(size[1], size[0])
 
 
-def found_mask(context: bpy.types.Context) -> Path | None:
-    """The mask of the active creature's last fit, if it is of the same photo: painting starts from there."""
+def last_fit(context: bpy.types.Context) -> Path | None:
+    """The folder of the active creature's last fit, if it is of the chosen photo: painting starts from its mask."""
     record = session.read_record(session.creature_of(context))
-    path = Path(record["out"]) / "mask.png" if record else None
-    same = record and record["photo"] == bpy.path.abspath(settings.of(context).photo)
-    return path if path is not None and same and path.is_file() else None
+    same = bool(record) and record["photo"] == bpy.path.abspath(settings.of(context).photo)
+    return Path(record["out"]) if same else None
 
 
 def save_mask(image: bpy.types.Image, folder: Path) -> Path:

@@ -13,6 +13,8 @@ from ..scene import place as placement
 from . import fit
 
 ASSET = "asset.safetensors"
+PHOTO_COPY = "photo.jpg"
+"""What the backend writes beside the asset where Blender can't open the photo, or would show it otherwise."""
 
 
 class MENAGERIE_OT_place(bpy.types.Operator):
@@ -27,7 +29,7 @@ class MENAGERIE_OT_place(bpy.types.Operator):
         if not session.state.ready:
             cls.poll_message_set("No result is waiting")
             return False
-        if bpy.app.is_job_running("RENDER"):
+        if session.rendering():
             cls.poll_message_set("Wait until the rendering has ended")
             return False
         return True
@@ -36,7 +38,7 @@ class MENAGERIE_OT_place(bpy.types.Operator):
         plan, result = session.state.ready[-1]
         try:
             asset = asset_file.read_asset_file(Path(result["out"]) / ASSET)
-            creature = put(context, plan, asset)
+            creature = put(context, plan, asset, shown_photo(plan, Path(result["out"])))
         except LinkError as error:
             if error.code != "bad_request":  # that one the person can mend and press Place again
                 session.state.ready.pop()
@@ -46,12 +48,18 @@ class MENAGERIE_OT_place(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile) -> placement.Creature:
+def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> placement.Creature:
     """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
     standing = standing_creature(plan.target)
     if standing is None:
-        return placement.place_asset(context, asset, plan.photo, plan.name)
-    return placement.update_asset(context, standing, asset, plan.photo)
+        return placement.place_asset(context, asset, photo, plan.name)
+    return placement.update_asset(context, standing, asset, photo)
+
+
+def shown_photo(plan: session.Plan, out: Path) -> Path:
+    """The picture for the photo's plane: the backend's upright copy where it made one, else the photo."""
+    copy = out / PHOTO_COPY
+    return copy if copy.is_file() else Path(plan.photo)
 
 
 def standing_creature(name: str) -> placement.Creature | None:

@@ -1,6 +1,7 @@
 """Which way up a photo is: cameras write pixels as the sensor lies and a number in EXIF, which Blender ignores.
 
-Enters: a JPEG's path. Leaves: EXIF orientation 1-8 and what turns the pixels upright (TIFF 6.0, tag 274).
+Enters: a JPEG's path. Leaves: EXIF orientation 1-8 and what turns the pixels upright (TIFF 6.0, tag 274). Of other turned
+formats the backend writes an upright copy.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
 from mathutils import Matrix
 
 MAX_BYTES = 1 << 18
@@ -29,6 +31,15 @@ def turn_matrix(orientation: int) -> Matrix:
     """(4, 4) that turns the stored picture upright in its own plane."""
     (a, b), (c, d) = UPRIGHT.get(orientation, UPRIGHT[1])
     return Matrix(((a, b, 0, 0), (c, d, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)))
+
+
+def turn_pixels(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """(h, w, c), row 0 at the bottom, as the sensor lies -> the same upright."""
+    turned = np.array(turn_matrix(orientation).to_2x2())
+    if turned[0, 0] == 0:  # x and y change places
+        pixels = pixels.transpose(1, 0, 2)
+        turned = turned[:, ::-1]
+    return np.ascontiguousarray(pixels[:: int(turned[1, 1]), :: int(turned[0, 0])])
 
 
 def jpeg_orientation(path: Path) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from mathutils import Matrix
 
 from .asset_file import Array, AssetFile
-from .orientation import jpeg_orientation, turn_matrix
+from .orientation import jpeg_orientation, turn_matrix, turn_pixels
 
 SENSOR_MM = 36.0
 BEHIND = 3.0
@@ -59,7 +59,7 @@ def plane_depth(asset: AssetFile) -> float:
 
 
 def load_photo(path: str | os.PathLike[str], name: str) -> bpy.types.Image | None:
-    """The photo packed as an image, or None where Blender cannot show it (HEIC, or a file that is gone)."""
+    """The photo packed as an image, or None where Blender cannot show it (the file is gone, or no picture)."""
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -107,8 +107,4 @@ def photo_preview(image: bpy.types.Image) -> Array:
         pixels = pixels.reshape(small.size[1], small.size[0], 4)
     finally:
         bpy.data.images.remove(small)
-    turned = np.array(turn_matrix(int(image.get("menagerie_orientation", 1))).to_2x2())
-    if turned[0, 0] == 0:  # x and y change places
-        pixels = pixels.transpose(1, 0, 2)
-        turned = turned[:, ::-1]
-    return np.ascontiguousarray(pixels[:: int(turned[1, 1]), :: int(turned[0, 0])])
+    return turn_pixels(pixels, int(image.get("menagerie_orientation", 1)))

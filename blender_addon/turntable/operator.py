@@ -58,7 +58,7 @@ def tick() -> float | None:
     turn = running
     if turn is None:
         return None
-    if bpy.app.is_job_running("RENDER"):
+    if session.rendering():
         return 1.0
     try:
         more = turn.step()

@@ -61,5 +61,9 @@ def behave(name: str, progress: Progress) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     elif name == "no memory":
         raise MemoryError
+    elif name == "no animal":
+        raise MenagerieError("no_animal", "No animal was found in the photo.")
+    elif name == "damaged weights":
+        raise MenagerieError("weights_damaged", "The weights file fauna.safetensors has changed.")
     elif name == "several":
         raise MenagerieError("several_animals", "There are several animals in the photo.")

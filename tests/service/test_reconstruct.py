@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image as Picture
 
@@ -15,6 +16,9 @@ from backend.errors import Cancelled, MenagerieError
 from backend.service import reconstruct as service
 from backend.service.reconstruct import read_mask, reconstruct, whole_folder
 from backend.types import Image
+
+ORIENTATION = 0x0112
+COPY_TOLERANCE = 8  # of 255: two lossy formats one after the other, four flat colours
 
 METHODS = {"fauna": "tests.service.made_up"}
 
@@ -70,6 +74,27 @@ def test_a_move_that_fails_puts_everything_back(tmp_path: Path, monkeypatch: pyt
         for name in names:
             (folder / name).write_text("new")
     assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.avif", "photo.gif", "turned.png", "plain.png", "turned.jpg"])
+def test_photos_that_blender_would_show_otherwise_get_an_upright_copy(tmp_path: Path, name: str) -> None:
+    pillow_heif.register_heif_opener()
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:32, :48, 0], pixels[:32, 48:, 1], pixels[32:, :48, 2] = 255, 255, 255
+    exif = Picture.Exif()
+    stored = pixels
+    if name.startswith("turned"):
+        exif[ORIENTATION] = 6
+        stored = np.ascontiguousarray(np.rot90(pixels))
+    Picture.fromarray(stored).save(tmp_path / name, exif=exif)
+    Picture.new("L", (96, 64), 255).save(tmp_path / "mask.png")
+    out = tmp_path / "out"
+    report = reconstruct(tmp_path / name, out, mask=tmp_path / "mask.png", methods=METHODS)
+    if name in ("plain.png", "turned.jpg"):
+        assert not (out / "photo.jpg").exists()
+    else:
+        assert "photo.jpg" in report["files"]
+        assert np.abs(np.asarray(Picture.open(out / "photo.jpg")).astype(int) - pixels).mean() < COPY_TOLERANCE
 
 
 def test_a_cancelled_job_leaves_no_folder(photo: Path, tmp_path: Path) -> None:
