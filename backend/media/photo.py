@@ -32,8 +32,6 @@ SMALLEST_SIDE = 16
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 PLAIN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP")
 """What Blender opens as well."""
-PLAIN = {"PNG": ("L", "LA", "P", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
-"""Format -> modes of pictures that every program shows alike."""
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _KNOWN_STARTS = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 DECODE_FAILURES = (
@@ -187,7 +185,6 @@ def _finish(path: Path, picture: PIL.Image.Image, digest: str) -> types.Image:
         raise _refuse("photo_unsupported", path, f"has colours of a kind that cannot be read ({picture.mode})")
     width, height = picture.size
     focal_px = _focal(exif.focal, width, height)
-    plain = picture.mode in PLAIN.get(picture.format or "", ()) and exif.orientation == 1 and transform.transform is None
     plain = picture.format in PLAIN_FORMATS and (exif.orientation == 1 or picture.format in ("JPEG", "MPO"))
     plain = plain and transform.transform is None and transform.mode != "CMYK"
     rgb, alpha = _convert(picture, transform)

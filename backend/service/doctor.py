@@ -3,7 +3,7 @@
     python -m backend doctor [--quick] [--warm]
 
 Set-up runs it before an environment is put to use, and "Copy diagnostics" quotes it. Exit status 0 where nothing
-failed. `--quick` leaves the whole job out. `--warm` only compiles the kernels, so that no artist's job has to.
+failed. `--quick` leaves the whole job out. `--warm` only compiles the kernels (half a minute), so that no artist's job has to.
 """
 
 from __future__ import annotations
@@ -77,6 +77,15 @@ def render_triangles() -> dict[str, Any]:
     return {"covered_pixels": covered, "threads": torch.get_num_threads()}
 
 
+def compile_kernels() -> None:
+    """Have numba compile and cache every kernel that a job uses, and nothing a second time."""
+    from backend.render import cpu
+    from backend.shape import cleanup
+
+    cpu.prepare()
+    cleanup.compile_kernels()
+
+
 def draw_animal() -> ByteArray:
     """A crude animal from the side, (PHOTO_SIZE, PHOTO_SIZE, 4) uint8 with alpha."""
     from PIL import Image, ImageDraw
@@ -133,7 +142,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--warm", action="store_true", help="only compile the kernels")
     args = parser.parse_args(argv)
     if args.warm:
-        render_triangles()
+        compile_kernels()
         return 0
     found = examine(args.quick)
     print(json.dumps(found, indent=2, sort_keys=True))

@@ -1,4 +1,5 @@
-"""One job: a photo file -> a folder with the asset, its glTF, mask, overlay and report.
+"""One job: a photo file -> a folder with the asset, its glTF, mask, overlay and report, and an upright copy of a photo that
+Blender would show differently.
 
 The command line and the service both come through here. A result is whole or absent: everything is written into a
 hidden folder inside the output folder and moved when complete, `report.json` last; what was there before is put
@@ -38,9 +39,6 @@ PHOTO = "photo.jpg"
 
 PHOTO_QUALITY = 92
 VIEWPOINT = "viewpoint-{}.png"
-UPRIGHT, UPRIGHT_ALPHA = "photo.jpg", "photo.png"
-"""The photo as it was understood, written where another program might show the file itself differently, or not at all."""
-UPRIGHT_QUALITY = 92
 
 SHARES = {"photo": (0.0, 0.03), "mask": (0.03, 0.1), "method": (0.1, 0.9), "write": (0.9, 1.0)}
 """Parts of the whole job's bar."""
@@ -78,10 +76,11 @@ class Stages:
 
     def close(self) -> None:
         """End the current stage."""
-        now = time.perf_counter()
+        now, cpu_now = time.perf_counter(), time.process_time()
         if self._stage:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
-        self._since = now
+            self.cpu_seconds[self._stage] = self.cpu_seconds.get(self._stage, 0.0) + cpu_now - self._cpu_since
+        self._since, self._cpu_since = now, cpu_now
 
 
 def reconstruct(
@@ -127,8 +126,6 @@ def reconstruct(
         write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
         if not image.plain:
             Picture.fromarray(image.rgb).save(folder / PHOTO, quality=PHOTO_QUALITY)
-        if not image.plain:
-            write_upright(folder, image)
         for index, view in enumerate(result.viewpoints):
             write_picture(folder / VIEWPOINT.format(index), view.thumbnail)
         stages("done", 1.0)
@@ -144,13 +141,14 @@ def reconstruct(
             "viewpoints": [{"probability": float(v.probability), "file": VIEWPOINT.format(i)} for i, v in enumerate(result.viewpoints)],
             "viewpoint": result.chosen,
             "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
+            "cpu_seconds": {stage: round(seconds, 3) for stage, seconds in stages.cpu_seconds.items()},
             "seconds_total": round(time.perf_counter() - start, 3),
             "peak_memory_mib": round(peak_memory_mib()),
             "provenance": result.asset.provenance,
             "version": VERSION,
             "system": {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()},
         }
-        (folder / REPORT).write_text(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
 
 
@@ -172,6 +170,14 @@ def read_mask(path: Path, image: Image) -> Mask:
     if not (cover > 127).any():
         raise MenagerieError("no_animal", "The mask covers nothing.", CODES["mask_unreadable"])
     return np.ascontiguousarray(cover, np.float32) * np.float32(1 / 255)
+
+
+def as_bytes(cover: Mask) -> ByteArray:
+    """(h, w) in [0, 1] -> uint8, by strips: a large photo's mask as floats is large enough once."""
+    result = np.empty(cover.shape, np.uint8)
+    for top in range(0, len(cover), STRIP_ROWS):
+        result[top : top + STRIP_ROWS] = np.rint(cover[top : top + STRIP_ROWS] * 255)
+    return result
 
 
 def write_picture(path: Path, pixels: ByteArray) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from backend.errors import MenagerieError
+from backend.types import Progress, no_progress
 from backend.weights import convert, fetch
 from backend.weights.manifest import find_entry, load_manifest, locate, verify
 
@@ -30,8 +31,8 @@ def verify_weights() -> None:
             print(f"{entry.id:<28} not downloaded")
 
 
-def main(argv: list[str]) -> int:
-    """-> exit status. Raises `MenagerieError`."""
+def main(argv: list[str], progress: Progress = no_progress) -> int:
+    """progress: of a download. -> exit status. Raises `MenagerieError`."""
     parser = argparse.ArgumentParser(prog="python -m backend weights", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("list", help="what there is")
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
         verify_weights()
     elif arguments.command == "fetch":
         print(fetch.licence_text(find_entry(arguments.id)), file=sys.stderr)
-        print(fetch.fetch(arguments.id, accept_licence=arguments.accept_licence))
+        print(fetch.fetch(arguments.id, accept_licence=arguments.accept_licence, progress=progress))
     elif arguments.command == "convert":
         target = convert.convert(arguments.name, arguments.source)
         print(f"{target}: {target.stat().st_size} bytes")
