@@ -24,6 +24,9 @@ from backend.types import Mesh, Skin
 SMOOTHNESS = 40.0
 """Laplacian weight of the free deformation (Nicolet et al. 2021): larger is smoother."""
 
+MARGIN = 0.02
+"""Object units: how close to x = 0 a vertex of one side comes before it is slowed."""
+
 
 def rotation_vector_matrix(vector: Tensor) -> Tensor:
     """(3,) axis times angle -> (3, 3), Rodrigues' formula, differentiable at zero."""
@@ -153,7 +156,15 @@ class Creature:
         stretch = torch.cat([torch.ones(1), new / old])
         scale = torch.diag_embed(torch.stack([girth, stretch, girth, torch.ones_like(girth)], -1))  # (b, 4, 4)
         shaped = skin(v[None], self.bones, self.weights, (frames @ scale @ torch.linalg.inv(self.frames))[None])[0]
-        return shaped + self.free_offset(p) if use_free else shaped
+        return self._sided(shaped + self.free_offset(p) if use_free else shaped)
+
+    def _sided(self, vertices: Tensor) -> Tensor:
+        """Keep each half on its own side of x = 0: a thigh that thickens meets its twin and does not pass through it."""
+        side = torch.sign(self.vertices[:, 0])
+        across = vertices[:, 0] * side
+        inside = MARGIN * torch.exp((across / MARGIN - 1).clamp(max=0))
+        kept = torch.where(across < MARGIN, inside, across) * side
+        return torch.cat([kept[:, None], vertices[:, 1:]], 1)
 
     def _lengths(self, points: Tensor) -> Tensor:
         heads, tails = self.model.bone_heads, self.model.bone_tails

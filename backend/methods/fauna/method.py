@@ -41,6 +41,10 @@ CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
 """Grey behind the animal; training uses plain backgrounds of any colour."""
+NEIGHBOUR_COSINE = 0.3
+"""Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
+BELIEF_TEMPERATURE = 0.5
+"""Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """OpenGL camera frame <-> OpenCV camera frame."""
 
@@ -117,7 +121,25 @@ def choose_view(
         best = int(np.argmin([float(forward[best] @ f) + 0.05 * s for f, s in zip(forward, score, strict=True)]))
     if request.viewpoint is not None:
         best = request.viewpoint
+    # Seen from the side, truth lies on the border of two quadrants and each hypothesis leans into its own: their mean,
+    # by how well each is believed, is the better start.
+    forward = torch.stack([o[0][:, 2] for o in options])  # (4, 3)
+    near = (forward @ forward[best]) > NEIGHBOUR_COSINE
+    believed = torch.softmax(-torch.tensor(score) / BELIEF_TEMPERATURE, 0) * near  # (4,)
+    if float(believed[best]) > 0 and int(near.sum()) > 1:
+        turned = turned_toward(options[best][0], (believed[:, None] * forward).sum(0))
+        _, place, angles, _ = options[best]
+        again = 0 if ablate in ("fit", "joints") else 30
+        options[best] = fitting.solve_joints(seen.rest[0], turned, place, angles, evidence, again, ablate == "articulation")
     return best, options
+
+
+def turned_toward(rotation: Tensor, forward: Tensor) -> Tensor:
+    """The rotation (3, 3), object to camera, turned the shortest way until the object's +Z points to `forward` (3,)."""
+    own, other = rotation[:, 2], torch.nn.functional.normalize(forward, dim=0)
+    axis = torch.linalg.cross(own, other)
+    angle = torch.atan2(axis.norm(), own @ other)
+    return fitting.rotation_vector_matrix(torch.nn.functional.normalize(axis, dim=0) * angle) @ rotation
 
 
 def swap_legs(model: Fauna, evidence: fitting.Evidence) -> fitting.Evidence:
@@ -166,6 +188,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     p = creature.start(rotation, translation, angles, seen.rest[0])
     fine = request.quality == "fine" and ablate != "fit"
+    if ablate != "fit":
+        p = fitting.align(creature, p, evidence)
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.4, 0.8), request.seed, fitting.stages_without(ablate))
     with torch.no_grad():

@@ -55,6 +55,23 @@ def store_features(folder: Path, batch: int = 32) -> None:
     mark.write_text(str(count))
 
 
+def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
+    """Shift each channel's mean and spread at random, as far as the batch's own differ (Li et al., ICLR 2022: DSU).
+
+    Photographs have other statistics than renders (fur, light, lens); heads that see them vary rely on them less.
+    Each map of each picture is changed with `chance`, by `strength` standard deviations of the batch's statistics.
+    """
+
+    def change(x: Tensor) -> Tensor:  # (B, C, g, g)
+        mean, spread = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True) + 1e-6
+        draw = [strength * torch.randn_like(s) * s.std(0, keepdim=True) for s in (mean, spread)]
+        other = (x - mean) / spread * (spread + draw[1]).clamp_min(0.2 * spread) + mean + draw[0]
+        return torch.where(torch.rand(len(x), 1, 1, 1) < chance, other, x)
+
+    pooled = taps.pooled + 0.3 * strength * torch.randn_like(taps.pooled) * taps.pooled.std(0, keepdim=True)
+    return Taps(change(taps.stride8), change(taps.stride16), change(taps.stride32), pooled)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Truth of B pictures. rotation, translation: OpenGL camera; points: posed, object frame; rotations (B, b, 3, 3) of all bones."""
