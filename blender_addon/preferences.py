@@ -37,7 +37,7 @@ class MenageriePreferences(bpy.types.AddonPreferences):
         subtype="FILE_PATH",
     )  # type: ignore[valid-type]  # fmt: skip
     archive: bpy.props.StringProperty(
-        name="Offline Archive", description="A zip of the wheels, for machines without a network", subtype="FILE_PATH"
+        name="Archive", description="A zip of the wheels, for machines without a network", subtype="FILE_PATH"
     )  # type: ignore[valid-type]
 
     def draw(self, context: bpy.types.Context) -> None:

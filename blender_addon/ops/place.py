@@ -17,6 +17,11 @@ PHOTO_COPY = "photo.jpg"
 """What the backend writes beside the asset where Blender can't open the photo, or would show it otherwise."""
 
 
+OWN_UNDO = ("SCULPT", "PAINT_TEXTURE")
+"""Modes whose undo steps hold strokes and not the file: undoing to one of them would leave the creature there, so a step of
+the whole file goes before ours."""
+
+
 class MENAGERIE_OT_place(bpy.types.Operator):
     """Put the finished creature into this scene"""
 
@@ -38,6 +43,8 @@ class MENAGERIE_OT_place(bpy.types.Operator):
         plan, result = session.state.ready[-1]
         try:
             asset = asset_file.read_asset_file(Path(result["out"]) / ASSET)
+            if context.mode in OWN_UNDO and not bpy.app.background:
+                bpy.ops.ed.undo_push(message="Before Place")
             creature = put(context, plan, asset, shown_photo(plan, Path(result["out"])))
         except LinkError as error:
             if error.code != "bad_request":  # that one the person can mend and press Place again

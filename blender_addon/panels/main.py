@@ -156,14 +156,14 @@ def draw_error(layout: bpy.types.UILayout) -> None:
         box.operator("menagerie.copy_diagnostics", icon="COPYDOWN")
 
 
-def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
-    """A sentence in as many labels as the sidebar's width needs."""
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE", width: int = WRAP) -> None:
+    """A sentence in as many labels of `width` characters as it needs."""
     column = layout.column(align=True)
     column.scale_y = 0.8
     line = ""
     lines = []
     for word in text.split():
-        if line and len(line) + 1 + len(word) > WRAP:
+        if line and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word
         else:

@@ -9,7 +9,7 @@ import bpy
 from .. import paths
 from ..link import environment, session
 from ..ops.set_up import running
-from .main import draw_error
+from .main import draw_error, wrapped
 
 if TYPE_CHECKING:
     from ..preferences import MenageriePreferences
@@ -18,6 +18,10 @@ STAGES = {
     "waiting": "Waiting", "python": "Looking for Python", "packages": "Installing packages", "torch": "Installing torch",
     "backend": "Copying the backend", "doctor": "Checking", "kernels": "Compiling", "done": "Done",
 }  # fmt: skip
+
+
+WIDE = 76
+"""Characters in a line of the preferences' window at its first size."""
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context, chosen: MenageriePreferences) -> None:
@@ -63,7 +67,7 @@ def draw_environment(box: bpy.types.UILayout, chosen: MenageriePreferences) -> N
     box.prop(chosen, "device")
     box.prop(chosen, "interpreter")
     box.prop(chosen, "python_path")
-    box.label(text=chosen.python_path or str(folder / "environment"))
+    box.label(text=f"Path: {chosen.python_path or folder / 'environment'}")
 
 
 def draw_weights(box: bpy.types.UILayout) -> None:
@@ -75,4 +79,4 @@ def draw_weights(box: bpy.types.UILayout) -> None:
         column = box.column(align=True)
         kind = "bundled" if row.get("bundled") else "optional"
         column.label(text=f"{row.get('id')}  ({int(row.get('bytes', 0)) / 2**20:.1f} MiB, {kind})", icon="DOT")
-        column.label(text=f"{row.get('licence')}: {row.get('attribution')}", icon="BLANK1")
+        wrapped(column, f"{row.get('licence')}: {row.get('attribution')}", "BLANK1", WIDE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,20 +47,40 @@ def write_mp4(pictures: Sequence[Path], target: Path, size: int, fps: int) -> No
         bpy.data.scenes.remove(scene)
 
 
-def write_gif(pictures: Sequence[Path], target: Path, fps: int, python: Path, unit: Path) -> None:
-    """An endless GIF, made by the backend's Python. Raises OSError with its last words where that fails."""
-    partial = target.with_name(f".{target.name}.partial")
-    command = [str(python), "-E", "-s", "-B", "-m", "backend.media.gif", str(pictures[0].parent), str(partial), "--fps", str(fps)]
-    try:
-        done = subprocess.run(
-            command, cwd=unit, env=clean_environment(), capture_output=True, text=True, errors="replace", timeout=GIF_SECONDS,
-            **quiet_flags(),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as late:
-        raise OSError(f"the GIF took longer than {GIF_SECONDS} s") from late
-    if done.returncode:
-        raise OSError("the backend could not write the GIF: " + (done.stderr.strip().splitlines() or ["no reason given"])[-1])
-    replace(partial, target)
+class Gif:
+    """An endless GIF in the making by the backend's Python. python, unit: of the backend. Raises OSError as it starts."""
+
+    def __init__(self, pictures: Sequence[Path], target: Path, fps: int, python: Path, unit: Path) -> None:
+        self._target, self._partial = target, target.with_name(f".{target.name}.partial")
+        self._words = pictures[0].parent / "gif.log"
+        self._deadline = time.monotonic() + GIF_SECONDS
+        command = [python, "-E", "-s", "-B", "-m", "backend.media.gif", pictures[0].parent, self._partial, "--fps", fps]
+        with self._words.open("wb") as words:
+            self._process = subprocess.Popen(
+                [str(word) for word in command], cwd=unit, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=words, **quiet_flags(),
+            )  # fmt: skip
+
+    def poll(self) -> bool:
+        """True once the GIF stands; never waits. Raises OSError with the backend's last words where it failed."""
+        status = self._process.poll()
+        if status is None and time.monotonic() < self._deadline:
+            return False
+        if status is None:
+            self.stop()
+            raise OSError(f"the GIF took longer than {GIF_SECONDS} s")
+        if status:
+            lines = self._words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise OSError("the backend could not write the GIF: " + (lines or ["no reason given"])[-1])
+        replace(self._partial, self._target)
+        return True
+
+    def stop(self) -> None:
+        """End it; nothing of it stays."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._partial.unlink(missing_ok=True)
 
 
 def write_pictures(pictures: Sequence[Path], target: Path) -> None:

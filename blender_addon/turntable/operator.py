@@ -61,12 +61,13 @@ def tick() -> float | None:
     if session.rendering():
         return 1.0
     try:
-        more = turn.step()
-        turn.rest()
-        if more:
+        if len(turn.pictures) < turn.look.frames:
+            turn.step()
+            turn.rest()
             session.redraw()
             return TICK_SECONDS
-        turn.finish()
+        if not turn.finish():
+            return TICK_SECONDS
     except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
         session.state.error = failure(reason).to_wire()
     stop()
@@ -151,10 +152,7 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
             start(turn)
             return {"FINISHED"}
         try:
-            while turn.step():
-                pass
-            turn.rest()
-            turn.finish()
+            turn.run()
         except (ValueError, OSError, RuntimeError) as reason:
             self.report({"ERROR"}, failure(reason).sentence)
             return {"CANCELLED"}

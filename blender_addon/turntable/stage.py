@@ -180,6 +180,8 @@ class Stage:
         if look.engine == "WORKBENCH":
             shading = scene.display.shading
             shading.light, shading.color_type = "STUDIO", "TEXTURE"
+            # Of Blender's studio lights this one leaves a photo's colours nearest to what they are.
+            shading.studio_light, shading.show_specular_highlight = "paint.sl", False
             shading.show_cavity = shading.show_shadows = False
             scene.display.render_aa = "8"
         elif look.engine == "CYCLES":

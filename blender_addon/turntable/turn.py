@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from . import movie
 from .stage import Look, Stage, find_framing
 
 FORMATS = ("MP4", "PNG", "GIF")
+PAUSE_SECONDS = 0.05
 
 
 class Turn:
@@ -46,6 +48,7 @@ class Turn:
         self._names = [thing.name for thing in objects]
         self._framing = find_framing(context, objects, look)
         self._stage: Stage | None = None
+        self._gif: movie.Gif | None = None
         self.pictures: list[Path] = []
         self._folder = Path(tempfile.mkdtemp(prefix="menagerie-turntable-"))
 
@@ -77,20 +80,36 @@ class Turn:
         if stage is not None:
             stage.remove()
 
-    def finish(self) -> None:
-        """Put the pictures together at `path`. Raises OSError."""
+    def finish(self) -> bool:
+        """Put the pictures together at `path`: True once it stands. A GIF takes several calls, as another program makes it.
+        Raises OSError."""
         if self.format == "PNG":
             movie.write_pictures(self.pictures, self.path)
-            return
+            return True
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.format == "GIF" and self._backend is not None:
-            movie.write_gif(self.pictures, self.path, self.look.fps, *self._backend)
-        else:
+        if self.format == "MP4" or self._backend is None:
             movie.write_mp4(self.pictures, self.path, self.look.size, self.look.fps)
+            return True
+        if self._gif is None:
+            self._gif = movie.Gif(self.pictures, self.path, self.look.fps, *self._backend)
+        return self._gif.poll()
+
+    def run(self, progress: Callable[[float], None] | None = None) -> None:
+        """Everything at once, for scripts and background mode. Raises as `step` and `finish`."""
+        more = True
+        while more:
+            more = self.step()
+            if progress is not None:
+                progress(self.fraction)
+        self.rest()
+        while not self.finish():
+            time.sleep(PAUSE_SECONDS)
 
     def close(self) -> None:
         """Remove the scene and the temporary pictures, finished or not."""
         self.rest()
+        if self._gif is not None:
+            self._gif.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -110,13 +129,7 @@ def render(
     """A whole turntable at once -> `path`. See `Look` and `Turn` for the arguments; raises ValueError, OSError."""
     turn = Turn(context, objects, path, Look(frames, size, engine, elevation, fps), format, backend)
     try:
-        more = True
-        while more:
-            more = turn.step()
-            if progress is not None:
-                progress(turn.fraction)
-        turn.rest()
-        turn.finish()
+        turn.run(progress)
     finally:
         turn.close()
     return turn.path

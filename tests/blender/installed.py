@@ -11,6 +11,9 @@ import sys
 import bpy  # isort: skip
 import addon_utils  # isort: skip  (only there once bpy is)
 
+NETWORK = ("socket.", "urllib.", "http.", "ssl.")
+"""Audit events of Python that a program makes which talks to others."""
+
 NAME = "bl_ext.user_default.menagerie"
 
 
@@ -27,7 +30,12 @@ def main(file: str, python: str, child: str, photo: str) -> dict[str, object]:
     backend = link.Backend(python, package.paths.carried(), package.paths.version(), entry=("-c", child))
     package.session.use(backend)
     bpy.context.scene.menagerie.photo = photo
+    talked: list[str] = []
+    watching = [True]
+    sys.addaudithook(lambda event, words: talked.append(event) if watching and event.startswith(NETWORK) else None)
     bpy.ops.menagerie.reconstruct()
+    watching.clear()
+    found["talked"] = talked
     found["objects"] = sorted(thing.type for thing in bpy.data.objects)
     addon_utils.disable(NAME)
     found["gone"] = not any(name.startswith(("MENAGERIE_OT", "MENAGERIE_PT", "MENAGERIE_FH")) for name in dir(bpy.types))

@@ -61,6 +61,10 @@ def test_the_installed_add_on_reconstructs(found: dict[str, Any]) -> None:
     assert {"ARMATURE", "MESH", "CAMERA"} <= set(found["objects"])
 
 
+def test_promise_6_reconstructing_opens_no_socket(found: dict[str, Any]) -> None:
+    assert found["talked"] == []
+
+
 def test_disabling_leaves_nothing_and_enabling_brings_it_back(found: dict[str, Any]) -> None:
     assert found["gone"] and found["scene_property_gone"] and found["again"]
 

@@ -44,12 +44,12 @@ def asset() -> Asset:
     return creature()[0]
 
 
-def test_vertices_equal_the_backends_skinning_in_the_photo_pose(placed: Creature, asset: Asset) -> None:
+def test_promise_7_vertices_equal_the_backends_skinning_in_the_photo_pose(placed: Creature, asset: Asset) -> None:
     expected = object_to_blender(skin_vertices(asset, asset.photo_pose))
     assert np.abs(evaluated_vertices(placed.mesh) - expected).max() < SKINNING_TOLERANCE
 
 
-def test_vertices_equal_the_backends_skinning_in_random_poses(placed: Creature, asset: Asset) -> None:
+def test_promise_7_vertices_equal_the_backends_skinning_in_random_poses(placed: Creature, asset: Asset) -> None:
     worst = 0.0
     for seed in range(RANDOM_POSES):
         pose = Pose(random_pose(asset.skeleton, seed).rotations, np.array([0.1, 0.2, -0.1], np.float32))
@@ -203,7 +203,7 @@ def test_a_photo_that_blender_cannot_show_leaves_the_plane_out(tmp_path: Path) -
     assert [image.name for image in bpy.data.images] == ["doe base color"]
 
 
-def test_a_failure_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_2_a_failure_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise MemoryError
 

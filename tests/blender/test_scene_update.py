@@ -56,7 +56,7 @@ def fresh(other: Asset) -> AssetFile:
     return decode_asset_file(encode_asset(other))
 
 
-def test_the_new_result_stands_there_in_its_photo_pose(placed: Creature, other: Asset, fresh: AssetFile) -> None:
+def test_promise_7_the_new_result_stands_there_in_its_photo_pose(placed: Creature, other: Asset, fresh: AssetFile) -> None:
     update_asset(bpy.context, placed, fresh)
     expected = object_to_blender(skin_vertices(other, other.photo_pose))
     assert np.abs(evaluated_vertices(placed.mesh) - expected).max() < SKINNING_TOLERANCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,24 @@ import numpy as np
 import pytest
 
 from blender_addon import turntable
+from blender_addon.link import session
+from blender_addon.scene.place import place_asset
+from blender_addon.turntable import operator
 from blender_addon.turntable.stage import BACKGROUND, frame_points, orbit
+from tests.blender.button import PYTHON, ROOT, drawn
+from tests.blender.creatures import empty_blender, read_creature
 
 pytestmark = pytest.mark.blender5
 
 SIZE = 64
 EDGE_TOLERANCE = 0.04
 """How far inside the picture the farthest point may stay, in picture sides: framing is tight."""
+
+TICK_SECONDS = 0.5
+"""Of a tick that only starts a program; making the GIF takes longer than that."""
+
+GREY = 0.5
+LIT_TOLERANCE = 0.33
 
 COLOUR_TOLERANCE = 0.02
 """sRGB, 0..1: the Standard view shows a flat colour as it is."""
@@ -132,7 +144,65 @@ def test_lit_engines_show_the_shape(cube: bpy.types.Object, tmp_path: Path, engi
 
 
 def test_a_gif_is_made_by_the_backend(cube: bpy.types.Object, tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    python = root / ".venv" / ("Scripts/python.exe" if (root / ".venv" / "Scripts").exists() else "bin/python")
-    made = turntable.render(bpy.context, [cube], tmp_path / "turn.gif", frames=4, size=SIZE, format="GIF", backend=(python, root))
+    made = turntable.render(bpy.context, [cube], tmp_path / "turn.gif", frames=4, size=SIZE, format="GIF", backend=(PYTHON, ROOT))
     assert made.read_bytes()[:6] == b"GIF89a" and [file.name for file in tmp_path.iterdir()] == ["turn.gif"]
+
+
+@pytest.mark.parametrize(("format", "name"), [("MP4", "turn.mp4"), ("GIF", "turn.gif"), ("PNG", "turn")])
+@pytest.mark.usefixtures("add_on")
+def test_the_operator_makes_every_format_and_corrects_the_files_ending(tmp_path: Path, format: str, name: str) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    before = counts()
+    words = {"frames": 4, "size": SIZE, "engine": "WORKBENCH", "elevation": 0.5, "format": format}
+    assert bpy.ops.menagerie.turntable(filepath=str(tmp_path / "turn.gif"), **words) == {"FINISHED"}
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert counts() == before
+
+
+@pytest.mark.usefixtures("add_on")
+def test_the_timer_makes_one_picture_a_tick_and_leaves_nothing_between(tmp_path: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    before = counts()
+    place = (PYTHON, ROOT)
+    operator.running = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.gif", turntable.Look(3, SIZE), "GIF", place)
+    for made in (1, 2, 3):
+        assert operator.tick() is not None and len(operator.running.pictures) == made
+        assert counts() == before and not list(tmp_path.iterdir())
+        assert f"Turntable {made} of 3" in drawn(operator.MENAGERIE_PT_turntable)
+    start = time.perf_counter()
+    assert operator.tick() is not None, "the GIF is made by another program meanwhile"
+    assert time.perf_counter() - start < TICK_SECONDS
+    while operator.tick() is not None:
+        time.sleep(0.05)
+    assert operator.running is None and session.state.error is None and [file.name for file in tmp_path.iterdir()] == ["turn.gif"]
+
+
+@pytest.mark.usefixtures("add_on")
+def test_a_cancelled_turntable_writes_nothing(tmp_path: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    before = counts()
+    operator.running = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.mp4", turntable.Look(3, SIZE))
+    operator.tick()
+    assert bpy.ops.menagerie.turntable_cancel() == {"FINISHED"}
+    assert operator.tick() is None and counts() == before and not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("add_on")
+def test_what_is_deleted_meanwhile_stops_the_turntable_with_a_reason(tmp_path: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    operator.running = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.mp4", turntable.Look(3, SIZE))
+    operator.tick()
+    bpy.data.objects.remove(bpy.context.object)
+    assert operator.tick() is None and operator.running is None
+    assert session.state.error is not None and "gone" in session.state.error["sentence"] and not list(tmp_path.iterdir())
+
+
+def test_workbench_shows_a_texture_nearly_as_it_is(tmp_path: Path) -> None:
+    """A grey as of a photo, packed as a creature's is: lit, it stays within a third of itself; Blender's default halves it."""
+    empty_blender()
+    placed = place_asset(bpy.context, read_creature())
+    node = placed.mesh.data.materials[0].node_tree.nodes["Base Color"]
+    node.image.pixels.foreach_set(np.tile(np.float32([GREY, GREY, GREY, 1]), node.image.size[0] * node.image.size[1]))
+    turntable.render(bpy.context, [placed.mesh, placed.armature], tmp_path / "turn", frames=2, size=SIZE, format="PNG")
+    picture = read_picture(tmp_path / "turn" / "0001.png")
+    assert abs(picture[covered(picture)].mean() / GREY - 1) < LIT_TOLERANCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ CANCEL_SECONDS = 2.0
 ORPHAN_SECONDS = 2.0
 PUMP_SECONDS = 0.010
 PATIENCE = 60.0
+NETWORK = {"socket", "ssl", "urllib", "http", "requests", "ftplib", "smtplib", "asyncio", "xmlrpc", "telnetlib", "webbrowser"}
 NO_MESSAGE = "import sys; sys.stdout.write('Content-Length: 2\\r\\n\\r\\n{}'); sys.stdout.flush()"
 CHILD = str(ROOT / "tests" / "service" / "child.py")
 
@@ -60,7 +62,7 @@ def exists(pid: int) -> bool:
         return False
 
 
-def test_a_killed_backend_is_named_within_a_second_and_the_next_job_works(backend: Any, photo: Path, tmp_path: Path) -> None:
+def test_promise_3_a_killed_backend_is_named_within_a_second_and_the_next_job_works(backend: Any, photo: Path, tmp_path: Path) -> None:
     job = backend.reconstruct(photo, tmp_path / "out", name="slow")
     pump_until(backend, lambda: job.stage == "slow")
     start = time.monotonic()
@@ -74,7 +76,7 @@ def test_a_killed_backend_is_named_within_a_second_and_the_next_job_works(backen
 
 
 @pytest.mark.parametrize("name", ["slow", "stuck"])
-def test_cancel_works_within_two_seconds_even_if_the_method_hangs(backend: Any, photo: Path, tmp_path: Path, name: str) -> None:
+def test_promise_3_cancel_works_within_two_seconds_even_if_the_method_hangs(backend: Any, photo: Path, tmp_path: Path, name: str) -> None:
     job = backend.reconstruct(photo, tmp_path / "out", name=name)
     behind = backend.reconstruct(photo, tmp_path / "behind")
     pump_until(backend, lambda: job.stage == name)
@@ -117,7 +119,7 @@ def test_a_backend_that_does_not_come_up_is_named(photo: Path, tmp_path: Path, p
     assert link.state == "stopped"
 
 
-def test_the_child_ends_within_two_seconds_of_blenders_death(photo: Path, tmp_path: Path) -> None:
+def test_promise_3_the_child_ends_within_two_seconds_of_blenders_death(photo: Path, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from tests.faults.link import link_module\n"
         f"b = link_module('process').Backend(sys.executable, {str(ROOT)!r}, {VERSION!r}, entry=({CHILD!r},))\n"
@@ -138,7 +140,7 @@ def test_the_child_ends_within_two_seconds_of_blenders_death(photo: Path, tmp_pa
     assert not exists(pid)
 
 
-def test_pump_takes_less_than_ten_milliseconds_while_a_job_runs(backend: Any, photo: Path, tmp_path: Path) -> None:
+def test_promise_1_pump_takes_less_than_ten_milliseconds_while_a_job_runs(backend: Any, photo: Path, tmp_path: Path) -> None:
     start = time.perf_counter()
     job = backend.reconstruct(photo, tmp_path / "out", name="slow")
     took = [time.perf_counter() - start]
@@ -152,7 +154,7 @@ def test_pump_takes_less_than_ten_milliseconds_while_a_job_runs(backend: Any, ph
     assert sorted(took)[int(len(took) * 0.99)] < PUMP_SECONDS
 
 
-def test_the_child_has_a_clean_environment_and_a_low_priority(
+def test_promise_1_the_child_has_a_low_priority_and_a_clean_environment(
     backend: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
@@ -164,8 +166,19 @@ def test_the_child_has_a_clean_environment_and_a_low_priority(
     assert os.getpriority(os.PRIO_PROCESS, backend.pid) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
-def test_no_process_listens_on_a_socket(backend: Any, photo: Path, tmp_path: Path) -> None:
+def test_promise_6_the_child_holds_no_socket(backend: Any, photo: Path, tmp_path: Path) -> None:
     job = backend.reconstruct(photo, tmp_path / "out", name="slow")
     pump_until(backend, lambda: job.stage == "slow")
     links = [os.readlink(entry) for entry in Path(f"/proc/{backend.pid}/fd").iterdir()]
     assert not [link for link in links if link.startswith("socket:")]
+
+
+def test_promise_6_the_add_on_imports_nothing_that_talks_to_a_network() -> None:
+    found = {}
+    for path in sorted((ROOT / "blender_addon").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            if talking := {name.split(".")[0] for name in names} & NETWORK:
+                found[path.name] = talking
+    assert not found

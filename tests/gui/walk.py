@@ -6,6 +6,7 @@ the real process with the made-up method of tests/service, so that the walk take
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -14,16 +15,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 ZIP, PYTHON, ROOT, OUT = (Path(word) for word in sys.argv[sys.argv.index("--") + 1 :])
 PACKAGE = "bl_ext.user_default.menagerie"
 PHOTO = ROOT / "tests" / "photos" / "horse.png"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 90.0
 CALLBACK_SECONDS = 0.010
 CALLBACK_WORST_SECONDS = 0.050
 
+CANCEL_SECONDS = 2.0
+
+bpy.context.preferences.view.show_splash = False  # it would swallow keys, and hide the sidebar from the pictures
 seen: dict[str, dict[str, object]] = {}
 
 
@@ -39,6 +44,13 @@ def until(holds: Callable[[], bool], seconds: float = WAIT_SECONDS) -> Iterator[
         if time.monotonic() > end:
             raise TimeoutError("waited too long")
         yield 0.05
+
+
+def wait_up_to(holds: Callable[[], bool], seconds: float = 5.0) -> Iterator[float]:
+    """Wait until something holds, or so long: the check that follows says which."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        yield 0.1
 
 
 def view() -> dict[str, object]:
@@ -62,7 +74,7 @@ def press(key: str, **modifiers: bool) -> Iterator[float]:
     x, y = area.x + area.width // 3, area.y + area.height // 2
     window = place["window"]
     window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y)
-    yield 0.2
+    yield 0.3
     window.event_simulate(type=key, value="PRESS", x=x, y=y, **modifiers)
     window.event_simulate(type=key, value="RELEASE", x=x, y=y, **modifiers)
     yield 0.5
@@ -83,82 +95,196 @@ def walk() -> Iterator[float]:
     """The checks, in order."""
     bpy.context.preferences.system.use_online_access = False
     bpy.ops.extensions.package_install_files(filepath=str(ZIP), repo="user_default", enable_on_install=True)
-    import importlib
-
-    session = importlib.import_module(PACKAGE + ".link.session")
-    process = importlib.import_module(PACKAGE + ".link.process")
-    operator = importlib.import_module(PACKAGE + ".turntable.operator")
-    paths = importlib.import_module(PACKAGE + ".paths")
+    link = module(".link.session")
     check("the zip installs and enables", hasattr(bpy.ops.menagerie, "reconstruct"), bpy.app.version_string)
     child = str(ROOT / "tests" / "service" / "child.py")
-    session.use(process.Backend(PYTHON, ROOT, paths.version(), OUT / "backend.log", entry=(child,)))
+    backend = module(".link.process").Backend(PYTHON, ROOT, module(".paths").version(), OUT / "backend.log", entry=(child,))
+    link.use(backend)
+    took = time_callbacks(link)
+    yield from show_sidebar()
+    before = names()
+    yield from reconstruct_and_undo(link, before)
+    yield from cancel_a_slow_job(link, before)
+    slow = sorted(took)[int(0.99 * (len(took) - 1))]
+    short = slow <= CALLBACK_SECONDS and max(took) <= CALLBACK_WORST_SECONDS
+    check("promise 1: callbacks are short", short, f"p99 {slow * 1e3:.1f} ms of {len(took)}, worst {max(took) * 1e3:.1f} ms")
+    yield from wait_while_the_artist_works(link, before)
+    yield from look_through_the_camera()
+    yield from turntable(link)
+    yield from preferences()
+    bpy.context.scene.menagerie.photo = str(ROOT / "README.md")
+    call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
+    yield from until(lambda: link.state.error is not None)
+    error = link.state.error
+    check("a failure is shown with its remedy", error["code"].startswith("photo") and bool(error["remedy"]), error)
+    yield from picture("error.png")
+    pid = backend.pid
+    link.close()
+    yield 2.0
+    check("promise 3: no child is left when the add-on closes", not (Path("/proc") / str(pid)).exists() or is_zombie(pid), pid)
 
-    ticks: list[float] = []
-    plain = session.state.backend.pump
 
-    def timed() -> bool:
+def module(name: str) -> Any:
+    """A module of the installed add-on."""
+    return importlib.import_module(PACKAGE + name)
+
+
+def time_callbacks(link: Any) -> list[float]:
+    """-> a list that fills with the seconds of each tick and each drawing of a panel. Ticks that place a result don't count."""
+    took: list[float] = []
+    placed: list[bool] = []
+    tick, place = link.tick, link.place_if_free
+
+    def timed_tick() -> float | None:
+        placed.clear()
         start = time.perf_counter()
-        changed: bool = plain()
-        ticks.append(time.perf_counter() - start)
-        return changed
+        pause: float | None = tick()
+        if not placed:
+            took.append(time.perf_counter() - start)
+        return pause
 
-    session.state.backend.pump = timed
+    def noted_place() -> None:
+        placed.append(True)
+        place()
+
+    def timed_draw(plain: Callable[..., None]) -> Callable[[Any, Any], None]:
+        def draw(self: Any, context: Any) -> None:
+            start = time.perf_counter()
+            plain(self, context)
+            took.append(time.perf_counter() - start)
+
+        return draw
+
+    link.tick, link.place_if_free = timed_tick, noted_place
+    panels = module(".panels.main")
+    for panel in (panels.MENAGERIE_PT_main, panels.MENAGERIE_PT_creature):
+        panel.draw = timed_draw(panel.draw)
+    return took
+
+
+def show_sidebar() -> Iterator[float]:
+    """The sidebar with the add-on's page."""
     area = view()["area"]
     area.spaces.active.show_region_ui = True
     yield 0.3
     next(region for region in area.regions if region.type == "UI").active_panel_category = "Menagerie"
     yield 0.3
+
+
+def reconstruct_and_undo(link: Any, before: set[str]) -> Iterator[float]:
+    """Promise 2: the result is one step of undo, from Object Mode and from modes with an undo of their own."""
     bpy.context.scene.menagerie.photo = str(PHOTO)
     bpy.ops.ed.undo_push(message="Photo chosen")
-    before, frame, active = names(), bpy.context.scene.frame_current, bpy.context.object.name
+    frame, active = bpy.context.scene.frame_current, bpy.context.object.name
     call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
-    yield from until(lambda: session.state.job is None)
-    yield from until(lambda: names() != before, 10)
+    yield from until(lambda: link.state.job is None and names() != before)
     made = names() - before
     check("a finished job is placed by itself", len(made) >= 3, sorted(made))
-    check("mode and frame stay", bpy.context.mode == "OBJECT" and bpy.context.scene.frame_current == frame, active)
-    slow = sorted(ticks)[int(0.99 * (len(ticks) - 1))]
-    short = slow <= CALLBACK_SECONDS and max(ticks) <= CALLBACK_WORST_SECONDS
-    check("callbacks are short", short, f"p99 {slow * 1e3:.1f} ms of {len(ticks)}, worst {max(ticks) * 1e3:.1f} ms")
-    call(bpy.ops.view3d.view_all)
+    same = bpy.context.mode == "OBJECT" and bpy.context.scene.frame_current == frame and bpy.context.object.name == active
+    check("mode, selection and frame stay", same, active)
     yield from picture("placed.png")
-
     yield from press("Z", ctrl=True)
-    check("one undo removes the creature", names() == before, sorted(names()))
+    yield from wait_up_to(lambda: names() == before)
+    check("promise 2: one undo removes the creature", names() == before and not left_over(), sorted(names()))
     yield from press("Z", ctrl=True, shift=True)
+    yield from wait_up_to(lambda: names() == before | made)
     check("redo brings it back", names() == before | made, sorted(names()))
     yield from press("Z", ctrl=True)
+    yield from wait_up_to(lambda: names() == before)
 
-    cube = bpy.data.objects["Cube"]
-    bpy.context.view_layer.objects.active = cube
-    call(bpy.ops.object.mode_set, mode="SCULPT")
+
+def left_over() -> list[str]:
+    """Datablocks of a creature, which an undo must take along."""
+    kinds = (bpy.data.armatures, bpy.data.actions, bpy.data.collections, bpy.data.images, bpy.data.materials, bpy.data.cameras)
+    return [block.name for kind in kinds for block in kind if block.name.startswith("horse")]
+
+
+def cancel_a_slow_job(link: Any, before: set[str]) -> Iterator[float]:
+    """Promises 1 and 3: the viewport answers while a job runs, and Cancel ends it."""
+    slow = OUT / "slow.png"
+    slow.write_bytes(PHOTO.read_bytes())
+    bpy.context.scene.menagerie.photo = str(slow)
     call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
-    yield from until(lambda: bool(session.state.ready))
-    yield 0.5
-    check("a sculptor is left alone", names() == before and bpy.context.mode == "SCULPT", sorted(names()))
-    yield from picture("waiting.png")
-    call(bpy.ops.object.mode_set, mode="OBJECT")
-    call(bpy.ops.menagerie.place, "INVOKE_DEFAULT", True)
-    check("Place puts it down later", len(names() - before) >= 3 and not session.state.ready, sorted(names() - before))
+    yield from until(lambda: link.state.job is not None and link.state.job.stage == "slow" and link.state.job.preview)
+    space = view()["area"].spaces.active
+    turned = space.region_3d.view_rotation.copy()
+    yield from press("NUMPAD_4")
+    yield from wait_up_to(lambda: space.region_3d.view_rotation != turned)
+    check("promise 1: the view turns while a job runs", space.region_3d.view_rotation != turned and link.state.job is not None)
+    yield from picture("running.png")
+    start = time.monotonic()
+    call(bpy.ops.menagerie.cancel, "INVOKE_DEFAULT", True)
+    yield from until(lambda: link.state.job is None)
+    gone = time.monotonic() - start
+    check("promise 3: Cancel works", gone < CANCEL_SECONDS and names() == before and link.state.error is None, f"{gone:.2f} s")
 
+
+def wait_while_the_artist_works(link: Any, before: set[str]) -> Iterator[float]:
+    """A result waits in modes that have an undo of their own, is placed from there, and is one step of undo there as well."""
+    bpy.context.scene.menagerie.photo = str(PHOTO)
+    for mode in ("SCULPT", "EDIT", "TEXTURE_PAINT"):
+        bpy.context.view_layer.objects.active = bpy.data.objects["Cube"]
+        call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode=mode)
+        call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
+        yield from until(lambda: bool(link.state.ready))
+        yield 0.5
+        check(f"in {mode} the result waits", names() == before and cube_mode() == mode, sorted(names()))
+        if mode == "SCULPT":
+            yield from picture("waiting.png")
+        call(bpy.ops.menagerie.place, "INVOKE_DEFAULT", True)
+        check(f"Place puts it down from {mode}", len(names() - before) >= 3 and cube_mode() == mode, sorted(names()))
+        yield from press("Z", ctrl=True)
+        yield from wait_up_to(lambda: names() == before)
+        check(f"promise 2: one undo removes it in {mode}", names() == before and cube_mode() == mode, [sorted(names()), cube_mode()])
+        call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="OBJECT")
+
+
+def cube_mode() -> str:
+    """Mode of the artist's own object."""
+    return str(bpy.data.objects["Cube"].mode)
+
+
+def look_through_the_camera() -> Iterator[float]:
+    """A creature with its photo behind it, textured, through its camera."""
+    bpy.data.objects.remove(bpy.data.objects["Cube"])  # it would stand in the picture
+    before = names()
+    call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
+    yield from until(lambda: names() != before)
     rig = next(thing for thing in bpy.context.scene.objects if thing.type == "ARMATURE")
     bpy.context.view_layer.objects.active = rig
-    scenes, target = len(bpy.data.scenes), OUT / "turntable.mp4"
-    call(bpy.ops.menagerie.turntable, "EXEC_DEFAULT", filepath=str(target), frames=4, size=64)
-    yield from until(lambda: operator.running is None)
-    check("the turntable is made between ticks", target.is_file() and len(bpy.data.scenes) == scenes, session.state.error)
+    call(bpy.ops.menagerie.use_photo_view, "EXEC_DEFAULT", True)
+    view()["area"].spaces.active.shading.type = "MATERIAL"
+    check("the photo's view is the scene's", bpy.context.scene.camera.name == "horse photo_camera")
+    yield 3.0
+    yield from picture("view.png")
+    view()["area"].spaces.active.shading.type = "SOLID"
 
-    bpy.context.scene.menagerie.photo = str(ROOT / "README.md")
-    call(bpy.ops.menagerie.reconstruct, "INVOKE_DEFAULT", True)
-    yield from until(lambda: session.state.error is not None)
-    error = session.state.error
-    check("a failure is shown with its remedy", error["code"].startswith("photo") and bool(error["remedy"]), error)
-    yield from picture("error.png")
 
-    pid = session.state.backend.pid
-    session.close()
-    yield 2.0
-    check("no child is left when the add-on closes", not (Path("/proc") / str(pid)).exists() or is_zombie(pid), pid)
+def turntable(link: Any) -> Iterator[float]:
+    """A movie and a GIF, one picture a tick."""
+    running = module(".turntable.operator")
+    for kind, name in (("MP4", "turntable.mp4"), ("GIF", "turntable.gif")):
+        scenes, target = len(bpy.data.scenes), OUT / name
+        call(bpy.ops.menagerie.turntable, "EXEC_DEFAULT", filepath=str(target), format=kind, frames=4, size=64)
+        yield from until(lambda: running.running is None)
+        good = target.is_file() and len(bpy.data.scenes) == scenes
+        check(f"the turntable is made between ticks: {kind}", good, link.state.error or "")
+
+
+def preferences() -> Iterator[float]:
+    """The add-on's page of the preferences, in a window of its own."""
+    with bpy.context.temp_override(**view()):
+        bpy.ops.preferences.addon_show(module=PACKAGE)
+    yield from picture("preferences.png")
+    windows = bpy.context.window_manager.windows
+    check("the preferences open at the add-on", len(windows) == 2)
+    if len(windows) == 2:
+        for _ in range(20):
+            windows[1].event_simulate(type="WHEELDOWNMOUSE", value="PRESS", x=windows[1].width * 2 // 3, y=windows[1].height // 2)
+        yield from picture("weights.png")
+        with bpy.context.temp_override(window=windows[1]):
+            bpy.ops.wm.window_close()
+    yield 0.3
 
 
 def is_zombie(pid: int) -> bool:
