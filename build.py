@@ -4,6 +4,7 @@
     python3 build.py demo [PHOTO] [--quality fast|fine]   a photo -> out/demo: .blend, .glb, overlay, turntable
     python3 build.py test [-- PYTEST ARGUMENTS]           linters and every test, in three environments
     python3 build.py extension [--out FOLDER]             the installable zip, validated by Blender's own tool
+    python3 build.py archive                              the wheels of a set-up, for machines without a network
     python3 build.py gui-test                             the tests that need a real window (Debian, root)
     python3 build.py setup                                only make the environments
     python3 build.py lock                                 compile the hash-locked requirements anew
@@ -296,9 +297,7 @@ def command_demo(args: argparse.Namespace) -> None:
         run([blender, "-m", "blender_addon.demo", *words], {"BLENDER_USER_RESOURCES": str(ROOT / "build" / "user")}, LIMIT_SECONDS)
     for name, duration in json.loads((target / "seconds.json").read_text()).items():
         seconds[f"  {name}"] = duration
-    print("\nWritten:")
-    for name in ("creature.blend", "creature.glb", "overlay.png", "turntable.mp4"):
-        print(f"  {target / name}")
+    print("\nWritten:", *(target / name for name in ("creature.blend", "creature.glb", "overlay.png", "turntable.mp4")), sep="\n  ")
 
 
 def command_test(args: argparse.Namespace) -> None:
@@ -328,6 +327,16 @@ def command_extension(args: argparse.Namespace) -> None:
     with stage("validation"):
         validate_extension(file, python)
     print(f"\n{file}\n{file.stat().st_size / 2**20:.1f} MiB, sha256 {digest(file)}")
+
+
+def command_archive(args: argparse.Namespace) -> None:
+    python, folder, table = ensure_environment(BACKEND), ROOT / "build" / "archive", json.loads(TORCH_TABLE.read_text())
+    shutil.rmtree(folder, ignore_errors=True)
+    pip = [python, "-m", "pip", "download", "-qq", "--only-binary", ":all:", "--no-deps", "-d", folder]
+    with stage(f"wheels for this system and Python {PYTHON}"):
+        run([*pip, "--require-hashes", "-r", REQUIREMENTS / "runtime.txt"])
+        run([*pip, f"torch=={table['version']}", "--index-url", f"{table['index']}/{table['builds']['cpu']}"])
+    print(shutil.make_archive(str(OUT / f"menagerie-wheels-{sys.platform}-{PYTHON}"), "zip", folder))
 
 
 def command_gui_test(args: argparse.Namespace) -> None:
@@ -369,7 +378,8 @@ def main(argv: Sequence[str]) -> int:
     extension = commands.add_parser("extension", help="the installable zip")
     extension.add_argument("--out", type=Path, default=OUT)
     extension.set_defaults(work=command_extension)
-    for name, work in (("gui-test", command_gui_test), ("setup", command_setup), ("lock", command_lock)):
+    plain = {"archive": command_archive, "gui-test": command_gui_test, "setup": command_setup, "lock": command_lock}
+    for name, work in plain.items():
         commands.add_parser(name).set_defaults(work=work)
     args = parser.parse_args(argv)
     start = time.monotonic()

@@ -25,6 +25,9 @@ FRAMING_ANGLES = 72
 BACKGROUND = (0.78, 0.79, 0.81)
 """Linear grey behind the creature."""
 
+WORLD_LIGHT = 0.5
+"""How strongly the background lights the creature."""
+
 LIGHTS = (("key", 1.7, (0.9, -0.6)), ("fill", 0.7, (0.4, 0.8)), ("rim", 0.9, (0.7, 2.7)))
 """Suns: name, strength, (downward, sideways) angle in radians as seen from the camera."""
 
@@ -166,9 +169,7 @@ class Stage:
         world = self._keep(bpy.data.worlds.new(NAME))
         world.color = BACKGROUND
         compat.use_world_nodes(world)
-        background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-        background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
-        background.inputs["Strength"].default_value = 0.5
+        set_world(world)
         scene.world = world
         scene.render.engine = {"WORKBENCH": "BLENDER_WORKBENCH", "EEVEE": compat.eevee_engine(), "CYCLES": "CYCLES"}[look.engine]
         scene.render.resolution_x = scene.render.resolution_y = look.size
@@ -188,6 +189,18 @@ class Stage:
             scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.seed = CYCLES_SAMPLES, False, 0
         else:
             scene.eevee.taa_render_samples = EEVEE_SAMPLES
+
+
+def set_world(world: bpy.types.World) -> None:
+    """`BACKGROUND` as the camera sees it, and a share of it as light, which is the suns' otherwise."""
+    tree = world.node_tree
+    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
+    path, strength = tree.nodes.new("ShaderNodeLightPath"), tree.nodes.new("ShaderNodeMath")
+    strength.operation = "MULTIPLY_ADD"
+    strength.inputs[1].default_value, strength.inputs[2].default_value = 1 - WORLD_LIGHT, WORLD_LIGHT
+    tree.links.new(path.outputs["Is Camera Ray"], strength.inputs[0])
+    tree.links.new(strength.outputs[0], background.inputs["Strength"])
 
 
 def use_standard_view(scene: bpy.types.Scene) -> None:

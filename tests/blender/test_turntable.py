@@ -101,8 +101,9 @@ def test_no_picture_is_doubled_and_each_fills_the_frame(cube: bpy.types.Object, 
     assert reach > SIZE * (1 - EDGE_TOLERANCE) - 1
 
 
-def test_the_background_is_shown_as_it_is(cube: bpy.types.Object, tmp_path: Path) -> None:
-    turntable.render(bpy.context, [cube], tmp_path / "turn", frames=2, size=SIZE, format="PNG")
+@pytest.mark.parametrize("engine", turntable.ENGINES)
+def test_the_background_is_shown_as_it_is(cube: bpy.types.Object, tmp_path: Path, engine: str) -> None:
+    turntable.render(bpy.context, [cube], tmp_path / "turn", frames=1, size=SIZE, engine=engine, format="PNG")
     expected = [1.055 * value ** (1 / 2.4) - 0.055 for value in BACKGROUND]
     assert np.allclose(read_picture(tmp_path / "turn" / "0001.png")[0, 0], expected, atol=COLOUR_TOLERANCE)
 
