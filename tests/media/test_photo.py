@@ -106,8 +106,24 @@ def test_impossible_focal_lengths_are_unknown(tmp_path, tags):
     assert read_photo(save(tmp_path / "a.jpg", PIL.Image.fromarray(picture()), exif=exif(**tags))).focal_px is None
 
 
-def test_a_profile_is_turned_into_srgb(tmp_path):
-    # A profile whose red and blue are exchanged is easy to see and needs no file.
+def exchanged_profile() -> bytes:
+    """An RGB profile whose red and blue are exchanged: easy to see, and it needs no file."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"s\0R\0G\0B", b"m\0i\0n\0e"))
+    for index in range(int.from_bytes(data[128:132], "big")):
+        at = 132 + 12 * index
+        data[at : at + 4] = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}.get(bytes(data[at : at + 4]), bytes(data[at : at + 4]))
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("a.png", 3), ("a.tif", 3), ("a.jpg", LOSSY)])
+def test_an_embedded_profile_is_turned_into_srgb(tmp_path, name, tolerance):
+    path = save(tmp_path / name, PIL.Image.fromarray(picture()), icc_profile=exchanged_profile())
+    image = read_photo(path)
+    assert not image.plain
+    assert np.abs(image.rgb.astype(int) - picture()[..., ::-1]).mean() < tolerance
+
+
+def test_lab_colours_are_turned_into_srgb(tmp_path):
     lab = ImageCms.createProfile("LAB")
     srgb = ImageCms.createProfile("sRGB")
     to_lab = ImageCms.buildTransform(srgb, lab, "RGB", "LAB")

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from backend import VERSION
 from backend.service import wire
 
+ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("child.py")
 PATIENCE = 60.0
 """Seconds for anything that loads torch on a busy machine."""
@@ -22,10 +25,8 @@ PATIENCE = 60.0
 class Client:
     """A child and what it said."""
 
-    def __init__(self, greet: bool = True) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-B", str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+    def __init__(self, greet: bool = True, command: Sequence[str] = (sys.executable, "-B", str(CHILD))) -> None:
+        self.process = subprocess.Popen(list(command), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self._count = 0
@@ -34,8 +35,10 @@ class Client:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        while (body := wire.read_frame(self.process.stdout)) is not None:  # type: ignore[arg-type]
-            self.messages.put(json.loads(body))
+        # A test that ends closes the stream under this thread.
+        with suppress(ValueError, OSError, wire.FramingError):
+            while (body := wire.read_frame(self.process.stdout)) is not None:  # type: ignore[arg-type]
+                self.messages.put(json.loads(body))
 
     def send(self, data: bytes) -> None:
         assert self.process.stdin is not None
