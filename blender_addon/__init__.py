@@ -23,6 +23,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
+    session.watch_files()
 
 
 def unregister() -> None:

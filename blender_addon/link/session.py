@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 from .. import paths, preferences
 from .environment import SetUp
@@ -35,7 +36,8 @@ RECORD = "menagerie"
 
 @dataclass
 class Plan:
-    """What a job is for. target: name of the armature that is replaced, "" for a new creature; scene: name."""
+    """What a job is for. target: name of the armature that is replaced, "" for a new creature; scene: name; file: which of
+    the files that were opened since Blender started it belongs to."""
 
     photo: str
     out: str
@@ -43,14 +45,19 @@ class Plan:
     scene: str
     name: str
     target: str = ""
+    file: int = field(default_factory=lambda: state.files)
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the file it was made for is still open: names of another file mean other things."""
+        return self.file == state.files
 
 
 @dataclass
 class Session:
     """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one;
     ready: finished and not yet placed; error: the last failure in the wire's form, shown until dismissed;
-    set_up: the running or last set-up;
-    busy_at: monotonic time of the last work."""
+    set_up: the running or last set-up; busy_at: monotonic time of the last work; files: how many have been opened."""
 
     backend: Backend | None = None
     given: bool = False
@@ -61,9 +68,10 @@ class Session:
     last_creature: str = ""
     set_up: SetUp | None = None
     busy_at: float = 0.0
+    files: int = 0
 
 
-state = Session()
+state: Session = Session()
 
 
 def backend_for(context: bpy.types.Context) -> Backend:
@@ -224,7 +232,7 @@ def place_if_free() -> None:
 
 def may_place(context: bpy.types.Context, plan: Plan) -> bool:
     """True where placing changes nothing of what the artist is doing."""
-    if context.mode != "OBJECT" or rendering() or context.scene.library is not None:
+    if not plan.at_home or context.mode != "OBJECT" or rendering() or context.scene.library is not None:
         return False
     if not plan.target:
         return True
@@ -257,11 +265,13 @@ def watch_set_up() -> float | None:
 
 
 def redraw() -> None:
-    """Let the sidebars show the new state."""
+    """Let the sidebars and the preferences show the new state. The viewports beside them stay: a heavy scene takes long to draw."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES", "IMAGE_EDITOR"):
-                area.tag_redraw()
+            shown = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}.get(area.type)
+            for region in area.regions:
+                if region.type == shown:
+                    region.tag_redraw()
 
 
 def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any], photo_size: tuple[int, int]) -> None:
@@ -311,11 +321,24 @@ def again(context: bpy.types.Context, **changes: Any) -> Plan:
     return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name)
 
 
+@persistent
+def file_opened(*ignored: object) -> None:
+    """Blender's handler: a result that belongs to the file before waits."""
+    state.files += 1
+
+
+def watch_files() -> None:
+    """Begin to watch which file is open."""
+    bpy.app.handlers.load_post.append(file_opened)
+
+
 def close() -> None:
     """End everything: a timer that is pending when Blender exits crashes it."""
     for timer in (tick, watch_set_up):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
+    if file_opened in bpy.app.handlers.load_post:
+        bpy.app.handlers.load_post.remove(file_opened)
     if state.set_up is not None:
         state.set_up.cancel()
     if state.backend is not None:

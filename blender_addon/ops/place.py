@@ -57,7 +57,7 @@ class MENAGERIE_OT_place(bpy.types.Operator):
 
 def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> placement.Creature:
     """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
-    standing = standing_creature(plan.target)
+    standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
         return placement.place_asset(context, asset, photo, plan.name)
     return placement.update_asset(context, standing, asset, photo)

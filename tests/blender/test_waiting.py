@@ -78,6 +78,18 @@ def test_while_blender_renders_it_waits_and_place_is_closed(tmp_path: Path, monk
     assert bpy.ops.menagerie.place() == {"FINISHED"}
 
 
+def test_in_another_file_it_waits_and_never_takes_a_creature_of_the_same_name_for_its_own(tmp_path: Path) -> None:
+    reconstruct(tmp_path)
+    path = tmp_path / "other.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    plan = session.again(bpy.context, seed=3)
+    finish_as_the_timer_does(tmp_path, plan, meanwhile=lambda: bpy.ops.wm.open_mainfile(filepath=str(path)))
+    mesh = bpy.data.objects["ram mesh"].data
+    assert len(session.state.ready) == 1 and "Ready: Place ram" in drawn(panel.MENAGERIE_PT_main)
+    assert bpy.ops.menagerie.place() == {"FINISHED"}
+    assert bpy.data.objects["ram mesh"].data == mesh and bpy.data.objects.get("ram.001") is not None
+
+
 def hide_collection(rig: bpy.types.Object) -> None:
     bpy.context.view_layer.layer_collection.children[rig.users_collection[0].name].exclude = True
 
