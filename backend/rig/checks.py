@@ -4,8 +4,9 @@ Enters: a rest mesh, its skeleton and weights. Leaves: `BendReport`. Each leg bo
 +-40 degrees about its local X, then all legs crouch: elbows and knees bend by 90 degrees. In every pose we measure
 - travel: how far the paw moves, over how far it would move stuck to its bone (mean over the toe bone's vertices);
 - flipped: share of triangles whose normal opposes their own blended rotation of the rest normal;
-- section: area of the loop round a joint, cut at rest by the plane that halves the joint and followed into the pose,
-  over its area at rest (its vector area, so a collapsed or twisted loop counts as small);
+- section: area of the loop round the joint that bends, cut at rest by the plane that halves the joint and followed into the pose,
+  over its area at rest (its vector area, so a collapsed or twisted loop counts as small); the leg's own arc of it, where the
+  plane cuts the trunk as well;
 - volume: relative change of the limb's enclosed volume (the limb: where its leg's weights sum to over half), capped;
 - leak: farthest way that a vertex of another leg moves, in body lengths (withers to tail base).
 """
@@ -70,14 +71,14 @@ class BendReport:
 @dataclass(frozen=True)
 class _Limb:
     """A leg on the mesh. vertices: of the whole limb, by weight or by nearness; paw: of its toe bone; faces: of the limb,
-    by weight; rim: (e, 2) its open edges, reversed to close it; sections: one loop a joint."""
+    by weight; rim: (e, 2) its open edges, reversed to close it; sections: a loop by the bone below the joint."""
 
     leg: Leg
     vertices: NDArray[np.int64]
     paw: NDArray[np.int64]
     faces: NDArray[np.int64]
     rim: NDArray[np.int64]
-    sections: tuple[Loop, ...]
+    sections: dict[str, Loop]
 
 
 def bend_report(mesh: Mesh, skeleton: Skeleton, skin: Skin) -> BendReport:
@@ -91,10 +92,9 @@ def bend_report(mesh: Mesh, skeleton: Skeleton, skin: Skin) -> BendReport:
         for number in (*(() if leg.girdle is None else (leg.girdle,)), *leg.bones):
             for angle in (SINGLE_BEND, -SINGLE_BEND):
                 name = template.bone_names[number]
-                turns = bend_transforms(skeleton, {name: angle})
-                rows.append(_row(f"{name} {math.degrees(angle):+.0f}", turns, mesh, dense, limbs, leg, length))
+                rows.append(_row(f"{name} {math.degrees(angle):+.0f}", {name: angle}, mesh, skeleton, dense, limbs, leg, length))
     crouch = {f"{base}.{side}": sign * CROUCH_BEND for base, sign in CROUCH_SIGNS.items() for side in "LR"}
-    rows.append(_row("crouch", bend_transforms(skeleton, crouch), mesh, dense, limbs, None, length))
+    rows.append(_row("crouch", crouch, mesh, skeleton, dense, limbs, None, length))
     deforming = [i for i, deform in enumerate(skeleton.deform) if deform]
     top = dense.argmax(1)
     return BendReport(
@@ -143,7 +143,10 @@ def face_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> 
     return np.cross(b - a, c - a)
 
 
-def _row(name: str, turns: Array, mesh: Mesh, dense: Array, limbs: list[_Limb], bent: Leg | None, length: float) -> BendRow:
+def _row(
+    name: str, angles: dict[str, float], mesh: Mesh, skeleton: Skeleton, dense: Array, limbs: list[_Limb], bent: Leg | None, length: float
+) -> BendRow:
+    turns = bend_transforms(skeleton, angles)
     rest = mesh.vertices.astype(np.float64)
     posed, blended = bend_vertices(rest, dense, turns)
     flips = flipped_faces(mesh.faces, face_normals(rest, mesh.faces), posed, blended)
@@ -155,8 +158,8 @@ def _row(name: str, turns: Array, mesh: Mesh, dense: Array, limbs: list[_Limb], 
             continue
         stuck = rest[limb.paw] @ turns[limb.leg.bones[3], :3, :3].T + turns[limb.leg.bones[3], :3, 3]
         travel.append(float(moved[limb.paw].mean() / np.linalg.norm(stuck - rest[limb.paw], axis=1).mean()))
-        volume.append(abs(_volume(posed, limb) / _volume(rest, limb) - 1))
-        section += [loop_area(posed, loop) / loop_area(rest, loop) for loop in limb.sections]
+        volume.append(abs(enclosed_volume(posed, limb.faces, limb.rim) / enclosed_volume(rest, limb.faces, limb.rim) - 1))
+        section += [loop_area(posed, loop) / loop_area(rest, loop) for name, loop in limb.sections.items() if name in angles]
     return BendRow(name, min(travel), int(flips.sum()), min(section, default=1.0), max(volume), max(leak))
 
 
@@ -166,15 +169,13 @@ def _limb(leg: Leg, mesh: Mesh, skeleton: Skeleton, dense: Array) -> _Limb:
     own = dense[:, bones].sum(1) > 0.5
     near = np.isin(nearest_bones(mesh.vertices, skeleton), bones[-3:])
     faces = mesh.faces[own[mesh.faces].all(1)].astype(np.int64)
-    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    keys = edges[:, 0] * len(dense) + edges[:, 1]
-    rim = edges[~np.isin(keys, edges[:, 1] * len(dense) + edges[:, 0])][:, ::-1]
+    rim = open_rim(faces, len(dense))
     top = dense.argmax(1)
     paw = np.flatnonzero(top == bones[-1])
     if not len(paw):
         paw = np.argsort(np.linalg.norm(mesh.vertices - skeleton.tails[bones[-1]], axis=1))[:20]
-    sections = [joint_section(mesh, skeleton, bone) for bone in bones[-3:]]
-    return _Limb(leg, np.flatnonzero(own | near), paw, faces, rim, tuple(loop for loop in sections if loop is not None))
+    sections = {skeleton.names[bone]: joint_section(mesh, skeleton, bone, own) for bone in bones[-3:]}
+    return _Limb(leg, np.flatnonzero(own | near), paw, faces, rim, {name: loop for name, loop in sections.items() if loop is not None})
 
 
 def nearest_bones(vertices: NDArray[np.floating], skeleton: Skeleton) -> NDArray[np.int64]:
@@ -189,10 +190,16 @@ def nearest_bones(vertices: NDArray[np.floating], skeleton: Skeleton) -> NDArray
     return np.asarray(gaps.argmin(1))
 
 
-def _volume(vertices: Array, limb: _Limb) -> float:
-    """Of the limb's faces and a fan over its rim."""
-    middle = vertices[limb.rim[:, 0]].mean(0) if len(limb.rim) else vertices.mean(0)
-    a, b, c = vertices[limb.faces].transpose(1, 0, 2) - middle
+def open_rim(faces: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(e, 2) edges that close a patch of faces (f, 3) of `count` vertices: its open ones, reversed."""
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    return edges[~np.isin(edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0])][:, ::-1]
+
+
+def enclosed_volume(vertices: Array, faces: NDArray[np.int64], rim: NDArray[np.int64]) -> float:
+    """Of faces (f, 3) and a fan over their rim (e, 2)."""
+    middle = vertices[rim[:, 0]].mean(0) if len(rim) else vertices.mean(0)
+    a, b, c = vertices[faces].transpose(1, 0, 2) - middle
     return float(np.einsum("fi,fi->f", a, np.cross(b, c)).sum() / 6)  # the fan meets `middle`: nothing to add
 
 

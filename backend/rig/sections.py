@@ -53,18 +53,28 @@ def loop_area(vertices: Array, loop: Loop) -> float:
     return float(np.linalg.norm(np.cross(points, np.roll(points, -1, 0)).sum(0)) / 2)
 
 
-def joint_section(mesh: Mesh, skeleton: Skeleton, bone: int) -> Loop | None:
-    """The loop round the joint at a bone's head, cut by the plane that halves the joint; None if there is none."""
+def joint_plane(skeleton: Skeleton, bone: int) -> tuple[Array, Array]:
+    """The plane that halves the joint at a bone's head: the joint (3,) and the unit normal (3,), along the bones."""
     above = int(skeleton.parents[bone])
     along = [skeleton.tails[b].astype(np.float64) - skeleton.heads[b] for b in (above, bone)]
     normal = sum(a / np.linalg.norm(a) for a in along)
-    normal /= np.linalg.norm(normal)
-    joint = skeleton.heads[bone].astype(np.float64)
-    loops = cut_loops(mesh, joint, normal)
+    return skeleton.heads[bone].astype(np.float64), normal / np.linalg.norm(normal)
+
+
+def joint_section(mesh: Mesh, skeleton: Skeleton, bone: int, own: NDArray[np.bool_]) -> Loop | None:
+    """The loop round the joint at a bone's head, in the plane that halves the joint, as far as it runs over `own` vertices (v,).
+
+    Where a leg joins the trunk the plane cuts both: the limb's own arc is kept and a chord closes it. None if less than
+    three points are the limb's own.
+    """
+    joint, normal = joint_plane(skeleton, bone)
     best, loop = np.inf, None
-    for edges, shares in loops:
-        points = loop_points(mesh.vertices.astype(np.float64), (edges, shares))
-        distance = float(np.linalg.norm(points - joint, axis=1).min())
-        if len(edges) >= 3 and distance < best:
-            best, loop = distance, (edges, shares)
+    for edges, shares in cut_loops(mesh, joint, normal):
+        kept = own[edges].all(1)
+        if kept.sum() < 3:
+            continue
+        arc = (edges[kept], shares[kept])
+        distance = float(np.linalg.norm(loop_points(mesh.vertices.astype(np.float64), arc) - joint, axis=1).min())
+        if distance < best:
+            best, loop = distance, arc
     return loop

@@ -8,7 +8,7 @@ like paper and lets them pull at each other; here instead
    l of the limb's own thickness, held at 0 on the plane of symmetry so that left and right never share a vertex;
 3. along a part the bones follow one another: at each joint a smooth step across the plane that halves the joint, so the joint's
    own section is half and half and keeps cos(bend / 2) of its area; the step widens with the distance from the hinge, most on the
-   side that is pressed together, so nothing folds over and little volume is lost;
+   side that is pressed together, so nothing folds over and little volume is lost (`folding_step`);
 4. vertices of triangles that still turn over in test bends are smoothed (`relax`);
 5. every deforming bone is given at least HELD vertices.
 
@@ -41,10 +41,12 @@ DIFFUSION = 0.5
 """Diffusion length at a part's border, in inscribed radii of its first bones."""
 BORDER_WIDTH = {Part.FRONT: 0.5, Part.HIND: 0.5, Part.TAIL: 0.8, Part.EAR: 0.5}
 """Half width of a part's border, in distances from its first joints."""
-FOLD_WIDTH, BEND_WIDTH = 1.22, 0.5
-"""Half width of the step at a joint, in distances from the bone: where skin is pressed together by a right angle, and by
-40 degrees. A turn by a presses skin at depth q together by 2 q sin(a / 2) w' against cos(a / 2) that is left of it, so w' must stay
-below 0.5 / q at 90 degrees and 1.37 / q at 40; the ramp's steepest slope is 0.59 over its half width. Wider would lose volume."""
+FOLD_PRESSURE = 0.8
+"""Share of the steepest step without folding that `folding_step` takes: less is wider and loses more volume."""
+BEND_WIDTH = 0.5
+"""Half width of the ramp at a joint, in distances from the bone, where it is bent by 40 degrees at most or skin is stretched. A turn
+by a presses skin at depth q together by 2 q sin(a / 2) w' against cos(a / 2) that is left of it, so w' must stay below 1.37 / q
+at 40 degrees; the ramp's steepest slope is 0.59 over its half width. Wider would lose volume."""
 ROUNDED = 0.15
 """Of the ramp, at either end."""
 LEAST_WIDTH = 0.35
@@ -60,10 +62,9 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
     """
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
         raise ValueError("the mesh is empty or not finite")
-    vertices = fold(mesh.vertices)
     labels = parts_of(mesh, skeleton)
-    shares = _part_shares(mesh, skeleton, labels)
-    dense = _folded_weights(mesh, skeleton, vertices, shares)
+    vertices = fold(mesh.vertices)
+    dense = _folded_weights(mesh, skeleton, vertices, part_shares(mesh, skeleton, labels))
     lead_enough(dense, vertices, skeleton, labels)
     dense = relax(dense, mesh, skeleton)
     return prune(unfold(dense, mesh, skeleton))
@@ -86,7 +87,7 @@ def laplacian(mesh: Mesh) -> tuple[csr_matrix, Array]:
     return (diags(np.asarray(edges.sum(1)).ravel()) - edges).tocsr(), areas.clip(1e-12)
 
 
-def _part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> dict[Part, Array]:
+def part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> dict[Part, Array]:
     """(v,) of each limb on the fold: how much of a vertex belongs to it; their sum is at most 1.
 
     The diffused label is 1 - exp(-s / l) / 2 at a distance s inside the border and exp(s / l) / 2 outside (Varadhan), so it
@@ -125,10 +126,10 @@ def _folded_weights(mesh: Mesh, skeleton: Skeleton, vertices: Array, shares: dic
     dense = np.zeros((len(vertices), len(skeleton.names)))
     limbs = part_bones(skeleton)
     for part, bones in limbs.items():
-        dense[:, bones] = shares[part][:, None] * _along_chain(mesh, skeleton, vertices, bones)
+        dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     rest = (1 - np.sum(list(shares.values()), axis=0)).clip(0, 1)
     trunk = [skeleton.names.index(n) for n in ("hips", "spine.001", "spine.002", "spine.003", "chest", "neck.001", "neck.002", "head")]
-    dense[:, trunk] = rest[:, None] * _along_chain(mesh, skeleton, vertices, trunk)
+    dense[:, trunk] = rest[:, None] * along_chain(skeleton, vertices, trunk)
     head, jaw = skeleton.names.index("head"), skeleton.names.index("jaw")
     lower = _jaw_share(skeleton, vertices)
     dense[:, jaw] = dense[:, head] * lower
@@ -136,8 +137,8 @@ def _folded_weights(mesh: Mesh, skeleton: Skeleton, vertices: Array, shares: dic
     return dense
 
 
-def _along_chain(mesh: Mesh, skeleton: Skeleton, vertices: Array, bones: list[int]) -> Array:
-    """(v, n) shares of n bones in a row, sum 1."""
+def along_chain(skeleton: Skeleton, vertices: Array, bones: list[int]) -> Array:
+    """(v, n) shares of n bones in a row, sum 1, at vertices (v, 3) with x >= 0."""
     result = np.ones((len(vertices), len(bones)))
     tree = cKDTree(vertices)
     frames = rest_matrices(skeleton)
@@ -150,21 +151,48 @@ def _along_chain(mesh: Mesh, skeleton: Skeleton, vertices: Array, bones: list[in
         height = offset @ normal
         base = parse_name(skeleton.names[bone]).base
         shorter = float(min(lengths[above], lengths[bone]))
-        width: Array | float = BONE_SHARE * shorter
         if parse_name(skeleton.names[bone]).side:
             sign = CROUCH_SIGNS.get(base, 1.0)
             pressed = [sign * offset @ np.cross(frames[bone, :3, 0], frames[b, :3, 1]) for b in (above, bone)]
             depth = np.where(height < 0, pressed[0], pressed[1])  # from the bone, towards the side that a fold presses
-            slope = np.where(depth > 0, FOLD_WIDTH if base in CROUCH_SIGNS else BEND_WIDTH, BEND_WIDTH)
+            folds = (depth > 0) & (base in CROUCH_SIGNS)
+            slope = np.where(folds, FOLD_REACH, BEND_WIDTH)
             radius = float(inscribed_radius(frames[bone, None, :3, 3], tree)[0])
             most = shorter * (FOLD_SHARE if base in CROUCH_SIGNS else BONE_SHARE)
             # Where the limb is bent at rest its skin runs aslant to the plane's normal.
             aslant = float(frames[bone, :3, 1] @ normal)
             width = aslant * np.minimum(np.hypot(slope * depth, LEAST_WIDTH * radius), most)
-        step = ramp(height / (2 * width) + 0.5)
-        result[:, place - 1] *= 1 - step
-        result[:, place:] *= step[:, None]
+            steps = np.where(folds, folding_step(height / width), ramp(height / (2 * width) + 0.5))
+        else:
+            steps = ramp(height / (2 * BONE_SHARE * shorter) + 0.5)
+        result[:, place - 1] *= 1 - steps
+        result[:, place:] *= steps[:, None]
     return result
+
+
+def _steepest_step() -> tuple[Array, Array]:
+    """Places x >= 0, in depths, and the step there: the solution of w' = c (1 - 2 w (1 - w)) / (1 - x (2 w - 1)), w(0) = 1/2.
+
+    A right angle's blended matrix at weight w shrinks skin along the bone by 1 - 2 w (1 - w), and the step itself presses skin
+    at depth 1 together by w' (1 - x (2 w - 1)): with c = FOLD_PRESSURE = 1 the pressed skin would just be creased to a point.
+    """
+    places, step = [0.0], [0.5]
+    while step[-1] < 1:
+        x, w = places[-1], step[-1]
+        places.append(x + 1e-3)
+        step.append(w + 1e-3 * FOLD_PRESSURE * (1 - 2 * w * (1 - w)) / (1 - x * (2 * w - 1)))
+    return np.array(places), np.minimum(step, 1.0)
+
+
+FOLD_PLACES, FOLD_STEP = _steepest_step()
+FOLD_REACH = float(FOLD_PLACES[-1])
+"""Half width of `folding_step` in distances from the bone."""
+
+
+def folding_step(x: Array) -> Array:
+    """0 below -1, 1 above 1: the narrowest step that lets pressed skin survive a right angle (`_steepest_step`), over its half width."""
+    half = np.interp(np.abs(x) * FOLD_REACH, FOLD_PLACES, FOLD_STEP)
+    return np.asarray(np.where(x < 0, 1 - half, half))
 
 
 def _jaw_share(skeleton: Skeleton, vertices: Array) -> Array:

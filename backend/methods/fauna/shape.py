@@ -14,9 +14,13 @@ from torch import Tensor
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
 from backend.rig.embed import embed_points
+from backend.rig.hinges import balance_hinges
+from backend.rig.skeleton import build_skeleton
+from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
 from backend.shape.extract import extract
-from backend.types import FloatArray, Mesh
+from backend.shape.untangle import untangle
+from backend.types import FloatArray, Mesh, Skeleton, Skin
 
 CELLS = 128
 """Cells an axis of the +-3.5 box."""
@@ -86,4 +90,14 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
     vertices[mesh.mirror == np.arange(len(vertices)), 0] = 0
     mesh = replace(mesh, vertices=vertices)
     assert isinstance(model.canonical, Tensor)
-    return mesh, embed_points(mesh, model.canonical.numpy())
+    return mesh, balance_hinges(mesh, embed_points(mesh, model.canonical.numpy()))
+
+
+def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
+    """What the asset keeps of a mesh that was stretched, thickened and pushed about, and of its rest points (P, 3).
+
+    Faces that came to cross or thin out are smoothed, the points go back inside, and the weights are made for this very mesh.
+    """
+    mesh = untangle(mesh)
+    skeleton = build_skeleton(balance_hinges(mesh, embed_points(mesh, points)))
+    return mesh, skeleton, skin_weights(mesh, skeleton)

@@ -1,0 +1,76 @@
+"""Takes out what stretching and thickening a clean mesh has spoilt: faces that cross others, and slivers.
+
+Enters: a closed mirrored mesh whose vertices were moved since `cleanup`. Leaves: the same triangles, with the vertices next
+to crossing or thin faces drawn to their neighbours' mean, ring by ring, until few are left. Both sides move alike, to
+the last bit, and each stays on its side of x = 0; the rest of the mesh isn't touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, diags
+
+from backend.shape.checks import SLIVER_DEGREES, intersecting_faces, smallest_angles
+from backend.shape.cleanup import LEAST_X
+from backend.types import Mesh
+
+ROUNDS = 40
+CROSSING_SHARE = 0.001
+"""Of the faces, that may still cross when this stops."""
+THIN_SHARE = 0.01
+"""Of the faces, that may still be slivers."""
+ROUNDS_A_RING = 4
+"""The patch that is smoothed grows by a ring after as many rounds."""
+STRENGTH = 0.6
+"""Share of the way to the neighbours' mean in one round."""
+
+
+def untangle(mesh: Mesh) -> Mesh:
+    """The mesh with few crossing faces and slivers; `mesh.mirror` must be set (ValueError)."""
+    if mesh.mirror is None:
+        raise ValueError("untangle needs a mesh with mirror twins")
+    count = len(mesh.vertices)
+    edges = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    links = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
+    links = ((links + links.T) > 0).astype(np.float64)
+    mean = (diags(1 / np.asarray(links.sum(1)).ravel().clip(1)) @ links).tocsr()
+    side = np.sign(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror)[:, 0])
+    side[mesh.mirror == np.arange(count)] = 0
+    vertices = _sided(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror), side)
+    for number in range(ROUNDS):
+        crossing = intersecting_faces(vertices.astype(np.float32), mesh.faces)
+        thin = smallest_angles(vertices.astype(np.float32), mesh.faces) <= SLIVER_DEGREES
+        if crossing.mean() <= CROSSING_SHARE and thin.mean() <= THIN_SHARE:
+            break
+        touched = np.zeros(count, bool)
+        touched[mesh.faces[crossing | thin].ravel()] = True
+        touched |= touched[mesh.mirror]
+        amount = STRENGTH * touched
+        for ring in range(1 + number // ROUNDS_A_RING):
+            touched = links @ touched > 0
+            amount = np.maximum(amount, STRENGTH * 0.7 ** (ring + 1) * touched)
+        moved = vertices + amount[:, None] * (mean @ vertices - vertices)
+        vertices = _sided(_mirrored(moved, mesh.mirror), side)
+    return replace(mesh, vertices=_exact(vertices, mesh.mirror))
+
+
+def _mirrored(vertices: NDArray[np.float64], mirror: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(v, 3) -> its mirror-symmetric part."""
+    return np.asarray((vertices + vertices[mirror] * np.array([-1.0, 1.0, 1.0])) / 2)
+
+
+def _sided(vertices: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(v, 3) with each vertex at least a little on its own side of x = 0 (side: -1, 1, or 0 on the plane)."""
+    vertices[:, 0] = side * np.maximum(vertices[:, 0] * side, float(LEAST_X))
+    return vertices
+
+
+def _exact(vertices: NDArray[np.float64], mirror: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(v, 3) float32, the right side copied from the left to the last bit."""
+    result = vertices.astype(np.float32)
+    left = result[:, 0] > 0
+    result[mirror[left]] = result[left] * np.array([-1, 1, 1], np.float32)
+    return np.ascontiguousarray(result)
