@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import bpy
 
 from .. import settings
 
+PAGE = "Menagerie"
 EXTENSIONS = ".png;.jpg;.jpeg;.webp;.tif;.tiff;.bmp;.heic;.heif;.avif"
 
 
@@ -20,11 +23,19 @@ class MENAGERIE_OT_drop_photo(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings.of(context).photo = self.filepath
-        for region in context.area.regions if context.area is not None else ():
-            if region.type == "UI":
-                context.space_data.show_region_ui = True
-                region.tag_redraw()
+        if context.area is not None and context.area.type == "VIEW_3D":
+            show_panel(context.area)
         return {"FINISHED"}
+
+
+def show_panel(area: bpy.types.Area) -> None:
+    """Open the viewport's sidebar at our page; one that was closed has no pages yet and opens where it was."""
+    area.spaces.active.show_region_ui = True
+    for region in area.regions:
+        if region.type == "UI":
+            region.tag_redraw()
+            with suppress(AttributeError, TypeError):
+                region.active_panel_category = PAGE
 
 
 class MENAGERIE_FH_photo(bpy.types.FileHandler):
