@@ -18,8 +18,8 @@ from backend.service import wire
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("child.py")
-PATIENCE = 60.0
-"""Seconds for anything that loads torch on a busy machine."""
+PATIENCE = 180.0
+"""Seconds for anything that loads torch at low priority on a busy machine."""
 
 
 class Client:

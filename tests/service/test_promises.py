@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image as Picture
 
+from backend.benchmark.stages import LARGE_SIZE, make_large_photo
 from backend.service.doctor import compile_kernels
 from tests.service.client import Client
 
@@ -30,13 +32,15 @@ def kernels() -> set[str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
-    """The same job in two processes with different orders of hashing. -> out, what was asked of the system, new kernels."""
+    """The same 12-megapixel photo in two processes with different orders of hashing. -> out, what was asked of the system, new kernels."""
     compile_kernels()
+    photo = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    make_large_photo(PHOTO, photo)
     made = []
     for order in ("1", "4321"):
         folder, before = tmp_path_factory.mktemp("job"), kernels()
         command = [sys.executable, ROOT / "tests/service/watched.py", folder / "events.json"]
-        command += ["reconstruct", PHOTO, "--out", folder / "out", "--seed", "5"]
+        command += ["reconstruct", photo, "--out", folder / "out", "--seed", "5"]
         done = subprocess.run(list(map(str, command)), env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         made.append((folder / "out", json.loads((folder / "events.json").read_text()), kernels() - before))
@@ -57,7 +61,13 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_hashing(runs: 
     assert first == second
 
 
-def test_a_job_stays_within_its_memory(runs: list[Run]) -> None:
+def test_mask_and_overlay_have_the_photos_resolution(runs: list[Run]) -> None:
+    for file in ("mask.png", "overlay.png"):
+        with Picture.open(runs[0][0] / file) as opened:
+            assert opened.size == LARGE_SIZE
+
+
+def test_a_large_photos_job_stays_within_its_memory(runs: list[Run]) -> None:
     report = json.loads((runs[0][0] / "report.json").read_text())
     assert 0 < report["peak_memory_mib"] < MEMORY_MIB
 
@@ -66,7 +76,7 @@ def test_the_asset_holds_no_path_and_no_duration(runs: list[Run]) -> None:
     data = (runs[0][0] / "asset.safetensors").read_bytes()
     header = data[8 : 8 + int.from_bytes(data[:8], "little")].decode()
     assert "provenance" in header
-    assert not [word for word in (str(ROOT), str(runs[0][0]), PHOTO.name, sys.prefix, "seconds") if word in header]
+    assert not [word for word in (str(ROOT), str(runs[0][0]), "photo.jpg", sys.prefix, "seconds") if word in header]
 
 
 def test_a_fit_is_cancelled_in_time_and_ends_with_its_parent_and_listens_nowhere(tmp_path: Path) -> None:
