@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import threading
@@ -23,10 +24,11 @@ import bpy
 
 import blender_addon
 
-from . import paths, turntable
+from . import compat, paths, turntable
 from .link import session
 from .link.process import Backend
 from .turntable.operator import shown_objects
+from .turntable.stage import LIGHTS, set_world, use_standard_view
 
 FILES = {"asset.glb": "creature.glb", "overlay.png": "overlay.png", "report.json": "report.json"}
 """Of the job's folder -> name in FOLDER."""
@@ -77,6 +79,19 @@ def reconstruct(photo: Path, quality: str) -> bpy.types.Object:
     return creature
 
 
+def light_scene(scene: bpy.types.Scene) -> None:
+    """Make the empty scene fit for a render through the photo's camera: a world, a sun over its shoulder, colours as they are."""
+    scene.world = bpy.data.worlds.new("Demo")
+    compat.use_world_nodes(scene.world)
+    set_world(scene.world)
+    name, strength, (down, side) = LIGHTS[0]
+    sun = bpy.data.objects.new(name, bpy.data.lights.new(name, "SUN"))
+    sun.data.energy = strength
+    sun.rotation_euler = (math.pi / 2 - down, 0.0, scene.camera.rotation_euler.z + side)
+    scene.collection.objects.link(sun)
+    use_standard_view(scene)
+
+
 def run(photo: Path, out: Path, python: Path, quality: str) -> dict[str, float]:
     """The whole walk. -> seconds of each stage. Raises RuntimeError with what went wrong."""
     clock = Clock()
@@ -90,6 +105,7 @@ def run(photo: Path, out: Path, python: Path, quality: str) -> dict[str, float]:
         record = session.read_record(creature)
         with clock.stage("save"):
             bpy.ops.menagerie.use_photo_view()
+            light_scene(bpy.context.scene)
             bpy.ops.wm.save_as_mainfile(filepath=str(out / "creature.blend"), compress=True)
             for name, wanted in FILES.items():
                 shutil.copyfile(Path(record["out"]) / name, out / wanted)

@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from blender_addon import demo
 from blender_addon.link.process import Backend
+
+DARK = 50  # of 255: a render through the photo's camera is lit
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if (ROOT / ".venv" / "Scripts").exists() else "bin/python")
@@ -32,6 +36,13 @@ def test_the_demo_writes_blend_glb_overlay_and_turntable(tmp_path: Path, monkeyp
     assert {"MESH", "ARMATURE", "CAMERA"} <= kinds
     camera = bpy.context.scene.camera
     assert camera is not None and any(image.packed_file for image in bpy.data.images)
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.samples, scene.render.resolution_percentage = "CYCLES", 4, 25
+    scene.render.image_settings.file_format, scene.render.filepath = "PNG", str(tmp_path / "seen.png")
+    bpy.ops.render.render(write_still=True)
+    seen = np.asarray(Picture.open(tmp_path / "seen.png").convert("RGB")).astype(float)
+    creature = np.abs(seen - seen[0, 0]).max(axis=2) > 20
+    assert 0.01 < creature.mean() < 0.9 and seen[creature].mean() > DARK
 
 
 def test_a_failure_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
