@@ -37,7 +37,7 @@ DEPTH = {
     "front_tip": 0.1, "hip": 0.5, "knee": 0.6, "hock": 0.7, "hind_knuckle": 0.7, "hind_tip": 0.1,
 }  # fmt: skip
 """Least depth of each point under the skin, in radii of the inscribed ball there."""
-SAMPLES = (0.25, 0.5, 0.75)
+SAMPLES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Where along a bone it is checked to be inside."""
 
 

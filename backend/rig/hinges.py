@@ -37,28 +37,30 @@ SWING_LOSS = 0.02
 """Share that a swing by 40 degrees may change, if it can be had."""
 SLIDE = 0.08
 """Of the lower bone's length, that elbow or knee slides down it in a round while a right angle takes too much: legs taper."""
-ROUNDS = 5
-LARGEST_SHIFT = 0.16
+ROUNDS = 4
+LARGEST_SHIFT = 0.14
 """Of a joint from where it was, in body lengths."""
 
 
-def balance_hinges(mesh: Mesh, points: FloatArray) -> FloatArray:
-    """(42, 3) settled rest points inside a closed mesh -> the same with the legs' upper joints balanced."""
+def balance_hinges(mesh: Mesh, points: FloatArray, largest_shift: float = LARGEST_SHIFT) -> FloatArray:
+    """(42, 3) settled rest points inside a closed mesh -> the same with the legs' upper joints balanced.
+
+    They move by `largest_shift` body lengths at most, and may come to lie less deep inside.
+    """
     template = load_quadruped()
     start = points.astype(np.float64)
     moved = start.copy()
-    reach = LARGEST_SHIFT * float(body_length(torch.from_numpy(start)))
-    skeleton = build_skeleton(points)
-    shares = part_shares(mesh, skeleton, parts_of(mesh, skeleton))
+    reach = largest_shift * float(body_length(torch.from_numpy(start)))
     for number in range(ROUNDS):
+        skeleton = build_skeleton(moved.astype(np.float32))
+        if number % 2 == 0:  # where a leg ends changes little with its joints
+            shares = part_shares(mesh, skeleton, parts_of(mesh, skeleton))
         for leg in template.legs:
             if leg.side == "L":
                 for point, shift in _leg_shifts(mesh, skeleton, shares[Part.FRONT if leg.front else Part.HIND], leg).items():
                     away = moved[point] + shift - start[point]
                     moved[point] = start[point] + away * min(1.0, reach / max(float(np.linalg.norm(away)), 1e-9))
         moved = np.asarray(settle_points(torch.from_numpy(moved)[None])[0].numpy())
-        if number + 1 < ROUNDS:
-            skeleton = build_skeleton(moved.astype(np.float32))
     return np.ascontiguousarray(moved, np.float32)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from backend.shape.checks import count_components, genus, intersecting_faces, smallest_angles
 from backend.shape.extract import SignedDistance, Surface, assemble, extract_dense, mirror_weld
 from backend.shape.reference import build_reference, vertex_normals
-from backend.shape.remesh import remesh
+from backend.shape.remesh import LEAST_X, remesh
 from backend.shape.topology import make_ball
 from backend.types import FloatArray, IntArray, Mesh
 
@@ -33,9 +33,6 @@ STEP_CELLS = 0.4
 
 SMALLEST_SLOPE = 0.1
 """Of the field along the normal, below which it says nothing about where its zero is."""
-
-LEAST_X = np.float32(1e-5)
-"""A vertex off the plane stays off it by this much."""
 
 SHARED_STEPS = 2
 """Secant steps averaged with the neighbours': the mesh moves as one sheet; one step for each vertex alone follows."""

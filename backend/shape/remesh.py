@@ -45,6 +45,9 @@ COLLAPSE_SINE = 0.15
 SMOOTH_SINE = 0.35
 """Sine of the smallest angle that smoothing may leave where it was no worse before."""
 
+LEAST_X = np.float32(1e-5)
+"""A vertex off the plane of symmetry stays off it by this much."""
+
 SEARCH_RINGS = 3
 """Cells around a point in which its nearest point of the reference is looked for."""
 
@@ -109,7 +112,10 @@ def _compact(mesh: _Mesh, used: NDArray[np.int64]) -> tuple[FloatArray, IntArray
     alive = np.zeros(used[0], dtype=bool)
     alive[faces] = True
     number = np.cumsum(alive) - 1
-    return mesh.points[: used[0]][alive].astype(np.float32), number[faces].astype(np.int32)
+    points = mesh.points[: used[0]][alive].astype(np.float32)
+    # An inner vertex may have been put onto the reference's rim: at x = 0 it would be welded to its own mirror image.
+    points[~mesh.rim[: used[0]][alive], 0] = np.maximum(points[~mesh.rim[: used[0]][alive], 0], LEAST_X)
+    return points, number[faces].astype(np.int32)
 
 
 @njit(cache=True)

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, diags
 
 from backend.shape.checks import SLIVER_DEGREES, intersecting_faces, smallest_angles
-from backend.shape.cleanup import LEAST_X
+from backend.shape.remesh import LEAST_X
 from backend.types import Mesh
 
-ROUNDS = 40
+ROUNDS = 50
 CROSSING_SHARE = 0.001
 """Of the faces, that may still cross when this stops."""
 THIN_SHARE = 0.01
 """Of the faces, that may still be slivers."""
-ROUNDS_A_RING = 4
+ROUNDS_A_RING = 3
 """The patch that is smoothed grows by a ring after as many rounds."""
-STRENGTH = 0.6
+STRENGTH = 0.8
 """Share of the way to the neighbours' mean in one round."""
 
 

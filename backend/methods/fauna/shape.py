@@ -14,7 +14,7 @@ from torch import Tensor
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
 from backend.rig.embed import embed_points
-from backend.rig.hinges import balance_hinges
+from backend.rig.hinges import LARGEST_SHIFT, balance_hinges
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
@@ -27,7 +27,8 @@ CELLS = 128
 LIPSCHITZ = 2.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
 TRIANGLES = 8000
-
+AGAIN_SHIFT = 0.12
+"""Body lengths that a joint may move once more on the fitted mesh, for `balance_hinges`."""
 
 CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
@@ -90,7 +91,12 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
     vertices[mesh.mirror == np.arange(len(vertices)), 0] = 0
     mesh = replace(mesh, vertices=vertices)
     assert isinstance(model.canonical, Tensor)
-    return mesh, balance_hinges(mesh, embed_points(mesh, model.canonical.numpy()))
+    return mesh, place_joints(mesh, model.canonical.numpy(), LARGEST_SHIFT)
+
+
+def place_joints(mesh: Mesh, points: FloatArray, largest_shift: float) -> FloatArray:
+    """Rest points (P, 3) -> inside the mesh, where bending keeps the legs' volume, and inside still."""
+    return embed_points(mesh, balance_hinges(mesh, embed_points(mesh, points), largest_shift))
 
 
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
@@ -99,5 +105,5 @@ def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
     Faces that came to cross or thin out are smoothed, the points go back inside, and the weights are made for this very mesh.
     """
     mesh = untangle(mesh)
-    skeleton = build_skeleton(balance_hinges(mesh, embed_points(mesh, points)))
+    skeleton = build_skeleton(place_joints(mesh, points, AGAIN_SHIFT))
     return mesh, skeleton, skin_weights(mesh, skeleton)
