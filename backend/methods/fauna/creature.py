@@ -101,6 +101,15 @@ class Creature:
             zero(len(self.code)), zero(len(self.vertices), 3),
         )  # fmt: skip
 
+    def take_over(self, p: Parameters) -> Parameters:
+        """Parameters of this creature at another's view and angles, its shape as it is."""
+        zero = torch.zeros
+        rotation, translation = (x.detach() for x in self.camera(p))
+        return Parameters(
+            rotation, translation, zero(3), zero(3), p.angles.clone(), torch.zeros_like(p.points), torch.zeros_like(p.girth),
+            zero(len(self.code)), zero(len(self.vertices), 3),
+        )  # fmt: skip
+
     def _prepare_level_set(self) -> None:
         """Base SDF's value and Newton direction at the vertices of the left half, for the start's code."""
         left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
@@ -148,7 +157,8 @@ class Creature:
             right = self.mirror[self.left]
             offset = offset.index_copy(0, right, moved * flip)
             on_plane = (v[:, :1].abs() > 1e-6).to(v.dtype)
-            v = v + offset * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
+            # Smoothed: what the bank knows is large shape; a changed code's ripples would crumple the surface.
+            v = v + SmoothSolve.apply(offset, self.solver) * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
         frames = rest_frames(self.rest_points(p)[None])[0]
         girth = torch.exp((p.girth + p.girth[self.mirror_bone]) / 2)
         girth = torch.cat([torch.ones(1), girth])  # the root does not deform

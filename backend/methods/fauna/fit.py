@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
 from backend.render.cpu import antialias, rasterize
-from backend.rig.kinematics import pose_points
+from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress
 
@@ -205,10 +205,10 @@ def fit(
                 + 0.2 * p.turn.square().sum()
                 + 0.5 * (p.points - start_points).square().sum()
                 + 0.02 * p.girth.square().sum()
-                + 0.002 * (p.code / code_spread).square().mean()
+                + 0.01 * (p.code / code_spread).square().mean()
             )
             if stage.free:
-                energy = energy + 30.0 * creature.free_offset(p).square().sum(-1).mean()
+                energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
             optimizer.zero_grad()
             energy.backward()
             optimizer.step()
@@ -218,6 +218,34 @@ def fit(
                 progress("fit", fraction, preview(coverage, evidence.mask) if done % 25 == 0 else None)
     for name in ("turn", "shift", "angles", "points", "girth", "code", "free"):
         setattr(p, name, getattr(p, name).detach())
+    return p
+
+
+LAST = (Stage(30, {"turn": 0.004, "shift": 0.002, "angles": 0.01}, code=False, free=False),)
+"""After the asset's own mesh, joints and weights stand: the pose settles in them."""
+
+
+def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -> Parameters:
+    """Angles with which this creature's vertices lie where `target` (V, 3) has them, object frame.
+
+    A mesh that got other joints and other weights keeps its pose so. p: parameters of `creature`, changed in place.
+    """
+    some = torch.arange(0, len(creature.vertices), 4)
+    bones, weights, rest, goal = creature.bones[some], creature.weights[some], creature.vertices[some][None], target[some]
+    frames = rest_frames(creature.rest[None])
+    back = torch.linalg.inv(frames)
+    start = p.angles.detach()
+    bend = start.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([bend], lr=0.03)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 0.03 * (1 - 0.9 * step / steps)
+        local = torch.cat([torch.eye(3)[None], euler_to_matrix(bend)])[None]  # (1, b, 3, 3)
+        posed = skin(rest, bones, weights, pose_matrices(frames, local) @ back)[0]
+        energy = (posed - goal).square().sum(-1).mean() + 1e-4 * (bend - start).square().sum()
+        optimizer.zero_grad()
+        energy.backward()
+        optimizer.step()
+    p.angles = bend.detach()
     return p
 
 

@@ -20,7 +20,7 @@ from backend.methods.fauna import fit as fitting
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.model import Fauna, Perception
-from backend.methods.fauna.shape import instance_mesh
+from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint, vertex_normals
 from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
@@ -28,7 +28,7 @@ from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
-from backend.types import Asset, Camera, Cost, Image, Pose, Progress
+from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
 from backend.weights import manifest_hash, open_weights
 
 NAME = "fauna"
@@ -191,13 +191,14 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if ablate != "fit":
         p = fitting.align(creature, p, evidence)
     if fine:
-        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.8), request.seed, fitting.stages_without(ablate))
-    with torch.no_grad():
-        vertices = creature.rest_vertices(p, use_code=fine, use_free=fine and ablate != "deformation").contiguous()
-        points = creature.rest_points(p).numpy()
-        rotation, translation = creature.camera(p)
-    mesh = replace(mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32))
-    skeleton = build_skeleton(points)
+        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, fitting.stages_without(ablate))
+    scores = deformation_scores(creature, p, evidence) if fine else {}
+    progress("rig", 0.74)
+    start = creature
+    mesh, skeleton, skin, creature, p = settle(creature, p, fine and ablate != "deformation", fine)
+    if fine:
+        p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, fitting.LAST)
+    rotation, translation = creature.camera(p)
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
@@ -205,9 +206,20 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(creature, options[h], seen.rest[0], crop_focal)) for h in range(4))
-    scores = overlay_scores(creature, p, evidence, fine)
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen.rest[0], crop_focal)) for h in range(4))
+    scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
+
+
+def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
+    """The shaped rest mesh as the asset keeps it (`shape.finish`), with joints and weights of its own, in the same pose."""
+    with torch.no_grad():
+        vertices = creature.rest_vertices(p, use_code, use_free).contiguous()
+        posed, _ = creature.posed(p, vertices)
+        points = creature.rest_points(p).numpy()
+    mesh, skeleton, skin = finish(replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32)), points)
+    settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code)
+    return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(p), posed)
 
 
 def thumbnail(creature: Creature, option: tuple[Tensor, Tensor, Tensor, float], rest: Tensor, focal: float) -> np.ndarray:
@@ -246,18 +258,24 @@ def rotations(model: Fauna, p: Parameters) -> np.ndarray:
     return out.numpy()
 
 
-def overlay_scores(creature: Creature, p: Parameters, evidence: fitting.Evidence, fine: bool) -> dict[str, float]:
-    """Silhouette IoU in the crop, with and without the free deformation."""
-    scores = {}
+def silhouette_iou(creature: Creature, p: Parameters, evidence: fitting.Evidence, use_code: bool, use_free: bool) -> float:
+    """Overlap of the posed creature's silhouette with the mask, in the crop."""
     with torch.no_grad():
-        for name, free in (("iou", fine), ("iou_without_deformation", False)):
-            posed, _ = creature.posed(p, creature.rest_vertices(p, fine, free))
-            rotation, translation = creature.camera(p)
-            cover = fitting.silhouette(posed, creature.faces, rotation, translation, evidence.focal, fitting.RENDER_SIZE) > 0.5
-            mask = evidence.mask > 0.5
-            scores[name] = float((cover & mask).sum() / (cover | mask).sum().clamp_min(1))
-        scores["heading_degrees"] = heading(creature.camera(p)[0])
-    return scores
+        posed, _ = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
+        rotation, translation = creature.camera(p)
+        cover = fitting.silhouette(posed, creature.faces, rotation, translation, evidence.focal, fitting.RENDER_SIZE) > 0.5
+        mask = evidence.mask > 0.5
+        return float((cover & mask).sum() / (cover | mask).sum().clamp_min(1))
+
+
+def deformation_scores(creature: Creature, p: Parameters, evidence: fitting.Evidence) -> dict[str, float]:
+    """What the free deformation does: the overlap it adds, and its RMS over the body length (withers to tail base)."""
+    with_it, without = (silhouette_iou(creature, p, evidence, True, free) for free in (True, False))
+    with torch.no_grad():
+        points, names = creature.rest_points(p), creature.model.template.points
+        length = (points[names.index("withers")] - points[names.index("tail0")]).norm()
+        rms = creature.free_offset(p).square().sum(-1).mean().sqrt() / length
+    return {"deformation_gain": with_it - without, "deformation_rms": float(rms)}
 
 
 def provenance(request: Request) -> dict[str, object]:
