@@ -6,6 +6,11 @@ import torch
 
 from backend.methods.fauna import bones20
 from backend.methods.fauna.official import OfficialFauna
+from backend.rig.embed import contains, embed_points
+from backend.rig.skeleton import build_skeleton
+from backend.rig.template import load_quadruped
+from backend.rig.weights import skin_weights
+from tests.rig.animals import animal as solid_animal
 
 MILLIONS = {
     "netBase.netShape": 0.374, "netBase.netDINO": 0.312, "netInstance.netEncoder.final": 9.44, "netInstance.netEncoder.ViT": 21.67,
@@ -74,8 +79,10 @@ def test_heuristic_skeleton_has_two_roots_that_meet_and_legs_that_reach_the_grou
 
 
 def test_head_end_is_the_heavier_one() -> None:
+    for vertices in (animal(), *(solid_animal(build)[0].vertices for build in ("horse", "bear", "thin"))):
+        assert bones20.head_is_front(vertices)
+        assert not bones20.head_is_front(vertices * bones20.TURN)
     vertices = animal()
-    assert bones20.head_is_front(vertices)
     assert not bones20.head_is_front(vertices * np.array([1, 1, -1]))
 
 
@@ -84,3 +91,26 @@ def test_shape_with_a_missing_leg_still_has_a_skeleton() -> None:
     three = vertices[~((vertices[:, 0] > 0) & (vertices[:, 2] > 0.3) & (vertices[:, 1] < -0.2))]
     bones, _ = bones20.bones(three)
     assert np.isfinite(bones).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_twenty_bones_become_the_templates_with_the_head_ahead(turned: bool) -> None:
+    mesh, own = solid_animal("horse")
+    vertices = mesh.vertices * (bones20.TURN if turned else 1)
+    points, was_turned = bones20.template_points(vertices)
+    assert was_turned == turned
+    index = load_quadruped().point_index
+    away = np.linalg.norm(points - own, axis=1) / np.linalg.norm(own[index["withers"]] - own[index["tail0"]])
+    for name in ("muzzle", "front_tip.L", "front_tip.R", "hind_tip.L", "hind_tip.R"):
+        assert away[index[name]] < 0.3, name
+    assert points[index["front_tip.L"], 0] > 0 > points[index["front_tip.R"], 0]
+
+
+def test_the_published_skeleton_makes_a_whole_rig() -> None:
+    mesh, _ = solid_animal("horse")
+    points, _ = bones20.template_points(mesh.vertices)
+    skeleton = build_skeleton(embed_points(mesh, points))
+    assert skeleton.names == load_quadruped().bone_names
+    skin = skin_weights(mesh, skeleton)
+    assert np.allclose(skin.weights.sum(1), 1, atol=1e-5)
+    assert contains(mesh, skeleton.heads[skeleton.deform]).mean() > 0.9

@@ -1,7 +1,7 @@
 """The `official` preset: 3D-Fauna with the published checkpoint's names and shapes (papers: arXiv 2401.02400).
 
 `OfficialFauna.forward` gives what the released code predicts for one picture: bank code, base mesh' field, viewpoint, bone
-angles of the 20 heuristic bones, light and features. The 20 bones become the template's by `template_points`.
+angles of the 20 heuristic bones, light and features. The 20 bones become the template's by `bones20.template_points`.
 """
 
 from __future__ import annotations
