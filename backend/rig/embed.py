@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from backend.rig.names import parse_name
-from backend.rig.skeleton import body_length, half_to_points, points_to_half, settle_points
+from backend.rig.skeleton import BENT_JOINTS, body_length, half_to_points, points_to_half, settle_points
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray, Mesh
 
 Array = NDArray[np.float64]
 
-ROUNDS = 6
+ROUNDS = 8
 BALL_STEPS = 12
 SOLE = 0.008
 """How far above the sole a toe's tip ends, in body lengths."""
@@ -122,12 +122,24 @@ def embed_points(mesh: Mesh, points: NDArray[np.floating]) -> FloatArray:
         _straighten(left, surface, bones, length)
         _sink(left, surface, wanted, length)
         left[: len(template.centre_points), 0] = 0
+        _share_bends(left)
         settled = _settle(_whole(left))
         done = float(np.abs(settled - moved).max()) < 1e-4 * length
         moved = settled
         if done:
             break
     return np.ascontiguousarray(moved, np.float32)
+
+
+def bones_outside(mesh: Mesh, points: NDArray[np.floating]) -> int:
+    """How many centre and left bones of the (42, 3) rest points leave the mesh somewhere between their ends."""
+    template = load_quadruped()
+    half = len(template.centre_points) + len(template.paired_points)
+    bones = [(h, t) for h, t in zip(template.head_points, template.tail_points, strict=True) if 0 <= h < half and 0 <= t < half]
+    heads, tails = (np.array(ends) for ends in zip(*bones, strict=True))
+    shares = np.linspace(0.02, 0.98, 9)[:, None]
+    along = points[heads][:, None] * (1 - shares) + points[tails][:, None] * shares  # (b, 9, 3)
+    return int((~contains(mesh, along.reshape(-1, 3)).reshape(len(bones), -1).all(1)).sum())
 
 
 def _sink(left: Array, surface: Surface, wanted: Array, length: float) -> None:
@@ -161,6 +173,19 @@ def _touch_ground(left: Array, surface: Surface, length: float) -> None:
         under = surface.points[(flat < reach) & (surface.points[:, 1] < left[index[knuckle], 1])]
         if len(under):
             left[index[tip], 1] = under[:, 1].min() + SOLE * length
+
+
+def _share_bends(left: Array) -> None:
+    """Has the neighbours of a joint, in place, take half of what settling the leg's bends would move it: a plantigrade's wrist, pushed
+    ahead of a leg that curves the other way, would leave it."""
+    index = load_quadruped().point_index
+    settled = _settle(_whole(left))
+    for above, joint, below, _ in BENT_JOINTS:
+        numbers = [index[f"{name}.L"] for name in (above, joint, below)]
+        shift = (settled[numbers[1]] - left[numbers[1]]) / 2
+        left[numbers[0]] -= shift
+        left[numbers[1]] += shift
+        left[numbers[2]] -= shift
 
 
 def _whole(left: Array) -> Array:

@@ -17,15 +17,17 @@ from backend.shape.checks import SLIVER_DEGREES, intersecting_faces, smallest_an
 from backend.shape.remesh import LEAST_X
 from backend.types import Mesh
 
-ROUNDS = 50
+ROUNDS = 40
+PATIENCE = 8
+"""Rounds without a better mesh than the best so far, after which that one is taken: more smoothing would only eat thin limbs."""
 CROSSING_SHARE = 0.001
 """Of the faces, that may still cross when this stops."""
 THIN_SHARE = 0.01
 """Of the faces, that may still be slivers."""
 ROUNDS_A_RING = 3
 """The patch that is smoothed grows by a ring after as many rounds."""
-STRENGTH = 0.8
-"""Share of the way to the neighbours' mean in one round."""
+STRENGTH, SWELLING = 0.8, 0.6
+"""Share of the way to the neighbours' mean in one round, and share of that that is given back afterwards (Taubin 1995)."""
 
 
 def untangle(mesh: Mesh) -> Mesh:
@@ -40,10 +42,15 @@ def untangle(mesh: Mesh) -> Mesh:
     side = np.sign(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror)[:, 0])
     side[mesh.mirror == np.arange(count)] = 0
     vertices = _sided(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror), side)
+    best, least, since = vertices, np.inf, 0
     for number in range(ROUNDS):
         crossing = intersecting_faces(vertices.astype(np.float32), mesh.faces)
         thin = smallest_angles(vertices.astype(np.float32), mesh.faces) <= SLIVER_DEGREES
-        if crossing.mean() <= CROSSING_SHARE and thin.mean() <= THIN_SHARE:
+        wrong = max(float(crossing.mean()) / CROSSING_SHARE, float(thin.mean()) / THIN_SHARE)
+        since += 1
+        if wrong < least:
+            best, least, since = vertices, wrong, 0
+        if wrong <= 1 or since > PATIENCE:
             break
         touched = np.zeros(count, bool)
         touched[mesh.faces[crossing | thin].ravel()] = True
@@ -53,8 +60,9 @@ def untangle(mesh: Mesh) -> Mesh:
             touched = links @ touched > 0
             amount = np.maximum(amount, STRENGTH * 0.7 ** (ring + 1) * touched)
         moved = vertices + amount[:, None] * (mean @ vertices - vertices)
+        moved -= SWELLING * amount[:, None] * (mean @ moved - moved)
         vertices = _sided(_mirrored(moved, mesh.mirror), side)
-    return replace(mesh, vertices=_exact(vertices, mesh.mirror))
+    return replace(mesh, vertices=_exact(best, mesh.mirror))
 
 
 def _mirrored(vertices: NDArray[np.float64], mirror: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
-from backend.rig.embed import embed_points
+from backend.rig.embed import bones_outside, embed_points
 from backend.rig.hinges import LARGEST_SHIFT, balance_hinges
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import skin_weights
@@ -96,7 +96,14 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
 
 def place_joints(mesh: Mesh, points: FloatArray, largest_shift: float) -> FloatArray:
     """Rest points (P, 3) -> inside the mesh, where bending keeps the legs' volume, and inside still."""
-    return embed_points(mesh, balance_hinges(mesh, embed_points(mesh, points), largest_shift))
+    inside = embed_points(mesh, points)
+    tries = [embed_points(mesh, balance_hinges(mesh, inside, largest_shift))]
+    # A crooked leg may have no room for it: half the way, or none, then leaves fewer bones outside.
+    for share in (0.5, 0.0):
+        if bones_outside(mesh, tries[-1]) == 0:
+            return tries[-1]
+        tries.append(embed_points(mesh, balance_hinges(mesh, inside, share * largest_shift)) if share else inside)
+    return min(tries, key=lambda placed: bones_outside(mesh, placed))
 
 
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
