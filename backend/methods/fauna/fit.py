@@ -18,7 +18,9 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
+from backend.methods.descent import Adam
 from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
+from backend.methods.fauna.model import Fauna
 from backend.render.cpu import antialias, rasterize
 from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
@@ -28,12 +30,19 @@ RENDER_SIZE = 160
 """Pixels a side of the silhouettes that `fit` compares."""
 
 
+OUT_OF_PLANE = 3.0
+"""Weight of turns about a bone's Y and Z against those about its hinge X."""
+EAR_STIFFNESS = 10.0
+"""How much harder than other points an ear's are to move: a free ear fills whatever else is missing."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the photo says about one crop.
 
     mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points;
-    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits.
+    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how
+    much a bone should stay in its own plane (legs and trunk swing about X; one picture says little of the rest).
     """
 
     mask: Tensor
@@ -41,6 +50,7 @@ class Evidence:
     confidence: Tensor
     focal: float
     limits: Tensor
+    sideways: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,49 +83,70 @@ def limit_excess(angles: Tensor, limits: Tensor) -> Tensor:
     return ((limits[..., 0] - angles).clamp_min(0).square() + (angles - limits[..., 1]).clamp_min(0).square()).sum()
 
 
+def pose_prior(angles: Tensor, start: Tensor, evidence: Evidence) -> Tensor:
+    """Squared radians from the network's answer, out-of-plane ones `OUT_OF_PLANE` times, and those of sideways bones from rest."""
+    axes = angles.new_tensor([1.0, OUT_OF_PLANE, OUT_OF_PLANE])
+    return ((angles - start).square() * axes).sum() + OUT_OF_PLANE * (angles[:, 1:].square().sum(-1) * evidence.sideways).sum()
+
+
 def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
     gap = (image - evidence.seen).square().sum(-1)
     return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
 
 
-def solve_joints(
-    rest: Tensor, rotation: Tensor, translation: Tensor, angles: Tensor, evidence: Evidence, steps: int = 60, hold_angles: bool = False
-) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Viewpoint and angles that put the rest points (P, 3) onto the seen ones.
+@dataclass(frozen=True)
+class Solution:
+    """What `solve_joints` found: rotation (3, 3), translation (3,), angles (n, 3), rest points (P, 3), and the remaining energy."""
 
-    -> rotation, translation, angles, and the remaining energy (to compare hypotheses).
-    """
+    rotation: Tensor
+    translation: Tensor
+    angles: Tensor
+    rest: Tensor
+    energy: float
+
+
+def solve_joints(
+    model: Fauna, start: Solution, evidence: Evidence, steps: int = 60, hold_angles: bool = False, proportions: bool = False
+) -> Solution:
+    """Viewpoint and angles (and, if asked, mirrored proportions) that put the rest points onto the seen ones."""
     turn, shift = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
-    start = angles.detach()
-    bend = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}])
+    bend = start.angles.detach().clone().requires_grad_(True)
+    first = bend.detach().clone()
+    head = model.netInstance.netRest
+    half = head.fold(start.rest[None])[0].detach()
+    change = torch.zeros_like(half, requires_grad=True)  # of the rest points, in half form
+    groups = [{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}]
+    optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
     eye = torch.eye(3)[None]
 
     def place() -> tuple[Tensor, Tensor]:
-        depth = translation[2] * torch.exp(shift[2])
-        moved = torch.cat([(translation[:2] / translation[2] + shift[:2]) * depth, depth[None]])
-        return rotation @ rotation_vector_matrix(turn), moved
+        depth = start.translation[2] * torch.exp(shift[2])
+        moved = torch.cat([(start.translation[:2] / start.translation[2] + shift[:2]) * depth, depth[None]])
+        return start.rotation @ rotation_vector_matrix(turn), moved
 
-    energy = torch.zeros(())
+    energy, rest = torch.zeros(()), start.rest
     for step in range(steps):
         if step == steps * 2 // 3:
             for group in optimizer.param_groups:
                 group["lr"] *= 0.3
+        if proportions:
+            rest = head.unfold((half + change)[None])[0]
         points = pose_points(rest[None], torch.cat([eye, euler_to_matrix(bend)])[None])[0]
         r, t = place()
         energy = (
             joint_residual(project(points, r, t, evidence.focal), evidence)
-            + 0.02 * (bend - start).square().sum()
+            + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn.square().sum()
             + 0.1 * limit_excess(bend, evidence.limits)
+            + 0.3 * change.square().sum()
         )
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()
     with torch.no_grad():
         r, t = place()
-    return r.detach(), t.detach(), bend.detach(), float(energy.detach())
+        return Solution(r, t, bend.detach(), head.unfold((half + change)[None])[0] if proportions else start.rest, float(energy))
 
 
 def clip_of(camera: Tensor, focal: float) -> Tensor:
@@ -179,13 +210,17 @@ def fit(
     """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
     target = MaskTarget(evidence.mask, seed)
     start_angles, start_points = p.angles.detach().clone(), p.points.detach().clone()
+    template = creature.model.template
+    paired = [EAR_STIFFNESS if name.startswith("ear") else 1.0 for name in template.paired_points]
+    stiff = torch.cat([torch.ones(2 * len(template.centre_points)), torch.tensor(paired).repeat_interleave(3)])  # half form
+    thick = torch.tensor([EAR_STIFFNESS if b.name.startswith("ear") else 1.0 for b in template.bones if b.deform])
     code_spread = creature.model.netBase.memory_bank.detach().std(0).clamp_min(1e-3)
     total = sum(stage.steps for stage in stages)
     done = 0
     for stage in stages:
         for name in stage.rates:
             setattr(p, name, getattr(p, name).detach().requires_grad_(True))
-        optimizer = torch.optim.Adam([{"params": [getattr(p, name)], "lr": rate, "rate": rate} for name, rate in stage.rates.items()])
+        optimizer = Adam([{"params": [getattr(p, name)], "lr": rate, "rate": rate} for name, rate in stage.rates.items()])
         for step in range(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * (1 - 0.7 * step / stage.steps)
@@ -200,11 +235,11 @@ def fit(
                 + 20.0 * stray
                 + 20.0 * uncovered
                 + 0.3 * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
-                + 0.004 * (p.angles - start_angles).square().sum()
+                + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
                 + 0.2 * p.turn.square().sum()
-                + 0.5 * (p.points - start_points).square().sum()
-                + 0.02 * p.girth.square().sum()
+                + 0.5 * ((p.points - start_points).square() * stiff).sum()
+                + 0.02 * (p.girth.square() * thick).sum()
                 + 0.01 * (p.code / code_spread).square().mean()
             )
             if stage.free:
@@ -236,7 +271,7 @@ def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -
     back = torch.linalg.inv(frames)
     start = p.angles.detach()
     bend = start.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([bend], lr=0.03)
+    optimizer = Adam([{"params": [bend], "lr": 0.03}])
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.03 * (1 - 0.9 * step / steps)
         local = torch.cat([torch.eye(3)[None], euler_to_matrix(bend)])[None]  # (1, b, 3, 3)

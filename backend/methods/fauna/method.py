@@ -95,10 +95,16 @@ def bone_limits(model: Fauna) -> Tensor:
     return torch.tensor([bone.limits for bone in model.template.bones if bone.deform], dtype=torch.float32)
 
 
+def sideways_stiffness(model: Fauna) -> Tensor:
+    """(n,) of the deforming bones: 0 for neck, head, ears and tail, which turn to the side, 1 for trunk and legs."""
+    share = {"neck and head": 0.0, "tail": 0.0}
+    return torch.tensor([share.get(bone.group, 1.0) for bone in model.template.bones if bone.deform])
+
+
 def choose_view(
     networks: Networks, seen: Perception, evidence: fitting.Evidence, request: Request, scale: float, ablate: str
-) -> tuple[int, list[tuple[Tensor, Tensor, Tensor, float]]]:
-    """Solve the joints under each of the four hypotheses -> the index kept and all four (rotation, translation, angles, energy).
+) -> tuple[int, list[fitting.Solution]]:
+    """Solve the joints under each of the four hypotheses -> the index kept and all four.
 
     A hypothesis' score is its predicted loss plus what its joints leave unexplained. OpenCV camera frame.
     """
@@ -113,25 +119,33 @@ def choose_view(
             angles = torch.zeros_like(angles)
         steps = 0 if ablate in ("fit", "joints") else 60
         held = ablate == "articulation"
-        options.append(fitting.solve_joints(seen.rest[0], FLIP @ rotation[0], start, angles, evidence, steps, held))
-    score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h][3] for h in range(4)]
+        first = fitting.Solution(FLIP @ rotation[0], start, angles, seen.rest[0], 0.0)
+        options.append(fitting.solve_joints(model, first, evidence, steps, held))
+    score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h].energy for h in range(4)]
     best = int(np.argmin(score))
     if request.flip_heading:
-        forward = [o[0][:, 2] for o in options]
+        forward = [o.rotation[:, 2] for o in options]
         best = int(np.argmin([float(forward[best] @ f) + 0.05 * s for f, s in zip(forward, score, strict=True)]))
-    if request.viewpoint is not None:
+    if request.viewpoint is None:
+        options[best] = replace(options[best], rotation=between_neighbours(options, score, best))
+    else:
         best = request.viewpoint
-    # Seen from the side, truth lies on the border of two quadrants and each hypothesis leans into its own: their mean,
-    # by how well each is believed, is the better start.
-    forward = torch.stack([o[0][:, 2] for o in options])  # (4, 3)
-    near = (forward @ forward[best]) > NEIGHBOUR_COSINE
-    believed = torch.softmax(-torch.tensor(score) / BELIEF_TEMPERATURE, 0) * near  # (4,)
-    if float(believed[best]) > 0 and int(near.sum()) > 1:
-        turned = turned_toward(options[best][0], (believed[:, None] * forward).sum(0))
-        _, place, angles, _ = options[best]
-        again = 0 if ablate in ("fit", "joints") else 30
-        options[best] = fitting.solve_joints(seen.rest[0], turned, place, angles, evidence, again, ablate == "articulation")
+    if ablate not in ("fit", "joints"):
+        options[best] = fitting.solve_joints(model, options[best], evidence, 40, ablate == "articulation", proportions=True)
     return best, options
+
+
+def between_neighbours(options: list[fitting.Solution], score: list[float], best: int) -> Tensor:
+    """The best hypothesis' rotation, turned to the mean of its neighbours by how well each is believed.
+
+    Seen from the side, truth lies on the border of two quadrants, and each hypothesis leans into its own.
+    """
+    axes = torch.stack([o.rotation[:, 2] for o in options])  # (4, 3)
+    near = (axes @ axes[best]) > NEIGHBOUR_COSINE
+    believed = torch.softmax((min(score) - torch.tensor(score)) / BELIEF_TEMPERATURE, 0) * near  # (4,)
+    if float(believed[best]) < 1e-3:  # asked for against all belief: a mean would turn it back
+        return options[best].rotation
+    return turned_toward(options[best].rotation, (believed[:, None] * axes).sum(0))
 
 
 def turned_toward(rotation: Tensor, forward: Tensor) -> Tensor:
@@ -172,12 +186,12 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     crop_focal = 1 / math.tan(crop.fov / 2)
     small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
-    evidence = fitting.Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model))
+    evidence = fitting.Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model), sideways_stiffness(model))
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
     best, options = choose_view(networks, seen, evidence, request, crop_focal / model.focal, ablate)
-    rotation, translation, angles, _ = options[best]
+    found = options[best]
 
     progress("shape", 0.2)
     mesh, canonical = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
@@ -186,7 +200,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skin = skin_weights(mesh, skeleton)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    p = creature.start(rotation, translation, angles, seen.rest[0])
+    p = creature.start(found.rotation, found.translation, found.angles, found.rest)
     fine = request.quality == "fine" and ablate != "fit"
     if ablate != "fit":
         p = fitting.align(creature, p, evidence)
@@ -202,11 +216,11 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
-    mesh, texture = paint(model, seen, creature, p, mesh, camera, request, (picture, cover, crop_focal))
+    mesh, texture = paint(model, seen, creature, p, mesh, camera, request, (picture, cover, crop_focal), progress)
     asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen.rest[0], crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], crop_focal)) for h in range(4))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
 
@@ -222,13 +236,12 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(p), posed)
 
 
-def thumbnail(creature: Creature, option: tuple[Tensor, Tensor, Tensor, float], rest: Tensor, focal: float) -> np.ndarray:
+def thumbnail(creature: Creature, option: fitting.Solution, focal: float) -> np.ndarray:
     """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
-    rotation, translation, angles, _ = option
     with torch.no_grad():
-        p = creature.start(rotation, translation, angles, rest)
+        p = creature.start(option.rotation, option.translation, option.angles, option.rest)
         posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
-        camera = posed @ rotation.T + translation
+        camera = posed @ option.rotation.T + option.translation
         light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)
         rast = rasterize(fitting.clip_of(camera, focal), creature.faces, (96, 96))
         grey = interpolate(light[None].contiguous(), rast, creature.faces)[0]

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.methods.descent import Adam
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.fit import clip_of
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.request import Request
 from backend.render.cpu import interpolate, rasterize
 from backend.texture import bake, fill, unwrap
-from backend.types import Camera, FloatArray, Mesh, Texture
+from backend.types import Camera, FloatArray, Mesh, Progress, Texture
 
 RENDER_SIZE = 192
 STEPS = {"fast": 25, "fine": 60}
@@ -43,7 +44,8 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def fit_colour(
-    model: Fauna, seen: Perception, creature: Creature, p: Parameters, rest: Tensor, photo: Tensor, cover: Tensor, focal: float, steps: int
+    model: Fauna, seen: Perception, creature: Creature, p: Parameters, rest: Tensor, photo: Tensor, cover: Tensor, focal: float, steps: int,
+    progress: Progress,
 ) -> tuple[Callable[[FloatArray], FloatArray], FloatArray]:
     """Fit texture field and light to the crop.
 
@@ -72,10 +74,12 @@ def fit_colour(
         towards = functional.normalize(lamp[:3], dim=0)
         return lamp[3].clamp(0.2, 1.0) + lamp[4].clamp(0.0, 0.8) * (n @ towards).clamp_min(0)
 
-    optimizer = torch.optim.Adam([{"params": field.parameters(), "lr": 1e-3}, {"params": [lamp], "lr": 2e-2}])
+    optimizer = Adam([{"params": field.parameters(), "lr": 1e-3}, {"params": [lamp], "lr": 2e-2}])
     generator = torch.Generator().manual_seed(0)
     if len(points) > 50:
-        for _ in range(steps):
+        for step in range(steps):
+            if step % 5 == 0:
+                progress("texture", 0.82 + 0.06 * step / steps)
             pick = torch.randint(len(points), (SAMPLES,), generator=generator)
             albedo = field(points[pick][None], feature)[0, :, :3]
             # a coat may change along the body but hardly with the normal: the smoothed albedo carries what light cannot
@@ -104,6 +108,7 @@ def paint(
     camera: Camera,
     request: Request,
     crop: tuple[Tensor, Tensor, float],
+    progress: Progress,
 ) -> tuple[Mesh, Texture]:
     """Unwrap, fit the colours, bake the photo at full resolution and fill what it does not show.
 
@@ -112,9 +117,12 @@ def paint(
     """
     rest = torch.from_numpy(mesh.vertices)
     photo, cover, focal = crop
-    albedo_at, shading = fit_colour(model, seen, creature, p, rest, photo, cover, focal, STEPS[request.quality])
+    albedo_at, shading = fit_colour(model, seen, creature, p, rest, photo, cover, focal, STEPS[request.quality], progress)
     with torch.no_grad():
         posed, _ = creature.posed(p, rest)
+    progress("texture", 0.88)
     mesh = unwrap(mesh)
+    progress("texture", 0.92)
     baked = bake(mesh, np.ascontiguousarray(posed.numpy()), camera, request.image.rgb, request.mask, shading)
+    progress("texture", 0.94)
     return mesh, fill(mesh, baked, albedo_at)

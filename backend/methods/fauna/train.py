@@ -209,7 +209,8 @@ def learn_pictures(
     """Stage three: bank, viewpoint, joints, articulation, deformation and the base SDF together."""
     base = [p for n, p in model.named_parameters() if n.startswith("netBase.netShape")]
     rest = [p for n, p in model.named_parameters() if not n.startswith("netBase.netShape")]
-    rates = (5e-4, 8e-4)
+    # The base SDF moves slowly: bent to every training picture's code, it makes chimeras of codes between species.
+    rates = (1.5e-4, 8e-4)
     optimizer = torch.optim.AdamW([{"params": base, "lr": rates[0]}, {"params": rest, "lr": rates[1]}], weight_decay=1e-3)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
