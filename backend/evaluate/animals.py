@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.data.prepare import prepare
 from backend.evaluate.creature_views import overlay_mask, posed_points, side_views
 from backend.evaluate.metrics import aligned_joint_error, angle_between, heading_of, mask_iou, pck
-from backend.evaluate.photos import project_points
+from backend.evaluate.photos import Row, Sheet, project_points
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Quality, Request
 from backend.rig.template import load_quadruped
@@ -23,18 +23,22 @@ from backend.types import Image, no_progress
 FOCAL_HALF_WIDTHS = 1 / np.tan(np.radians(12.5))
 
 
-def evaluate_animals(
-    folder: Path, quality: Quality, ablate: str, seed: int, limit: int
-) -> tuple[list[dict[str, object]], list[tuple[str, list[NDArray]]]]:
-    """-> one row of scores a picture, and the contact sheet's rows."""
+def make_pictures(source: Path, folder: Path, count: int, seed: int) -> None:
+    """Render `count` pictures of the animals set aside, eight directions each time round, from 0 A.D.'s archive."""
+    prepare(source, folder, images=0, variants=0, seed=seed, validation=count)
+
+
+def evaluate_animals(folder: Path, quality: Quality, ablate: str, seed: int, limit: int) -> tuple[list[Row], Sheet]:
+    """-> one row of scores a picture, and the contact sheet's rows. limit: pictures, in eights, spread over the animals."""
     truth = np.load(folder / "truth.npz")
     shapes = np.load(folder / "shapes.npz")
     pictures, masks = np.load(folder / "images_rgb.npy", mmap_mode="r"), np.load(folder / "images_mask.npy", mmap_mode="r")
     index = np.flatnonzero(truth["split"] == "val")
-    index = index[np.linspace(0, len(index) - 1, min(limit, len(index))).astype(int)]
+    rounds = index[: len(index) // 8 * 8].reshape(-1, 8)  # one animal from eight directions a row
+    index = rounds[np.linspace(0, len(rounds) - 1, min(max(1, limit // 8), len(rounds))).astype(int)].ravel()
     names = load_quadruped().points
-    rows: list[dict[str, object]] = []
-    sheet: list[tuple[str, list[NDArray]]] = []
+    rows: list[Row] = []
+    sheet: Sheet = []
     for i in index:
         rgb, mask = np.array(pictures[i]), masks[i].astype(np.float32) / 255
         size = rgb.shape[0]
@@ -52,7 +56,7 @@ def evaluate_animals(
         side = float((box.max(0) - box.min(0)).max())
         solid = posed_points(asset)
         heading, own = heading_of(asset.camera.object_to_camera[:3, 2]), heading_of(pose[:3, 2])
-        row: dict[str, object] = {
+        row: Row = {
             "species": str(shapes["species"][truth["shape"][i]]), "octant": int(round(own / 45)) % 8, "iou": mask_iou(cover, mask > 0.5),
             "pck": pck(np.stack([found[n] for n in names]), pixels, side), "heading_error": angle_between(heading, own),
             "joints_3d": aligned_joint_error(np.stack([solid[n] for n in names]), truth["points"][i]), "seconds": round(seconds, 2),

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from backend.evaluate.creature_views import overlay_mask, posed_points, side_views
 from backend.evaluate.metrics import angle_between, heading_of, mask_iou, pck
+from backend.evaluate.rigs import check_asset, shortfalls
 from backend.media.photo import read_photo
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Quality, Request
 from backend.observe.mask import find_mask
-from backend.types import Asset, no_progress
+from backend.types import Asset, Image, no_progress
+
+Row = dict[str, object]
+Sheet = list[tuple[str, list[NDArray[np.uint8]]]]
+GREY = 150
+"""Behind cut-out animals: what lies under a photo's alpha was never meant to be seen."""
 
 POINTS = {
     "muzzle": "muzzle", "withers": "withers", "tail_base": "tail0", "front_tip_L": "front_tip.L", "front_tip_R": "front_tip.R",
@@ -27,36 +33,43 @@ POINTS = {
 """truth.json's names -> the template's points."""
 
 
-def evaluate_photos(
-    folder: Path, quality: Quality, ablate: str, seed: int
-) -> tuple[list[dict[str, object]], list[tuple[str, list[NDArray]]]]:
-    """-> one row of scores a photo, and the contact sheet's rows."""
-    truth = json.loads((folder / "truth.json").read_text())["photos"]
-    rows: list[dict[str, object]] = []
-    sheet: list[tuple[str, list[NDArray]]] = []
-    for name, facts in truth.items():
+def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int, limit: int = 0) -> tuple[list[Row], Sheet]:
+    """-> one row of scores a photo, and the contact sheet's rows. limit: the first so many photos; 0: all."""
+    truth = json.loads((folder / "truth.json").read_text("utf-8"))["photos"]
+    rows: list[Row] = []
+    sheet: Sheet = []
+    for name, facts in list(truth.items())[: limit or None]:
         image = read_photo(folder / name)
         started = time.perf_counter()
         mask = find_mask(image)
         result = fauna.run(Request(image, mask, quality, seed), no_progress, ablate=ablate)
         seconds = time.perf_counter() - started
         asset = result.asset
-        cover, overlay = overlay_mask(asset, image.rgb)
+        picture = cut_out(image)
+        cover, overlay = overlay_mask(asset, picture)
         forward = asset.camera.object_to_camera[:3, 2]  # the object's +Z
         heading = heading_of(forward)
         found = project_points(asset)
         box = np.argwhere(mask > 0.5)
         side = float((box.max(0) - box.min(0)).max())
         known = [(found[POINTS[key]], facts[key]) for key in POINTS if facts.get(key) is not None]
-        row: dict[str, object] = {
+        row: Row = {
             "photo": name, "iou": mask_iou(cover, mask > 0.5), "heading_error": angle_between(heading, facts["heading"]),
             "pck": pck(np.array([a for a, _ in known]), np.array([b for _, b in known], float), side), "seconds": round(seconds, 2),
-            **{k: v for k, v in result.scores.items() if k != "iou"},
+            **{k: v for k, v in result.scores.items() if k != "iou"}, "rig": "; ".join(shortfalls(check_asset(asset))) or "whole",
         }  # fmt: skip
         rows.append(row)
         caption = f"{name} {quality} iou {row['iou']:.2f} heading {row['heading_error']:.0f} off pck {row['pck']:.2f}"
-        sheet.append((caption, [image.rgb, overlay, *side_views(asset)]))
+        sheet.append((caption, [picture, overlay, *side_views(asset)]))
     return rows, sheet
+
+
+def cut_out(image: Image) -> NDArray[np.uint8]:
+    """The photo (h, w, 3), grey where its alpha hides it."""
+    if image.alpha is None:
+        return image.rgb
+    share = image.alpha[..., None].astype(np.float32) / 255
+    return np.asarray(image.rgb * share + GREY * (1 - share), np.uint8)
 
 
 def project_points(asset: Asset) -> dict[str, NDArray]:
