@@ -37,9 +37,9 @@ HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
 FIRST_BONES = {Part.FRONT: 2, Part.HIND: 1, Part.TAIL: 1, Part.EAR: 1}
 """Bones of a part that lie in the trunk, or begin there."""
-DIFFUSION = 0.5
+DIFFUSION = 0.8
 """Diffusion length at a part's border, in inscribed radii of its first bones."""
-BORDER_WIDTH = {Part.FRONT: 0.5, Part.HIND: 0.5, Part.TAIL: 0.8, Part.EAR: 0.5}
+BORDER_WIDTH = {Part.FRONT: 0.75, Part.HIND: 0.7, Part.TAIL: 0.8, Part.EAR: 0.5}
 """Half width of a part's border, in distances from its first joints."""
 FOLD_PRESSURE = 0.8
 """Share of the steepest step without folding that `folding_step` takes: less is wider and loses more volume."""

