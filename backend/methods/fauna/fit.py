@@ -32,6 +32,8 @@ RENDER_SIZE = 160
 
 OUT_OF_PLANE = 3.0
 """Weight of turns about a bone's Y and Z against those about its hinge X."""
+TILT = 0.2
+"""Weight of the camera's tilt against its heading."""
 EAR_STIFFNESS = 10.0
 """How much harder than other points an ear's are to move: a free ear fills whatever else is missing."""
 
@@ -89,6 +91,15 @@ def pose_prior(angles: Tensor, start: Tensor, evidence: Evidence) -> Tensor:
     return ((angles - start).square() * axes).sum() + OUT_OF_PLANE * (angles[:, 1:].square().sum(-1) * evidence.sideways).sum()
 
 
+def turn_prior(turn: Tensor) -> Tensor:
+    """Squared radians from the network's viewpoint; a tilt counts less than a change of heading.
+
+    The network knows well which way an animal faces and less how far the camera looks down; tilts that cost as much as
+    heading made the hips roll and all legs lean instead.
+    """
+    return (turn.square() * turn.new_tensor([TILT, 1.0, TILT])).sum()
+
+
 def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
     gap = (image - evidence.seen).square().sum(-1)
@@ -137,7 +148,7 @@ def solve_joints(
         energy = (
             joint_residual(project(points, r, t, evidence.focal), evidence)
             + 0.01 * pose_prior(bend, first, evidence)
-            + 0.3 * turn.square().sum()
+            + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
             + 0.3 * change.square().sum()
         )
@@ -237,7 +248,7 @@ def fit(
                 + 0.3 * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
-                + 0.2 * p.turn.square().sum()
+                + 0.2 * turn_prior(p.turn)
                 + 0.5 * ((p.points - start_points).square() * stiff).sum()
                 + 0.02 * (p.girth.square() * thick).sum()
                 + 0.01 * (p.code / code_spread).square().mean()

@@ -96,9 +96,12 @@ def bone_limits(model: Fauna) -> Tensor:
 
 
 def sideways_stiffness(model: Fauna) -> Tensor:
-    """(n,) of the deforming bones: 0 for neck, head, ears and tail, which turn to the side, 1 for trunk and legs."""
+    """(n,) of the deforming bones: 0 for neck, head, ears and tail, which turn to the side, 1 for trunk and legs.
+
+    The hips carry everything: what they turn is the camera's to turn.
+    """
     share = {"neck and head": 0.0, "tail": 0.0}
-    return torch.tensor([share.get(bone.group, 1.0) for bone in model.template.bones if bone.deform])
+    return torch.tensor([10.0 if bone.name == "hips" else share.get(bone.group, 1.0) for bone in model.template.bones if bone.deform])
 
 
 def choose_view(
