@@ -27,6 +27,7 @@ from backend.rig.checks import CROUCH_SIGNS
 from backend.rig.names import mirror_name, parse_name
 from backend.rig.relax import relax
 from backend.rig.skeleton import rest_matrices
+from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, inscribed_radius, part_bones, parts_of
 from backend.types import Mesh, Skeleton, Skin
 
@@ -67,7 +68,7 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
     dense = _folded_weights(mesh, skeleton, vertices, part_shares(mesh, skeleton, labels))
     lead_enough(dense, vertices, skeleton, labels)
     dense = relax(dense, mesh, skeleton)
-    return prune(unfold(dense, mesh, skeleton))
+    return prune(unfold(dense, mesh, skeleton), skeleton)
 
 
 def laplacian(mesh: Mesh) -> tuple[csr_matrix, Array]:
@@ -266,11 +267,30 @@ def unfold(dense: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
     return np.where(x[:, None] == 0, (dense + dense[:, swap]) / 2, result)
 
 
-def prune(dense: Array) -> Skin:
-    """The INFLUENCES largest weights of each vertex, sum 1. Unused places hold bone 0 with weight 0."""
+def prune(dense: Array, skeleton: Skeleton) -> Skin:
+    """The INFLUENCES largest weights of each vertex, sum 1. Unused places hold bone 0 with weight 0.
+
+    What the dropped bones of a limb, or of the trunk, had goes to the limb's (or the trunk's) bones that are kept: where a leg ends
+    smoothly over many bones of the trunk its own weight must not jump, or a swing would crease the skin there.
+    """
+    dense = np.where(dense < 1e-4, 0, dense)
     bones = np.argsort(-dense, 1, kind="stable")[:, :INFLUENCES]
-    weights = np.take_along_axis(dense, bones, 1)
-    weights[weights < 1e-4] = 0
+    kept = np.zeros_like(dense)
+    np.put_along_axis(kept, bones, np.take_along_axis(dense, bones, 1), 1)
+    for family in families(skeleton):
+        whole, left = dense[:, family].sum(1), kept[:, family].sum(1)
+        kept[:, family] *= np.where(left > 0, whole / left.clip(1e-12), 1)[:, None]
+    weights = np.take_along_axis(kept, bones, 1)
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     weights /= weights.sum(1, keepdims=True)
     return Skin(np.where(weights > 0, bones, 0).astype(np.int32), np.ascontiguousarray(weights, np.float32))
+
+
+def families(skeleton: Skeleton) -> list[list[int]]:
+    """Bones of each limb, either side's by themselves; the trunk's, with neck, head and tail, come last."""
+    template = load_quadruped()
+    groups: dict[str, list[int]] = {}
+    for number, name in enumerate(skeleton.names):
+        group = template.bones[template.bone_index[name]].group
+        groups.setdefault(group if "leg" in group else "", []).append(number)
+    return sorted(groups.values(), key=lambda family: family == groups[""])
