@@ -24,6 +24,7 @@ from backend.methods.fauna.model import Fauna
 from backend.render.cpu import antialias, rasterize
 from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
+from backend.rig.template import Template
 from backend.types import Progress
 
 RENDER_SIZE = 160
@@ -32,6 +33,8 @@ RENDER_SIZE = 160
 
 OUT_OF_PLANE = 3.0
 """Weight of turns about a bone's Y and Z against those about its hinge X."""
+FREE_LIFT = 0.3
+"""How high a foot may be lifted at no cost, object units (a leg is about 1.3)."""
 TILT = 0.2
 """Weight of the camera's tilt against its heading."""
 EAR_STIFFNESS = 10.0
@@ -100,6 +103,16 @@ def turn_prior(turn: Tensor) -> Tensor:
     return (turn.square() * turn.new_tensor([TILT, 1.0, TILT])).sum()
 
 
+def lift_excess(points: Tensor, template: Template) -> Tensor:
+    """Squared height of the feet above the lowest one, beyond `FREE_LIFT`: of posed points (P, 3), object frame.
+
+    A hidden leg can point at the viewer for all the picture says; animals seldom do that.
+    """
+    feet = [i for i, name in enumerate(template.points) if name.startswith(("front_tip", "hind_tip"))]
+    height = points[feet, 1]
+    return (height - height.min() - FREE_LIFT).clamp_min(0).square().sum()
+
+
 def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
     gap = (image - evidence.seen).square().sum(-1)
@@ -151,6 +164,7 @@ def solve_joints(
             + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
             + 0.3 * change.square().sum()
+            + 0.3 * lift_excess(points, model.template)
         )
         optimizer.zero_grad()
         energy.backward()
@@ -249,6 +263,7 @@ def fit(
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
                 + 0.2 * turn_prior(p.turn)
+                + 0.3 * lift_excess(points, template)
                 + 0.5 * ((p.points - start_points).square() * stiff).sum()
                 + 0.02 * (p.girth.square() * thick).sum()
                 + 0.01 * (p.code / code_spread).square().mean()
