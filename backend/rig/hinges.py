@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.rig.borders import part_borders, part_shares
+from backend.rig.chain import along_chain
 from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, enclosed_volume, open_rim
 from backend.rig.names import parse_name
 from backend.rig.skeleton import body_length, build_skeleton, rest_matrices, settle_points
 from backend.rig.template import Leg, load_quadruped
 from backend.rig.territory import Part, parts_of
-from backend.rig.weights import along_chain, part_shares
 from backend.types import FloatArray, Mesh, Skeleton
 
 Array = NDArray[np.float64]
@@ -54,7 +55,7 @@ def balance_hinges(mesh: Mesh, points: FloatArray, largest_shift: float = LARGES
     for number in range(ROUNDS):
         skeleton = build_skeleton(moved.astype(np.float32))
         if number % 2 == 0:  # where a leg ends changes little with its joints
-            shares = part_shares(mesh, skeleton, parts_of(mesh, skeleton))
+            shares = part_shares(part_borders(mesh, skeleton, parts_of(mesh, skeleton)), skeleton)
         for leg in template.legs:
             if leg.side == "L":
                 for point, shift in _leg_shifts(mesh, skeleton, shares[Part.FRONT if leg.front else Part.HIND], leg).items():

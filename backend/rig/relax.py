@@ -2,7 +2,7 @@
 
 Enters: weights on the fold (left bones only, see `weights`), mesh, skeleton. Leaves: weights of the same kind. Every left leg
 bone is turned by +-TEST about its hinge, then knee and elbow fold; the vertices of triangles that turn over, or nearly do, take
-on part of their neighbours' mean, ring by ring, until none is left or ROUNDS are over.
+on part of their neighbours' mean, ring by ring, until none is left or ROUNDS are over; the best weights on the way are kept.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from backend.types import Mesh, Skeleton
 
 Array = NDArray[np.float64]
 
-ROUNDS = 30
+ROUNDS = 40
 TEST = math.radians(44.0)
 """A little over what must hold."""
-FOLD = math.radians(95.0)
+FOLD = math.radians(91.0)
 NEARLY = 0.03
 """A triangle counts as turned over where its projected area falls below this share of its area at rest."""
+CHECKED = 8
+"""Rounds after which all bends are looked at again."""
 STRENGTH = 0.8
 """Share of the neighbours' mean that the vertices of such a triangle take on in one round."""
 ROUNDS_A_RING = 4
@@ -46,14 +48,17 @@ def relax(dense: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
     left = (mesh.vertices[mesh.faces, 0] >= 0).all(1)
     bends = _test_bends(skeleton)
     pending = list(range(len(bends)))
+    best, least = dense, math.inf
     for number in range(ROUNDS):
         faces = mesh.faces[left & (dense[:, paired].sum(1) > 0)[mesh.faces].any(1)]
         folded = _folded(rest, faces, dense, bends, pending)
-        if not folded and len(pending) < len(bends):
+        if len(pending) < len(bends) and (not folded or number % CHECKED == 0):
             pending = list(range(len(bends)))  # what was smoothed for one bend may have harmed another
             folded = _folded(rest, faces, dense, bends, pending)
         if not folded:
-            break
+            return dense
+        if len(pending) == len(bends) and (count := max(map(len, folded.values()))) < least:
+            best, least = dense, count
         pending = sorted(folded)
         touched = np.zeros(len(dense), bool)
         touched[np.concatenate(list(folded.values())).ravel()] = True
@@ -65,7 +70,7 @@ def relax(dense: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
         dense = (1 - amount[:, None]) * dense + amount[:, None] * (mean @ dense)
         dense[np.ix_(on_plane, paired)] = 0
         dense /= dense.sum(1, keepdims=True)
-    return dense
+    return best
 
 
 def _folded(rest: Array, faces: NDArray[np.int32], dense: Array, bends: list[Array], which: list[int]) -> dict[int, NDArray[np.int32]]:

@@ -1,0 +1,108 @@
+"""Where a limb ends: how much of each vertex belongs to it, smooth across its border with the trunk.
+
+Enters: a rest mesh, its skeleton and every vertex's part (`territory`). Leaves: each limb's share of each vertex on the fold x >= 0.
+The border of a part is diffused over the surface, (M + l^2 L) m = M p as in bone heat (Baran and Popovic 2007), with l of the limb's
+own thickness, held at 0 on the plane of symmetry so that left and right never share a vertex.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from backend.rig.chain import Shifts, moved, ramp
+from backend.rig.skeleton import rest_matrices
+from backend.rig.territory import Part, fold, inscribed_radius, part_bones
+from backend.types import Mesh, Skeleton
+
+Array = NDArray[np.float64]
+
+FIRST_BONES = {Part.FRONT: 2, Part.HIND: 1, Part.TAIL: 1, Part.EAR: 1}
+"""Bones of a part that lie in the trunk, or begin there."""
+DIFFUSION = 0.8
+"""Diffusion length at a part's border, in inscribed radii of its first bones."""
+BORDER_WIDTH = {Part.FRONT: 0.75, Part.HIND: 0.7, Part.TAIL: 0.8, Part.EAR: 0.5}
+"""Half width of a part's border, in distances from its first joints."""
+
+MOST_MOVED = 0.5
+"""How far a border is moved, in half widths of its step."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """A limb's border at each vertex. distance (v,): signed, along the surface, positive inside; width (v,): half the step's;
+    ahead (v,): of the first bone's hinge; open (v,): where the limb may have a share."""
+
+    distance: Array
+    width: Array
+    ahead: Array
+    open: NDArray[np.bool_]
+
+    def share(self, shift: tuple[float, float] = (0.0, 0.0)) -> Array:
+        """(v,) from 0 to 1."""
+        distance = self.distance + moved(self.ahead, shift).clip(-MOST_MOVED * self.width, MOST_MOVED * self.width)
+        return ramp(distance / (2 * self.width) + 0.5) * self.open
+
+
+def laplacian(mesh: Mesh) -> tuple[csr_matrix, Array]:
+    """Cotangent Laplacian (v, v), positive semidefinite and without negative weights, and vertex areas (v,)."""
+    vertices, count = mesh.vertices.astype(np.float64), len(mesh.vertices)
+    rows, columns, weights = [], [], []
+    areas = np.zeros(count)
+    for k in range(3):
+        i, j, o = mesh.faces[:, k], mesh.faces[:, (k + 1) % 3], mesh.faces[:, (k + 2) % 3]
+        a, b = vertices[i] - vertices[o], vertices[j] - vertices[o]
+        double = np.linalg.norm(np.cross(a, b), axis=1).clip(1e-12)
+        rows += [i, j]
+        columns += [j, i]
+        weights += [((a * b).sum(1) / double / 2).clip(0.02, 10.0)] * 2
+        np.add.at(areas, o, double / 6)
+    edges = coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), (count, count)).tocsr()
+    return (diags(np.asarray(edges.sum(1)).ravel()) - edges).tocsr(), areas.clip(1e-12)
+
+
+def part_borders(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> dict[Part, Border]:
+    """The limbs' borders on the fold.
+
+    The diffused label is 1 - exp(-s / l) / 2 at a distance s inside the border and exp(s / l) / 2 outside (Varadhan), so it
+    gives back a smooth signed distance along the surface; a step of finite width over it ends where it should.
+    """
+    stiffness, areas = laplacian(mesh)
+    vertices = fold(mesh.vertices)
+    tree = cKDTree(vertices)
+    frames = rest_matrices(skeleton)
+    on_plane = mesh.vertices[:, 0] == 0
+    borders = {}
+    for part, bones in part_bones(skeleton).items():
+        first = bones[: FIRST_BONES[part]]
+        middles = (skeleton.heads[first] + skeleton.tails[first]).astype(np.float64) / 2
+        radius = float(inscribed_radius(middles, tree).mean())
+        length = DIFFUSION * radius
+        system = (diags(areas) + length**2 * stiffness).tocsc()
+        source = areas * (labels == part)
+        if part != Part.TAIL:
+            # The plane of symmetry is no limb's: a paired limb's share must be 0 there.
+            source[on_plane] = 0
+            system = system + diags(np.where(on_plane, 1e6 * areas.max(), 0))
+        inside = splu(system.tocsc()).solve(source).clip(1e-12, 1 - 1e-12)
+        distance = length * np.where(inside > 0.5, -np.log(2 * (1 - inside)), np.log(2 * inside))
+        # A turn about a joint moves skin in proportion to its distance, and so must the border widen.
+        joints = skeleton.heads[first].astype(np.float64)
+        reach = np.mean([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0)
+        width = np.clip(BORDER_WIDTH[part] * reach, 0.5 * radius, 3.0 * radius)
+        ahead = (vertices - frames[bones[0], :3, 3]) @ frames[bones[0], :3, 2]
+        borders[part] = Border(distance, width, ahead, ~on_plane | (part == Part.TAIL))
+    return borders
+
+
+def part_shares(borders: dict[Part, Border], skeleton: Skeleton, shifts: Shifts | None = None) -> dict[Part, Array]:
+    """(v,) of each limb on the fold: how much of a vertex belongs to it; their sum is at most 1."""
+    limbs = part_bones(skeleton)
+    shares = {part: border.share((shifts or {}).get(limbs[part][0], (0.0, 0.0))) for part, border in borders.items()}
+    total = np.maximum(np.sum(list(shares.values()), axis=0), 1.0)
+    return {part: share / total for part, share in shares.items()}
