@@ -28,10 +28,12 @@ from backend.types import Mesh, Skeleton
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ALLOWED = 0.06
+ALLOWED = 0.05
 """Share of the limb's volume that a bend may change; the rest of what must hold is for the smoothing afterwards."""
 LEAK = 0.002
 """Share that a moved border may give a limb in other legs."""
+RESIZED = 1.12
+"""Factor by which a moved border may make the limb larger or smaller."""
 SWINGS = (SINGLE_BEND, -SINGLE_BEND)
 BORDER_SHIFTS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75)
 SWING_SHIFTS = (*BORDER_SHIFTS, 1.0, -1.0, 1.5, -1.5)
@@ -78,18 +80,23 @@ def balance_shifts(mesh: Mesh, skeleton: Skeleton, borders: dict[Part, Border]) 
 
         other = Part.HIND if part == Part.FRONT else Part.FRONT
         others = _lower_legs(mesh, skeleton, limbs[other]) | (borders[other].share() > 0.4)
+        whole = _Limb(mesh, vertices, border.share()).whole
+        if whole <= 0:
+            continue
+        # The limb's next joint turns the border too, where the limb is short.
+        below = joint_of(skeleton, vertices, bones[0], bones[1], tree).steps((0.0, 0.0))
 
-        def at_border(shift: tuple[float, float], border: Border = border, first: int = bones[0], others: Mask = others) -> float:
+        def at_border(shift: tuple[float, float], border: Border = border, bones: list[int] = bones, others: Mask = others,
+                      below: Array = below, whole: float = whole) -> float:  # fmt: skip
             share = border.share(shift)
             limb = _Limb(mesh, vertices, share)
-            if limb.whole <= 0 or (shift != (0.0, 0.0) and share[others].max(initial=0) > LEAK):
+            if not 1 / RESIZED <= limb.whole / whole <= RESIZED or (shift != (0.0, 0.0) and share[others].max(initial=0) > LEAK):
                 return math.inf
-            return limb.change(limb.share, limb.turned(frames[first], SWINGS))
+            next_change = limb.change(limb.share * below[limb.used], limb.turned(frames[bones[1]], SWINGS))
+            return max(limb.change(limb.share, limb.turned(frames[bones[0]], SWINGS)), next_change)
 
         shifts[bones[0]] = least_shift(at_border, BORDER_SHIFTS, BORDER_SHIFTS)
         limb = _Limb(mesh, vertices, part_shares(borders, skeleton, shifts)[part])
-        if limb.whole <= 0:
-            continue
         reached = limb.share
         for above, bone in zip(bones[:-3], bones[1:-2], strict=True):
             joint = joint_of(skeleton, limb.rest, above, bone, tree)

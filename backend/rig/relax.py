@@ -75,17 +75,20 @@ def relax(dense: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
 
 def _folded(rest: Array, faces: NDArray[np.int32], dense: Array, bends: list[Array], which: list[int]) -> dict[int, NDArray[np.int32]]:
     """The bends among `which` that turn triangles over, and those triangles (n, 3)."""
-    used, local = np.unique(faces, return_inverse=True)
-    local = local.reshape(faces.shape)
-    normals = face_normals(rest[used], local)
-    area = (normals * normals).sum(1)
     result = {}
     for number in which:
+        # One bone turns, with all below it: what follows it wholly, or not at all, keeps its shape.
+        turning = np.abs(bends[number] - np.eye(4)).max((1, 2)) > 1e-9
+        share = dense[:, turning].sum(1)
+        bent = faces[(share > 0)[faces].any(1) & (share < 1 - 1e-9)[faces].any(1)]
+        used, local = np.unique(bent, return_inverse=True)
+        local = local.reshape(bent.shape)
+        normals = face_normals(rest[used], local)
         posed, blended = bend_vertices(rest[used], dense[used], bends[number])
         turned = np.einsum("fij,fj->fi", blended[local[:, 0]] + blended[local[:, 1]] + blended[local[:, 2]], normals) / 3
-        bad = (face_normals(posed, local) * turned).sum(1) < NEARLY * area
+        bad = (face_normals(posed, local) * turned).sum(1) < NEARLY * (normals * normals).sum(1)
         if bad.any():
-            result[number] = faces[bad]
+            result[number] = bent[bad]
     return result
 
 
