@@ -180,9 +180,10 @@ def clip_of(camera: Tensor, focal: float) -> Tensor:
     return torch.stack([focal * camera[:, 0], focal * camera[:, 1], (z - 0.2) * 1.001, z], -1)[None].contiguous()
 
 
-def stages_without(ablate: str) -> tuple[Stage, ...]:
-    """`STAGES` less what an ablation switches off ('' leaves all)."""
-    stages = STAGES[:2] if ablate == "deformation" else STAGES
+def stages_without(ablate: str, stages: tuple[Stage, ...] = STAGES) -> tuple[Stage, ...]:
+    """The stages less what an ablation switches off ('' leaves all)."""
+    if ablate == "deformation":
+        stages = tuple(s for s in stages if not s.free)
     hold = {"articulation": ("angles",), "bank": ("code",)}.get(ablate, ())
     return tuple(replace(s, rates={k: v for k, v in s.rates.items() if k not in hold}) for s in stages)
 

@@ -184,7 +184,9 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     with torch.no_grad():
         seen, picture, cover = see(networks, request.image, request.mask, crop)
     if ablate == "bank":
-        seen = replace(seen, code=model.netBase.memory_bank.mean(0, keepdim=True))
+        mean = model.netBase.memory_bank.mean(0, keepdim=True)
+        with torch.no_grad():
+            seen = replace(seen, code=mean, rest=model.netInstance.netRest(mean, seen.feat_key))
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     crop_focal = 1 / math.tan(crop.fov / 2)
@@ -214,7 +216,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     start = creature
     mesh, skeleton, skin, creature, p = settle(creature, p, fine and ablate != "deformation", fine)
     if fine:
-        p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, fitting.LAST)
+        p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, fitting.stages_without(ablate, fitting.LAST))
     rotation, translation = creature.camera(p)
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
