@@ -24,7 +24,7 @@ FINE = ("horse.png", "dog.png")
 FACING_DEGREES = 45.0
 WRONG_HEADINGS = 1
 """Of twelve photos, as the issue of quality allows."""
-NEARLY = {"crossing": 0.02, "bend_flipped": 0.006, "bend_volume": 0.25, "bones_outside": 6}
+NEARLY = {"crossing": 0.02, "bend_flipped": 0.004, "bend_volume": 0.2, "bones_outside": 6}
 """What all photos but LUMPY keep to, of the checks that lumpy shapes miss; most meshes are clean all the same."""
 LUMPY = 1
 
@@ -59,9 +59,9 @@ def test_every_rig_bends_and_every_mesh_is_clean(fast: dict[str, tuple[Result, n
         assert all(row[key] <= limit for key, limit in MOST.items() if key not in NEARLY), (name, row)
         assert 5000 <= row["triangles"] <= 10000, name
     assert sum(any(row[key] > limit for key, limit in NEARLY.items()) for row in found.values()) <= LUMPY, found
-    for key in ("crossing", "bones_outside"):
+    for key, least in (("crossing", 9), ("bones_outside", 9), ("bend_flipped", 8), ("bend_volume", 8)):
         reached = [name for name, row in found.items() if row[key] <= MOST[key]]
-        assert len(reached) >= 9, (key, reached)
+        assert len(reached) >= least, (key, reached)
 
 
 def test_skins_are_normalised_and_every_creature_stands_on_the_ground(fast: dict[str, tuple[Result, np.ndarray, np.ndarray]]) -> None:
