@@ -29,7 +29,7 @@ PHOTOS = Path(__file__).resolve().parents[2] / "tests" / "photos"
 def summarise(rows: list[Row]) -> dict[str, float]:
     """Means of every number, and how many headings lie within 45 degrees."""
     numbers = {k: [float(r[k]) for r in rows if isinstance(r.get(k), int | float)] for k in rows[0]}  # type: ignore[arg-type]
-    means = {k: float(np.mean(v)) for k, v in numbers.items() if v and k != "octant"}
+    means = {k: float(np.mean(v)) for k, v in numbers.items() if v and k not in ("octant", "heading_degrees")}
     errors = numbers.get("heading_error", [])
     means["heading_within_45"] = float(np.mean([e < 45 for e in errors])) if errors else 0.0
     means["heading_median"] = float(np.median(errors)) if errors else 0.0
