@@ -203,7 +203,7 @@ class SetUp:
             # Compiled kernels are found by their source's path: they can only be made where they will be used.
             self._begin("kernels")
             self._call([python_of(current), *BACKEND_FLAGS, "doctor", "--warm"], cwd=current / "units" / key)
-        except BaseException:
+        except BaseException:  # a cancel too: the old environment comes back, and the reason goes on
             shutil.rmtree(current, ignore_errors=True)
             if old.exists():
                 os.replace(old, current)
@@ -221,7 +221,7 @@ class SetUp:
             self._doctor(python_of(current), unit)
             self._begin("kernels")
             self._call([python_of(current), *BACKEND_FLAGS, "doctor", "--warm"], cwd=unit)
-        except BaseException:
+        except BaseException:  # a cancel too: no half unit stays, and the reason goes on
             if new["unit"] != state["unit"]:
                 shutil.rmtree(unit, ignore_errors=True)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import settings
 from ..link import session
 from ..link.errors import LinkError
 
@@ -38,6 +39,14 @@ def refit(operator: bpy.types.Operator, context: bpy.types.Context, **changes: o
     except LinkError as error:
         return refuse(operator, error)
     return start(operator, context, plan)
+
+
+def has_photo(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """A photo is chosen; where none is, the button's tip says so."""
+    if not settings.of(context).photo:
+        operator.poll_message_set("Choose a photo first")
+        return False
+    return True
 
 
 def has_creature(context: bpy.types.Context) -> bool:

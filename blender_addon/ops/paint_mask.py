@@ -33,10 +33,7 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not settings.of(context).photo:
-            cls.poll_message_set("Choose a photo first")
-            return False
-        return True
+        return fit.has_photo(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = settings.of(context)

@@ -25,10 +25,7 @@ class MENAGERIE_OT_reconstruct(bpy.types.Operator):
         if not fit.idle():
             cls.poll_message_set("A reconstruction is running")
             return False
-        if not settings.of(context).photo:
-            cls.poll_message_set("Choose a photo first")
-            return False
-        return True
+        return fit.has_photo(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = settings.of(context)

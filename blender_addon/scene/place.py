@@ -62,7 +62,7 @@ def place_asset(
     before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
     try:
         return build_creature(context, asset, photo_path, name, scene)
-    except BaseException:
+    except BaseException:  # an interrupt too: nothing half made stays, and the reason goes on
         for kind in KINDS:
             made = [block for block in getattr(bpy.data, kind) if block not in before[kind]]
             bpy.data.batch_remove(made)

@@ -36,6 +36,13 @@ def rotation_vector_matrix(vector: Tensor) -> Tensor:
     return torch.linalg.matrix_exp(skew)
 
 
+def move_camera(rotation: Tensor, translation: Tensor, turn: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Object-to-camera pose turned by `turn` (3,), an object-frame rotation vector, and moved by `shift` (3,), as in `Parameters`."""
+    depth = translation[2] * torch.exp(shift[2])
+    plane = translation[:2] / translation[2] + shift[:2]
+    return rotation @ rotation_vector_matrix(turn), torch.cat([plane * depth, depth[None]])
+
+
 class SmoothSolve(torch.autograd.Function):
     """(I + s L)^-1 u with a prefactorised symmetric matrix: the same solve backwards."""
 
@@ -183,9 +190,7 @@ class Creature:
 
     def camera(self, p: Parameters) -> tuple[Tensor, Tensor]:
         """Object-to-camera rotation (3, 3) and translation (3,), OpenCV."""
-        depth = p.translation[2] * torch.exp(p.shift[2])
-        plane = p.translation[:2] / p.translation[2] + p.shift[:2]
-        return p.rotation @ rotation_vector_matrix(p.turn), torch.cat([plane * depth, depth[None]])
+        return move_camera(p.rotation, p.translation, p.turn, p.shift)
 
     def posed(self, p: Parameters, vertices: Tensor) -> tuple[Tensor, Tensor]:
         """Rest vertices (V, 3) -> posed vertices (V, 3) and posed points (P, 3), object frame."""

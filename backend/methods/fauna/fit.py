@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
+from backend.methods.fauna.creature import Creature, Parameters, move_camera
 from backend.methods.fauna.model import Fauna
 from backend.render.cpu import antialias, rasterize
 from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
@@ -144,11 +144,6 @@ def solve_joints(
     optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
     eye = torch.eye(3)[None]
 
-    def place() -> tuple[Tensor, Tensor]:
-        depth = start.translation[2] * torch.exp(shift[2])
-        moved = torch.cat([(start.translation[:2] / start.translation[2] + shift[:2]) * depth, depth[None]])
-        return start.rotation @ rotation_vector_matrix(turn), moved
-
     energy, rest = torch.zeros(()), start.rest
     for step in range(steps):
         if step == steps * 2 // 3:
@@ -157,7 +152,7 @@ def solve_joints(
         if proportions:
             rest = head.unfold((half + change)[None])[0]
         points = pose_points(rest[None], torch.cat([eye, euler_to_matrix(bend)])[None])[0]
-        r, t = place()
+        r, t = move_camera(start.rotation, start.translation, turn, shift)
         energy = (
             joint_residual(project(points, r, t, evidence.focal), evidence)
             + 0.01 * pose_prior(bend, first, evidence)
@@ -170,7 +165,7 @@ def solve_joints(
         energy.backward()
         optimizer.step()
     with torch.no_grad():
-        r, t = place()
+        r, t = move_camera(start.rotation, start.translation, turn, shift)
         return Solution(r, t, bend.detach(), head.unfold((half + change)[None])[0] if proportions else start.rest, float(energy))
 
 

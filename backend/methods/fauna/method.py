@@ -18,7 +18,7 @@ from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
 from backend.methods.fauna.config import BUNDLED
-from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint, vertex_normals
@@ -156,7 +156,7 @@ def turned_toward(rotation: Tensor, forward: Tensor) -> Tensor:
     own, other = rotation[:, 2], torch.nn.functional.normalize(forward, dim=0)
     axis = torch.linalg.cross(own, other)
     angle = torch.atan2(axis.norm(), own @ other)
-    return fitting.rotation_vector_matrix(torch.nn.functional.normalize(axis, dim=0) * angle) @ rotation
+    return rotation_vector_matrix(torch.nn.functional.normalize(axis, dim=0) * angle) @ rotation
 
 
 def swap_legs(model: Fauna, evidence: fitting.Evidence) -> fitting.Evidence:
