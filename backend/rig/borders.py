@@ -7,16 +7,13 @@ own thickness, held at 0 on the plane of symmetry so that left and right never s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from backend.rig.chain import Shifts, moved, ramp
-from backend.rig.skeleton import rest_matrices
+from backend.rig.chain import ramp
 from backend.rig.territory import Part, fold, inscribed_radius, part_bones
 from backend.types import Mesh, Skeleton
 
@@ -28,25 +25,6 @@ DIFFUSION = 0.8
 """Diffusion length at a part's border, in inscribed radii of its first bones."""
 BORDER_WIDTH = {Part.FRONT: 0.75, Part.HIND: 0.7, Part.TAIL: 0.8, Part.EAR: 0.5}
 """Half width of a part's border, in distances from its first joints."""
-
-MOST_MOVED = 0.5
-"""How far a border is moved, in half widths of its step."""
-
-
-@dataclass(frozen=True)
-class Border:
-    """A limb's border at each vertex. distance (v,): signed, along the surface, positive inside; width (v,): half the step's;
-    ahead (v,): of the first bone's hinge; open (v,): where the limb may have a share."""
-
-    distance: Array
-    width: Array
-    ahead: Array
-    open: NDArray[np.bool_]
-
-    def share(self, shift: tuple[float, float] = (0.0, 0.0)) -> Array:
-        """(v,) from 0 to 1."""
-        distance = self.distance + moved(self.ahead, shift).clip(-MOST_MOVED * self.width, MOST_MOVED * self.width)
-        return ramp(distance / (2 * self.width) + 0.5) * self.open
 
 
 def laplacian(mesh: Mesh) -> tuple[csr_matrix, Array]:
@@ -66,8 +44,8 @@ def laplacian(mesh: Mesh) -> tuple[csr_matrix, Array]:
     return (diags(np.asarray(edges.sum(1)).ravel()) - edges).tocsr(), areas.clip(1e-12)
 
 
-def part_borders(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> dict[Part, Border]:
-    """The limbs' borders on the fold.
+def part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> dict[Part, Array]:
+    """(v,) of each limb on the fold: how much of a vertex belongs to it, from its label (v,); their sum is at most 1.
 
     The diffused label is 1 - exp(-s / l) / 2 at a distance s inside the border and exp(s / l) / 2 outside (Varadhan), so it
     gives back a smooth signed distance along the surface; a step of finite width over it ends where it should.
@@ -75,9 +53,8 @@ def part_borders(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> d
     stiffness, areas = laplacian(mesh)
     vertices = fold(mesh.vertices)
     tree = cKDTree(vertices)
-    frames = rest_matrices(skeleton)
     on_plane = mesh.vertices[:, 0] == 0
-    borders = {}
+    shares = {}
     for part, bones in part_bones(skeleton).items():
         first = bones[: FIRST_BONES[part]]
         middles = (skeleton.heads[first] + skeleton.tails[first]).astype(np.float64) / 2
@@ -95,14 +72,6 @@ def part_borders(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> d
         joints = skeleton.heads[first].astype(np.float64)
         reach = np.mean([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0)
         width = np.clip(BORDER_WIDTH[part] * reach, 0.5 * radius, 3.0 * radius)
-        ahead = (vertices - frames[bones[0], :3, 3]) @ frames[bones[0], :3, 2]
-        borders[part] = Border(distance, width, ahead, ~on_plane | (part == Part.TAIL))
-    return borders
-
-
-def part_shares(borders: dict[Part, Border], skeleton: Skeleton, shifts: Shifts | None = None) -> dict[Part, Array]:
-    """(v,) of each limb on the fold: how much of a vertex belongs to it; their sum is at most 1."""
-    limbs = part_bones(skeleton)
-    shares = {part: border.share((shifts or {}).get(limbs[part][0], (0.0, 0.0))) for part, border in borders.items()}
+        shares[part] = ramp(distance / (2 * width) + 0.5) * (~on_plane | (part == Part.TAIL))
     total = np.maximum(np.sum(list(shares.values()), axis=0), 1.0)
     return {part: share / total for part, share in shares.items()}

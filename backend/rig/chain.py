@@ -3,12 +3,10 @@
 Enters: a skeleton and vertices on the fold x >= 0. Leaves: each bone's share of each vertex, sum 1. At each joint a smooth step runs
 across the plane that halves the joint, so the joint's own section is half and half and keeps cos(bend / 2) of its area; the step
 widens with the distance from the hinge, most on the side that is pressed together, so nothing folds over and little volume is lost
-(`folding_step`). Ahead of a bone and behind it the step may be moved along the leg (`Shifts`), by so many depths.
+(`folding_step`). What that leaves to be done is done by `bends`.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +19,6 @@ from backend.rig.territory import inscribed_radius
 from backend.types import Skeleton
 
 Array = NDArray[np.float64]
-Shifts = dict[int, tuple[float, float]]
-"""For the joint at a bone's head: how far the step moves up the leg, to the trunk, in distances from the hinge, ahead of the leg
-(where +X swings it) and behind."""
 
 FOLD_PRESSURE = 0.8
 """Share of the steepest step without folding that `folding_step` takes: less is wider and loses more volume."""
@@ -37,51 +32,30 @@ LEAST_WIDTH = 0.35
 """Half width at the hinge itself, in inscribed radii."""
 BONE_SHARE, FOLD_SHARE = 0.45, 0.9
 """Largest half width, in the shorter of the two bones' lengths: of other joints, and of those that fold."""
-LARGEST_SHIFT = 0.7
-"""How far a step is moved, in the shorter of the two bones' lengths, or in its own half widths at a part's border."""
 
 
-def along_chain(skeleton: Skeleton, vertices: Array, bones: list[int], shifts: Shifts | None = None) -> Array:
+def along_chain(skeleton: Skeleton, vertices: Array, bones: list[int]) -> Array:
     """(v, n) shares of n bones in a row, sum 1, at vertices (v, 3) with x >= 0."""
     result = np.ones((len(vertices), len(bones)))
     tree = cKDTree(vertices)
     for place in range(1, len(bones)):
-        joint = joint_of(skeleton, vertices, bones[place - 1], bones[place], tree)
-        steps = joint.steps((shifts or {}).get(bones[place], (0.0, 0.0)))
-        result[:, place - 1] *= 1 - steps
-        result[:, place:] *= steps[:, None]
+        step = _joint_step(skeleton, vertices, bones[place - 1], bones[place], tree)
+        result[:, place - 1] *= 1 - step
+        result[:, place:] *= step[:, None]
     return result
 
 
-@dataclass(frozen=True)
-class Joint:
-    """Vertices seen from a joint: height (v,) along the bones, ahead (v,) of the hinge across them, folds (v,): pressed together
-    by a fold; width (v,): half the step's; most: the farthest that it may be moved."""
-
-    height: Array
-    ahead: Array
-    folds: NDArray[np.bool_]
-    width: Array
-    most: float
-
-    def steps(self, shift: tuple[float, float]) -> Array:
-        """(v,) share of the bone below."""
-        height = self.height + moved(self.ahead, shift).clip(-self.most, self.most)
-        return np.where(self.folds, folding_step(height / self.width), ramp(height / (2 * self.width) + 0.5))
-
-
-def joint_of(skeleton: Skeleton, vertices: Array, above: int, bone: int, tree: cKDTree) -> Joint:
-    """The joint between two bones. tree: of the vertices (v, 3)."""
+def _joint_step(skeleton: Skeleton, vertices: Array, above: int, bone: int, tree: cKDTree) -> Array:
+    """(v,) share of the bone below the joint between two bones. tree: of the vertices (v, 3)."""
     frames = rest_matrices(skeleton)[[above, bone]]
     normal = frames[0, :3, 1] + frames[1, :3, 1]
     normal /= np.linalg.norm(normal).clip(1e-9)
     offset = vertices - frames[1, :3, 3]
     height = offset @ normal
-    ahead = offset @ np.cross(frames[1, :3, 0], normal)
     base, side = parse_name(skeleton.names[bone]).base, parse_name(skeleton.names[bone]).side
     shorter = float(np.linalg.norm(skeleton.tails[[above, bone]] - skeleton.heads[[above, bone]], axis=1).min())
     if not side:
-        return Joint(height, ahead, np.zeros(len(vertices), bool), np.full(len(vertices), BONE_SHARE * shorter), 0.0)
+        return ramp(height / (2 * BONE_SHARE * shorter) + 0.5)
     sign = CROUCH_SIGNS.get(base, 1.0)
     pressed = [sign * offset @ np.cross(frames[1, :3, 0], frame[:3, 1]) for frame in frames]
     depth = np.where(height < 0, pressed[0], pressed[1])  # from the bone, towards the side that a fold presses
@@ -92,12 +66,7 @@ def joint_of(skeleton: Skeleton, vertices: Array, above: int, bone: int, tree: c
     # Where the limb is bent at rest its skin runs aslant to the plane's normal.
     aslant = float(frames[1, :3, 1] @ normal)
     width = aslant * np.minimum(np.hypot(slope * depth, LEAST_WIDTH * radius), most)
-    return Joint(height, ahead, folds, width, LARGEST_SHIFT * shorter)
-
-
-def moved(ahead: Array, shift: tuple[float, float]) -> Array:
-    """(v,) how far a step is moved at vertices so far ahead of the hinge (v,)."""
-    return np.asarray(shift[0] * ahead.clip(0) - shift[1] * ahead.clip(max=0))
+    return np.where(folds, folding_step(height / width), ramp(height / (2 * width) + 0.5))
 
 
 def _steepest_step() -> tuple[Array, Array]:

@@ -6,9 +6,8 @@ like paper and lets them pull at each other; here instead
 1. every vertex gets its part (`territory`), so a leg's weights end where the leg ends, however near the next one is;
 2. the border of a part is diffused over the surface (`borders`);
 3. along a part the bones follow one another, a smooth step at each joint (`chain`);
-4. borders and steps move along the legs until bending keeps their volume (`balance`);
-5. every deforming bone is given at least HELD vertices;
-6. vertices of triangles that still turn over in test bends are smoothed (`relax`).
+4. every deforming bone is given at least HELD vertices;
+5. the legs' weights descend from there until no test bend folds skin or costs a leg its volume (`bends`).
 
 All lengths scale with the animal. Everything is worked out on the fold x >= 0 and copied to the other side.
 """
@@ -18,11 +17,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.rig.balance import balance_shifts
-from backend.rig.borders import part_borders, part_shares
-from backend.rig.chain import Shifts, along_chain, smooth_step
+from backend.rig.bends import fit_limb_weights
+from backend.rig.borders import part_shares
+from backend.rig.chain import along_chain, smooth_step
 from backend.rig.names import mirror_name
-from backend.rig.relax import relax
 from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, part_bones, parts_of
 from backend.types import Mesh, Skeleton, Skin
@@ -32,6 +30,8 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
+LIMBS_FIRST = 3.0
+"""How much more a leg's weight counts than the trunk's where there are too many: legs swing further."""
 
 
 def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
@@ -43,23 +43,21 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
         raise ValueError("the mesh is empty or not finite")
     labels = parts_of(mesh, skeleton)
     vertices = fold(mesh.vertices)
-    borders = part_borders(mesh, skeleton, labels)
-    shifts = balance_shifts(mesh, skeleton, borders)
-    dense = _folded_weights(skeleton, vertices, part_shares(borders, skeleton, shifts), shifts)
+    shares = part_shares(mesh, skeleton, labels)
+    trunk = _trunk_weights(skeleton, vertices)
+    dense = trunk * (1 - np.sum(list(shares.values()), axis=0)).clip(0, 1)[:, None]
+    for part, bones in part_bones(skeleton).items():
+        dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     lead_enough(dense, vertices, skeleton, labels)
-    dense = relax(dense, mesh, skeleton)
+    dense = fit_limb_weights(dense, trunk, mesh, skeleton)
     return prune(unfold(dense, mesh, skeleton), skeleton)
 
 
-def _folded_weights(skeleton: Skeleton, vertices: Array, shares: dict[Part, Array], shifts: Shifts) -> Array:
-    """(v, b) weights with all limbs' on the left bones."""
+def _trunk_weights(skeleton: Skeleton, vertices: Array) -> Array:
+    """(v, b) weights as if there were no limbs, sum 1."""
     dense = np.zeros((len(vertices), len(skeleton.names)))
-    limbs = part_bones(skeleton)
-    for part, bones in limbs.items():
-        dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones, shifts)
-    rest = (1 - np.sum(list(shares.values()), axis=0)).clip(0, 1)
     trunk = [skeleton.names.index(n) for n in ("hips", "spine.001", "spine.002", "spine.003", "chest", "neck.001", "neck.002", "head")]
-    dense[:, trunk] = rest[:, None] * along_chain(skeleton, vertices, trunk)
+    dense[:, trunk] = along_chain(skeleton, vertices, trunk)
     head, jaw = skeleton.names.index("head"), skeleton.names.index("jaw")
     lower = _jaw_share(skeleton, vertices)
     dense[:, jaw] = dense[:, head] * lower
@@ -131,7 +129,10 @@ def prune(dense: Array, skeleton: Skeleton) -> Skin:
     smoothly over many bones of the trunk its own weight must not jump, or a swing would crease the skin there.
     """
     dense = np.where(dense < 1e-4, 0, dense)
-    bones = np.argsort(-dense, 1, kind="stable")[:, :INFLUENCES]
+    wanted = dense.copy()
+    for family in families(skeleton)[:-1]:
+        wanted[:, family] *= LIMBS_FIRST
+    bones = np.argsort(-wanted, 1, kind="stable")[:, :INFLUENCES]
     kept = np.zeros_like(dense)
     np.put_along_axis(kept, bones, np.take_along_axis(dense, bones, 1), 1)
     for family in families(skeleton):

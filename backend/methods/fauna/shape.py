@@ -13,8 +13,7 @@ from torch import Tensor
 
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
-from backend.rig.embed import bones_outside, embed_points
-from backend.rig.hinges import LARGEST_SHIFT, balance_hinges
+from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
@@ -27,8 +26,6 @@ CELLS = 128
 LIPSCHITZ = 2.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
 TRIANGLES = 8000
-AGAIN_SHIFT = 0.12
-"""Body lengths that a joint may move once more on the fitted mesh, for `balance_hinges`."""
 
 CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
@@ -91,19 +88,7 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
     vertices[mesh.mirror == np.arange(len(vertices)), 0] = 0
     mesh = replace(mesh, vertices=vertices)
     assert isinstance(model.canonical, Tensor)
-    return mesh, place_joints(mesh, model.canonical.numpy(), LARGEST_SHIFT)
-
-
-def place_joints(mesh: Mesh, points: FloatArray, largest_shift: float) -> FloatArray:
-    """Rest points (P, 3) -> inside the mesh, where bending keeps the legs' volume, and inside still."""
-    inside = embed_points(mesh, points)
-    tries = [embed_points(mesh, balance_hinges(mesh, inside, largest_shift))]
-    # A crooked leg may have no room for it: half the way, or none, then leaves fewer bones outside.
-    for share in (0.5, 0.0):
-        if bones_outside(mesh, tries[-1]) == 0:
-            return tries[-1]
-        tries.append(embed_points(mesh, balance_hinges(mesh, inside, share * largest_shift)) if share else inside)
-    return min(tries, key=lambda placed: bones_outside(mesh, placed))
+    return mesh, embed_points(mesh, model.canonical.numpy())
 
 
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
@@ -112,5 +97,5 @@ def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
     Faces that came to cross or thin out are smoothed, the points go back inside, and the weights are made for this very mesh.
     """
     mesh = untangle(mesh)
-    skeleton = build_skeleton(place_joints(mesh, points, AGAIN_SHIFT))
+    skeleton = build_skeleton(embed_points(mesh, points))
     return mesh, skeleton, skin_weights(mesh, skeleton)

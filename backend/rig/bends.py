@@ -1,0 +1,239 @@
+"""Fits a limb's weights to the bends they must survive: no triangle turns over, no leg loses its flesh.
+
+Enters: weights on the fold (left bones only, see `weights`), mesh, skeleton. Leaves: weights of the same kind.
+
+Turning one bone, with all that hangs on it, moves a rest vertex x to x + s (T x - x), where T is the turn about the bone's hinge and s
+the sum of the vertex's weights from that bone down. So every test bend of a leg depends on one scalar field of its own, and the
+weights of a leg of n bones are n nested fields, 1 >= s_1 >= ... >= s_n >= 0. Each field in turn descends
+
+    E(s) = sum over bends: VOLUME_WEIGHT max(0, |V(s) / V(0) - 1| - VOLUME_ALLOWED)^2 + sum over triangles: h(FOLD_MARGIN - c(s)),
+
+V being the volume of the limb's patch closed by a fan, c a triangle's posed normal along its blended rotation of the rest
+normal, over the rest area, and h a one-sided Huber loss. The gradient is smoothed over the surface, (M + l^2 L)^-1 g (a Sobolev
+gradient; Renka and Neuberger 1995), so borders move and widen but don't fray; fields are clipped to their bounds after each step.
+Descent begins at the weights that geometry alone suggests and ends as soon as the energy is nothing: they change as little as it takes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import splu
+
+from backend.rig.borders import laplacian
+from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, nearest_bones, open_rim
+from backend.rig.names import parse_name
+from backend.rig.skeleton import rest_matrices
+from backend.rig.territory import Part, adjacency, fold, part_bones
+from backend.types import Mesh, Skeleton
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+STRICTER = 1.03
+"""Test bends go a little further than what must hold."""
+VOLUME_ALLOWED, VOLUME_WEIGHT = 0.065, 1000.0
+FOLD_MARGIN = 0.12
+"""Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""
+SMOOTHING = 0.03
+"""Length l of the gradient's smoothing, in diagonals of the mesh."""
+ROUNDS, STEPS = 3, 100
+"""Rounds over a limb's fields (each moves the patch whose volume the others keep), and steps of one descent at most."""
+RATE = 0.03
+"""Largest change of a weight in the first step."""
+MOMENTUM, MEMORY = 0.8, 0.9
+"""Running means of the gradient and of its largest square."""
+GROWTH_RINGS = 4
+"""How far beyond its support a limb's share may grow in a round."""
+YIELDING = 3.0
+"""A limb's share is at most 1 less so many times that of other limbs: legs don't pull at each other."""
+PAW_KEPT = 0.95
+"""Share of their weights that the paw's vertices keep: the paw must travel with its bones."""
+NOTHING = 1e-9
+
+
+def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
+    """(v, b) weights on the fold -> the same with the legs' fitted to their bends.
+
+    trunk: (v, b) weights that a vertex has where no limb moves it, sum 1.
+    """
+    dense, limbs = dense.copy(), part_bones(skeleton)
+    vertices, frames = fold(mesh.vertices), rest_matrices(skeleton)
+    stiffness, areas = laplacian(mesh)
+    nearest = nearest_bones(mesh.vertices, skeleton)
+    left = mesh.vertices[:, 0] >= 0
+    faces = mesh.faces[left[mesh.faces].all(1)].astype(np.int64)
+    for part in (Part.FRONT, Part.HIND):
+        bones, other = limbs[part], limbs[Part.HIND if part == Part.FRONT else Part.FRONT]
+        elsewhere = [bone for limb, its in limbs.items() if limb != part for bone in its]
+        fields = np.stack([dense[:, bones[k:]].sum(1) for k in range(len(bones))], 1)  # (v, n)
+        # Where the other leg is, and on the plane of symmetry, this one's share may not grow; well inside the other it is nothing.
+        others = dense[:, other].sum(1)
+        near_other = np.isin(nearest, other[-3:])
+        closed = (mesh.vertices[:, 0] <= 0) | (others > 1e-3) | near_other
+        most = (1 - YIELDING * others).clip(0) * ~(near_other & (fields[:, 0] < 0.5))
+        fields *= np.minimum(1, most / fields[:, 0].clip(1e-9))[:, None]
+        room = 1 - dense[:, elsewhere].sum(1)
+        limb = _Limb(vertices, faces, stiffness, areas, np.where(closed, fields[:, 0], np.maximum(room, fields[:, 0])), adjacency(mesh))
+        hinges = [frames[bone] for bone in bones]
+        for _ in range(ROUNDS):
+            if limb.settle(fields, hinges, [_test_angles(skeleton.names[bone]) for bone in bones]):
+                break
+        weights = fields - np.concatenate([fields[:, 1:], np.zeros((len(fields), 1))], 1)
+        share = 1 - weights.sum(1) - dense[:, elsewhere].sum(1)
+        kept = [bone for bone in range(dense.shape[1]) if bone not in bones and bone not in elsewhere]
+        rest = dense[:, kept].sum(1)
+        changed = left & (np.abs(weights - dense[:, bones]).max(1) > 0)
+        # What a limb lets go, where all was limb, goes to the trunk bones that would have it.
+        filled = np.where((rest > 1e-6)[:, None], dense[:, kept] / rest.clip(1e-12)[:, None], trunk[:, kept])
+        dense[np.ix_(changed, kept)] = share[changed, None].clip(0) * filled[changed]
+        dense[np.ix_(changed, bones)] = weights[changed]
+    if mesh.mirror is not None:
+        dense = np.where(left[:, None], dense, dense[mesh.mirror])
+    return np.asarray(dense / dense.sum(1, keepdims=True))
+
+
+def _test_angles(name: str) -> list[float]:
+    """Radians about its hinge that a bone is tested by."""
+    base = parse_name(name).base
+    fold_angle = [CROUCH_SIGNS[base] * CROUCH_BEND] if base in CROUCH_SIGNS else []
+    return [STRICTER * angle for angle in (SINGLE_BEND, -SINGLE_BEND)] + [1.01 * angle for angle in fold_angle]
+
+
+class _Limb:
+    """A left leg's surroundings on the fold, and the descent of its fields.
+
+    vertices (v, 3), faces (f, 3), stiffness (v, v) and areas (v,): of the whole fold; ceiling (v,): the most that the limb's share may
+    be; links (v, v): the mesh's edges.
+    """
+
+    def __init__(
+        self, vertices: Array, faces: Indices, stiffness: csr_matrix, areas: Array, ceiling: Array, links: csr_matrix
+    ) -> None:
+        self.vertices, self.faces, self.ceiling, self.links = vertices, faces, ceiling, links
+        self.stiffness, self.areas = stiffness, areas
+        self.smoothing = SMOOTHING * float(np.linalg.norm(np.ptp(vertices, axis=0)))
+
+    def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]]) -> bool:
+        """One round over the fields (v, n), in place; True if there was nothing to do."""
+        near = fields[:, 0] > 1e-3
+        for _ in range(GROWTH_RINGS):
+            near = self.links @ near > 0
+        free = np.flatnonzero(near & (self.ceiling > 0))
+        if not len(free):
+            return True
+        smooth = splu((diags(self.areas[free]) + self.smoothing**2 * self.stiffness[free][:, free]).tocsc())
+        paw, settled = fields[:, -1] > 0.5, True
+        for k, (hinge, test) in enumerate(zip(hinges, angles, strict=True)):
+            patch = self.faces[(fields[:, 0] > 0.5)[self.faces].all(1)]
+            if not len(patch):
+                return True
+            ceiling = fields[:, k - 1] if k else self.ceiling
+            touched = self.faces[(ceiling > 1e-6)[self.faces].any(1)]
+            used = np.unique(np.concatenate([patch.ravel(), touched.ravel(), free]))
+            place = np.zeros(len(fields), np.int64)
+            place[used] = np.arange(len(used))
+            energy = BendEnergy(self.vertices[used], place[touched], place[patch], hinge, test)
+            start = fields[used, k]
+            if energy(start)[0] < NOTHING:
+                continue
+            settled = False
+            least = np.where(paw[used], PAW_KEPT * start, 0.0)
+            fields[used, k] = _descend(energy, start, (least, ceiling[used]), place[free], smooth.solve)
+            fields[:, k + 1 :] = np.minimum(fields[:, k + 1 :], fields[:, k : k + 1])
+        return settled
+
+
+def _descend(energy: BendEnergy, start: Array, bounds: tuple[Array, Array], free: Indices, smooth) -> Array:  # type: ignore[no-untyped-def]
+    """The field (n,) of least energy on the way down from `start`; only `free` vertices move, between their bounds."""
+    field, best, least = start, start, math.inf
+    mean, square = np.zeros(len(free)), 0.0
+    for step in range(STEPS):
+        found, gradient = energy(field)
+        if found < least:
+            best, least = field, found
+        if found < NOTHING:
+            break
+        slope = smooth(gradient[free])
+        mean = MOMENTUM * mean + (1 - MOMENTUM) * slope
+        square = MEMORY * square + (1 - MEMORY) * float((slope * slope).max())
+        rate = RATE * (1 - 0.8 * step / STEPS) / (1 - MOMENTUM ** (step + 1))
+        field = field.copy()
+        field[free] -= rate * mean / math.sqrt(square / (1 - MEMORY ** (step + 1)) + 1e-30)
+        field = field.clip(*bounds)
+    return best
+
+
+class BendEnergy:
+    """E(s) of the module for one bone: vertices (n, 3) of the fold, triangles that may fold (f, 3), the limb's patch (p, 3), the hinge's
+    frame (4, 4), turning about its X, and the angles in radians."""
+
+    def __init__(self, vertices: Array, faces: Indices, patch: Indices, hinge: Array, angles: list[float]) -> None:
+        self.vertices, self.faces, self.patch = vertices, faces, patch
+        self.rim = np.unique(open_rim(patch, len(vertices))[:, 0])
+        a, b, c = vertices[faces].transpose(1, 0, 2)
+        self.normals = np.cross(b - a, c - a)
+        self.squares = (self.normals * self.normals).sum(1).clip(1e-18)
+        self.turns = []
+        for angle in angles:
+            turn = _turn(hinge[:3, 0], angle)
+            moved = (vertices - hinge[:3, 3]) @ turn.T + hinge[:3, 3] - vertices
+            self.turns.append((moved, self.normals @ turn.T - self.normals))
+        self.whole = self._volume(vertices)[0]
+
+    def __call__(self, field: Array) -> tuple[float, Array]:
+        """s (n,) -> E and its gradient (n,)."""
+        total, gradient = 0.0, np.zeros(len(field))
+        for moved, turned in self.turns:
+            posed = self.vertices + field[:, None] * moved
+            volume, slope = self._volume(posed)
+            change = volume / self.whole - 1
+            over = abs(change) - VOLUME_ALLOWED
+            if over > 0:
+                total += VOLUME_WEIGHT * over**2
+                gradient += 2 * VOLUME_WEIGHT * over * math.copysign(1, change) / self.whole * (slope * moved).sum(1)
+            total += self._folds(field, posed, moved, turned, gradient)
+        return total, gradient
+
+    def _volume(self, posed: Array) -> tuple[float, Array]:
+        """Of the patch and a fan over its rim to the rim's middle, and its gradient (n, 3)."""
+        middle = posed[self.rim].mean(0) if len(self.rim) else posed.mean(0)
+        a, b, c = posed[self.patch].transpose(1, 0, 2) - middle
+        opposite = np.cross(b, c), np.cross(c, a), np.cross(a, b)
+        slope = np.zeros_like(posed)
+        for corner, area in enumerate(opposite):
+            for axis in range(3):
+                slope[:, axis] += np.bincount(self.patch[:, corner], area[:, axis], len(posed))
+        slope /= 6
+        if len(self.rim):
+            slope[self.rim] -= slope.sum(0) / len(self.rim)  # the middle moves with the rim
+        return float((a * opposite[0]).sum()) / 6, slope
+
+    def _folds(self, field: Array, posed: Array, moved: Array, turned: Array, gradient: Array) -> float:
+        """Sum of h over triangles; adds its gradient in place."""
+        a, b, c = posed[self.faces].transpose(1, 0, 2)
+        normal = np.cross(b - a, c - a)
+        blended = self.normals + field[self.faces].mean(1)[:, None] * turned
+        left = (normal * blended).sum(1) / self.squares
+        bad = np.flatnonzero(left < FOLD_MARGIN)
+        if not len(bad):
+            return 0.0
+        gap = FOLD_MARGIN - left[bad]
+        pull = -np.where(gap < 1, 2 * gap, 2.0) / self.squares[bad]
+        corners, normal, blended = self.faces[bad], normal[bad], blended[bad]
+        common = (normal * turned[bad]).sum(1) / 3
+        a, b, c = a[bad], b[bad], c[bad]
+        for corner, edge in zip(corners.T, (b - c, c - a, a - b), strict=True):
+            along = (np.cross(moved[corner], edge) * blended).sum(1)
+            gradient += np.bincount(corner, pull * (along + common), len(gradient))
+        return float(np.where(gap < 1, gap * gap, 2 * gap - 1).sum())
+
+
+def _turn(axis: Array, angle: float) -> Array:
+    """(3, 3) turn by radians about a unit axis; Rodrigues' formula."""
+    x, y, z = axis
+    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + math.sin(angle) * skew + (1 - math.cos(angle)) * (skew @ skew))
