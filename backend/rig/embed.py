@@ -38,7 +38,13 @@ DEPTH = {
 }  # fmt: skip
 """Least depth of each point under the skin, in radii of the inscribed ball there."""
 SAMPLES = (0.1, 0.25, 0.5, 0.75, 0.9)
-"""Where along a bone it is checked to be inside."""
+"""Where along a bone it is pushed inside, both ends at once."""
+ALONG = np.linspace(0.02, 0.98, 17)
+"""Where along a bone it is looked at last of all."""
+TRIED = (0.01, 0.02, 0.04, 0.08)
+"""Steps that an end of a bone outside tries, in body lengths."""
+TRIED_COST = 0.05
+"""Of a step's length, against what the bones then stick out."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +134,48 @@ def embed_points(mesh: Mesh, points: NDArray[np.floating]) -> FloatArray:
         moved = settled
         if done:
             break
-    return np.ascontiguousarray(moved, np.float32)
+    return np.ascontiguousarray(_bring_in(moved, surface, bones, length), np.float32)
 
 
-def bones_outside(mesh: Mesh, points: NDArray[np.floating]) -> int:
-    """How many centre and left bones of the (42, 3) rest points leave the mesh somewhere between their ends."""
-    template = load_quadruped()
-    half = len(template.centre_points) + len(template.paired_points)
-    bones = [(h, t) for h, t in zip(template.head_points, template.tail_points, strict=True) if 0 <= h < half and 0 <= t < half]
-    heads, tails = (np.array(ends) for ends in zip(*bones, strict=True))
-    shares = np.linspace(0.02, 0.98, 9)[:, None]
-    along = points[heads][:, None] * (1 - shares) + points[tails][:, None] * shares  # (b, 9, 3)
-    return int((~contains(mesh, along.reshape(-1, 3)).reshape(len(bones), -1).all(1)).sum())
+def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], length: float) -> Array:
+    """(42, 3) settled points -> the same with bones that still stick out moved inside, settled: each end in turn tries places around."""
+    for _ in range(ROUNDS):
+        outside = [bone for bone in bones if _excess(points, [bone], surface, 0.0) > 0]
+        if not outside:
+            break
+        before = points
+        for bone in outside:
+            for end in bone:
+                touching = [other for other in bones if end in other]
+                best, least = points, _excess(points, touching, surface, length)
+                for offset in _offsets(points[end], length):
+                    tried = points.copy()
+                    tried[end] += offset
+                    found = _excess(tried, touching, surface, length) + TRIED_COST * float(np.linalg.norm(offset))
+                    if found < least:
+                        best, least = tried, found
+                points = best
+        points = _settle(_whole(points))
+        if np.array_equal(points, before):
+            break
+    return points
+
+
+def _offsets(place: Array, length: float) -> Array:
+    """(n, 3) steps to try around a point: in the plane of symmetry, for a point on it."""
+    grid = np.stack(np.meshgrid(*([(-1, 0, 1)] * 3), indexing="ij"), -1).reshape(-1, 3).astype(np.float64)
+    grid = grid[(np.abs(grid).sum(1) > 0) & ((place[0] != 0) | (grid[:, 0] == 0))]
+    grid /= np.linalg.norm(grid, axis=1, keepdims=True)
+    return np.concatenate([share * length * grid for share in TRIED])
+
+
+def _excess(points: Array, bones: list[tuple[int, int]], surface: Surface, length: float) -> float:
+    """How far bones come nearer to the skin than LEAST_DEPTH of `length`, at their worst, summed over the bones; 0 length: outside it."""
+    heads, tails = (points[list(ends)] for ends in zip(*bones, strict=True))
+    along = heads[:, None] + (tails - heads)[:, None] * ALONG[:, None]  # (b, n, 3)
+    depth, _, _, radius = surface.depth(along.reshape(-1, 3))
+    lack = np.minimum(LEAST_DEPTH * length, 0.5 * radius) - depth
+    return float(lack.reshape(len(bones), -1).max(1).clip(0).sum())
 
 
 def _sink(left: Array, surface: Surface, wanted: Array, length: float) -> None:
