@@ -63,6 +63,7 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
     dense, limbs = dense.copy(), part_bones(skeleton)
     vertices, frames = fold(mesh.vertices), rest_matrices(skeleton)
     stiffness, areas = laplacian(mesh)
+    links = adjacency(mesh)
     nearest = nearest_bones(mesh.vertices, skeleton)
     left = mesh.vertices[:, 0] >= 0
     faces = mesh.faces[left[mesh.faces].all(1)].astype(np.int64)
@@ -72,12 +73,12 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
         fields = np.stack([dense[:, bones[k:]].sum(1) for k in range(len(bones))], 1)  # (v, n)
         # Where the other leg is, and on the plane of symmetry, this one's share may not grow; well inside the other it is nothing.
         others = dense[:, other].sum(1)
-        near_other = np.isin(nearest, other[-3:])
+        near_other = links @ np.isin(nearest, other[-3:]) > 0  # and a ring around
         closed = (mesh.vertices[:, 0] <= 0) | (others > 1e-3) | near_other
         most = (1 - YIELDING * others).clip(0) * ~(near_other & (fields[:, 0] < 0.5))
         fields *= np.minimum(1, most / fields[:, 0].clip(1e-9))[:, None]
         room = 1 - dense[:, elsewhere].sum(1)
-        limb = _Limb(vertices, faces, stiffness, areas, np.where(closed, fields[:, 0], np.maximum(room, fields[:, 0])), adjacency(mesh))
+        limb = _Limb(vertices, faces, stiffness, areas, np.where(closed, fields[:, 0], np.maximum(room, fields[:, 0])), links)
         hinges = [frames[bone] for bone in bones]
         for _ in range(ROUNDS):
             if limb.settle(fields, hinges, [_test_angles(skeleton.names[bone]) for bone in bones]):

@@ -23,8 +23,8 @@ from backend.rig.rotations import euler_to_matrix, matrix_to_euler, matrix_to_qu
 from backend.rig.template import load_quadruped
 
 __all__ = [
-    "bone_frames", "euler_to_matrix", "ground_height", "leg_normals", "matrix_to_euler", "matrix_to_quaternion", "pose_matrices",
-    "pose_points", "quaternion_to_matrix", "rest_frames", "skin",
+    "blend", "bone_frames", "dense_weights", "euler_to_matrix", "ground_height", "leg_normals", "matrix_to_euler", "matrix_to_quaternion",
+    "pose_matrices", "pose_points", "quaternion_to_matrix", "rest_frames", "skin",
 ]  # fmt: skip
 
 SIDEWAYS_PULL = 0.2
@@ -170,7 +170,15 @@ def pose_points(points: Tensor, rotations: Tensor) -> Tensor:
 def skin(vertices: Tensor, bones: Tensor, weights: Tensor, transforms: Tensor) -> Tensor:
     """Linear blend skinning. Vertices (B or 1, V, 3), bones (V, 4), weights (V, 4), transforms (B, b, 4, 4) = posed times
     inverse rest -> (B, V, 3)."""
-    count = transforms.shape[1]
-    dense = weights.new_zeros(len(bones), count).scatter_add(1, bones.long(), weights)  # (V, b)
+    return blend(vertices, dense_weights(bones, weights, transforms.shape[1]), transforms)
+
+
+def dense_weights(bones: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Bones and weights (V, 4) -> (V, count) weights of all bones."""
+    return weights.new_zeros(len(bones), count).scatter_add(1, bones.long(), weights)
+
+
+def blend(vertices: Tensor, dense: Tensor, transforms: Tensor) -> Tensor:
+    """Vertices (B or 1, V, 3) moved by transforms (B, b, 4, 4), blended by weights (V, b) -> (B, V, 3)."""
     blended = (dense @ transforms[..., :3, :].flatten(2)).unflatten(-1, (3, 4))  # (B, V, 3, 4)
     return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, identity
+from scipy.sparse import coo_matrix, csr_matrix, identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
-from backend.rig.kinematics import pose_matrices, rest_frames, skin
+from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Mesh, Skin
 
 SMOOTHNESS = 40.0
 """Laplacian weight of the free deformation (Nicolet et al. 2021): larger is smoother."""
+SOFTNESS = 10.0
+"""The same for the weights that proportions move the rest shape by."""
 
 MARGIN = 0.02
 """Object units: how close to x = 0 a vertex of one side comes before it is slowed."""
@@ -138,6 +140,22 @@ class Creature:
         adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
         laplacian = -adjacency + identity(count).multiply(np.asarray(adjacency.sum(1)))
         self.solver = splu((identity(count) + SMOOTHNESS * laplacian).tocsc())
+        self.soft = self._soft_weights(laplacian)
+
+    def _soft_weights(self, laplacian: csr_matrix) -> Tensor:
+        """(V, b) the weights that proportions move the rest shape by: softer than a pose's where limbs meet the trunk and along it.
+
+        Where a spine grows shorter and arches, a belly far below it would fold. Along a leg the joints' own steps stay, or legs
+        much longer or shorter than the mean would not get their length.
+        """
+        dense = dense_weights(self.bones, self.weights, len(self.frames)).numpy().astype(np.float64)
+        soft = splu((identity(len(dense)) + SOFTNESS * laplacian).tocsc()).solve(dense)
+        groups = [bone.group for bone in self.model.template.bones]
+        for leg in {group for group in groups if "leg" in group}:
+            own = [i for i, group in enumerate(groups) if group == leg]
+            along = dense[:, own] + 0.01 * soft[:, own]  # off the leg, as the soft ones are
+            soft[:, own] = along * (soft[:, own].sum(1) / along.sum(1).clip(1e-12))[:, None]
+        return torch.from_numpy(soft.astype(np.float32))
 
     def symmetric(self, offset: Tensor) -> Tensor:
         """(V, 3) -> its mirror-symmetric part (x = 0 on the plane stays on it)."""
@@ -172,7 +190,7 @@ class Creature:
         old, new = self._lengths(self.rest), self._lengths(self.rest_points(p))
         stretch = torch.cat([torch.ones(1), new / old])
         scale = torch.diag_embed(torch.stack([girth, stretch, girth, torch.ones_like(girth)], -1))  # (b, 4, 4)
-        shaped = skin(v[None], self.bones, self.weights, (frames @ scale @ torch.linalg.inv(self.frames))[None])[0]
+        shaped = blend(v[None], self.soft, (frames @ scale @ torch.linalg.inv(self.frames))[None])[0]
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 
     def _sided(self, vertices: Tensor) -> Tensor:
