@@ -24,7 +24,7 @@ from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import splu
 
 from backend.rig.borders import laplacian
-from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, nearest_bones, open_rim
+from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, bone_gaps, open_rim
 from backend.rig.names import parse_name
 from backend.rig.skeleton import rest_matrices
 from backend.rig.territory import Part, adjacency, fold, part_bones
@@ -40,7 +40,7 @@ FOLD_MARGIN = 0.12
 """Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""
 SMOOTHING = 0.03
 """Length l of the gradient's smoothing, in diagonals of the mesh."""
-ROUNDS, STEPS = 3, 100
+ROUNDS, STEPS = 6, 100
 """Rounds over a limb's fields (each moves the patch whose volume the others keep), and steps of one descent at most."""
 RATE = 0.03
 """Largest change of a weight in the first step."""
@@ -50,8 +50,10 @@ GROWTH_RINGS = 4
 """How far beyond its support a limb's share may grow in a round."""
 YIELDING = 3.0
 """A limb's share is at most 1 less so many times that of other limbs: legs don't pull at each other."""
-PAW_KEPT = 0.95
-"""Share of their weights that the paw's vertices keep: the paw must travel with its bones."""
+NEARLY_NEAREST = 1.05
+"""Skin whose nearest bone is another leg's from the shin down, or all but, is that leg's: where bones meet, both are nearest."""
+PAW_KEPT = 0.97
+"""Share of its field that a vertex of the paw keeps; further up, what lies two bones beyond a joint keeps all, and swings with it."""
 NOTHING = 1e-9
 
 
@@ -64,7 +66,7 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
     vertices, frames = fold(mesh.vertices), rest_matrices(skeleton)
     stiffness, areas = laplacian(mesh)
     links = adjacency(mesh)
-    nearest = nearest_bones(mesh.vertices, skeleton)
+    gaps = bone_gaps(mesh.vertices, skeleton)
     left = mesh.vertices[:, 0] >= 0
     faces = mesh.faces[left[mesh.faces].all(1)].astype(np.int64)
     for part in (Part.FRONT, Part.HIND):
@@ -73,7 +75,7 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
         fields = np.stack([dense[:, bones[k:]].sum(1) for k in range(len(bones))], 1)  # (v, n)
         # Where the other leg is, and on the plane of symmetry, this one's share may not grow; well inside the other it is nothing.
         others = dense[:, other].sum(1)
-        near_other = links @ np.isin(nearest, other[-3:]) > 0  # and a ring around
+        near_other = gaps[:, other[-3:]].min(1) < NEARLY_NEAREST * gaps.min(1)
         closed = (mesh.vertices[:, 0] <= 0) | (others > 1e-3) | near_other
         most = (1 - YIELDING * others).clip(0) * ~(near_other & (fields[:, 0] < 0.5))
         fields *= np.minimum(1, most / fields[:, 0].clip(1e-9))[:, None]
@@ -127,7 +129,7 @@ class _Limb:
         if not len(free):
             return True
         smooth = splu((diags(self.areas[free]) + self.smoothing**2 * self.stiffness[free][:, free]).tocsc())
-        paw, settled = fields[:, -1] > 0.5, True
+        settled = True
         for k, (hinge, test) in enumerate(zip(hinges, angles, strict=True)):
             patch = self.faces[(fields[:, 0] > 0.5)[self.faces].all(1)]
             if not len(patch):
@@ -139,10 +141,11 @@ class _Limb:
             place[used] = np.arange(len(used))
             energy = BendEnergy(self.vertices[used], place[touched], place[patch], hinge, test)
             start = fields[used, k]
+            kept = (fields[:, k + 2] > 0.5) if k + 2 < len(hinges) else PAW_KEPT * (fields[:, -1] > 0.5)
             if energy(start)[0] < NOTHING:
                 continue
             settled = False
-            least = np.where(paw[used], PAW_KEPT * start, 0.0)
+            least = kept[used] * start
             fields[used, k] = _descend(energy, start, (least, ceiling[used]), place[free], smooth.solve)
             fields[:, k + 1 :] = np.minimum(fields[:, k + 1 :], fields[:, k : k + 1])
         return settled

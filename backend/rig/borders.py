@@ -68,9 +68,10 @@ def part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> di
             system = system + diags(np.where(on_plane, 1e6 * areas.max(), 0))
         inside = splu(system.tocsc()).solve(source).clip(1e-12, 1 - 1e-12)
         distance = length * np.where(inside > 0.5, -np.log(2 * (1 - inside)), np.log(2 * inside))
-        # A turn about a joint moves skin in proportion to its distance, and so must the border widen.
+        # A turn about a joint moves skin in proportion to its distance, and so must the border widen: by the distance of the
+        # border itself, which lies nearer to the joint than what is well inside the limb.
         joints = skeleton.heads[first].astype(np.float64)
-        reach = np.mean([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0)
+        reach = np.mean([np.linalg.norm(vertices - joint, axis=1) for joint in joints], 0) - distance.clip(0)
         width = np.clip(BORDER_WIDTH[part] * reach, 0.5 * radius, 3.0 * radius)
         shares[part] = ramp(distance / (2 * width) + 0.5) * (~on_plane | (part == Part.TAIL))
     total = np.maximum(np.sum(list(shares.values()), axis=0), 1.0)

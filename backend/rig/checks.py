@@ -180,6 +180,11 @@ def _limb(leg: Leg, mesh: Mesh, skeleton: Skeleton, dense: Array) -> _Limb:
 
 def nearest_bones(vertices: NDArray[np.floating], skeleton: Skeleton) -> NDArray[np.int64]:
     """(v,) the deforming bone nearest to each vertex, as the crow flies, on the vertex's own side."""
+    return np.asarray(bone_gaps(vertices, skeleton).argmin(1))
+
+
+def bone_gaps(vertices: NDArray[np.floating], skeleton: Skeleton) -> Array:
+    """(v, b) distance of each vertex to each deforming bone on its own side; infinite to the others."""
     heads, along = skeleton.heads.astype(np.float64), (skeleton.tails - skeleton.heads).astype(np.float64)
     gaps = np.full((len(vertices), len(heads)), np.inf)
     for bone in np.flatnonzero(skeleton.deform):
@@ -187,7 +192,7 @@ def nearest_bones(vertices: NDArray[np.floating], skeleton: Skeleton) -> NDArray
         gaps[:, bone] = np.linalg.norm(vertices - heads[bone] - share[:, None] * along[bone], axis=1)
         gaps[(vertices[:, 0] > 0) & skeleton.names[bone].endswith(".R"), bone] = np.inf
         gaps[(vertices[:, 0] < 0) & skeleton.names[bone].endswith(".L"), bone] = np.inf
-    return np.asarray(gaps.argmin(1))
+    return gaps
 
 
 def open_rim(faces: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backend.rig.bends import fit_limb_weights
 from backend.rig.borders import part_shares
 from backend.rig.chain import along_chain, smooth_step
+from backend.rig.checks import dense_weights
 from backend.rig.names import mirror_name
 from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, part_bones, parts_of
@@ -30,6 +31,8 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
+PRUNINGS = 2
+"""Times that the legs' weights are fitted and pruned: what pruning folds, the next fit mends."""
 LIMBS_FIRST = 3.0
 """How much more a leg's weight counts than the trunk's where there are too many: legs swing further."""
 
@@ -49,8 +52,11 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
     for part, bones in part_bones(skeleton).items():
         dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     lead_enough(dense, vertices, skeleton, labels)
-    dense = fit_limb_weights(dense, trunk, mesh, skeleton)
-    return prune(unfold(dense, mesh, skeleton), skeleton)
+    for _ in range(PRUNINGS):
+        dense = fit_limb_weights(dense, trunk, mesh, skeleton)
+        skin = prune(unfold(dense, mesh, skeleton), skeleton)
+        dense = fold_weights(skin, mesh, skeleton)
+    return skin
 
 
 def _trunk_weights(skeleton: Skeleton, vertices: Array) -> Array:
@@ -112,6 +118,13 @@ def segment_distance(points: Array, head: NDArray[np.floating], tail: NDArray[np
     along = (tail - head).astype(np.float64)
     share = ((points - head) @ along / max(float(along @ along), 1e-12)).clip(0, 1)
     return np.linalg.norm(points - head - share[:, None] * along, axis=1)
+
+
+def fold_weights(skin: Skin, mesh: Mesh, skeleton: Skeleton) -> Array:
+    """(v, b) weights on left bones: `unfold` undone."""
+    dense = dense_weights(skin, len(skeleton.names))
+    swap = np.array([skeleton.names.index(mirror_name(name)) for name in skeleton.names])
+    return np.where(mesh.vertices[:, :1] < 0, dense[:, swap], dense)
 
 
 def unfold(dense: Array, mesh: Mesh, skeleton: Skeleton) -> Array:
