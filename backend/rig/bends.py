@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import splu
 
+from backend.rig.bend_energy import BendEnergy
 from backend.rig.borders import laplacian
-from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, bone_gaps, open_rim
+from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, bone_gaps
 from backend.rig.names import parse_name
 from backend.rig.skeleton import rest_matrices
 from backend.rig.territory import Part, adjacency, fold, part_bones
@@ -35,9 +36,6 @@ Indices = NDArray[np.int64]
 
 STRICTER = 1.03
 """Test bends go a little further than what must hold."""
-VOLUME_ALLOWED, VOLUME_WEIGHT = 0.065, 1000.0
-FOLD_MARGIN = 0.12
-"""Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""
 SMOOTHING = 0.03
 """Length l of the gradient's smoothing, in diagonals of the mesh."""
 ROUNDS, STEPS = 6, 100
@@ -169,75 +167,3 @@ def _descend(energy: BendEnergy, start: Array, bounds: tuple[Array, Array], free
         field[free] -= rate * mean / math.sqrt(square / (1 - MEMORY ** (step + 1)) + 1e-30)
         field = field.clip(*bounds)
     return best
-
-
-class BendEnergy:
-    """E(s) of the module for one bone: vertices (n, 3) of the fold, triangles that may fold (f, 3), the limb's patch (p, 3), the hinge's
-    frame (4, 4), turning about its X, and the angles in radians."""
-
-    def __init__(self, vertices: Array, faces: Indices, patch: Indices, hinge: Array, angles: list[float]) -> None:
-        self.vertices, self.faces, self.patch = vertices, faces, patch
-        self.rim = np.unique(open_rim(patch, len(vertices))[:, 0])
-        a, b, c = vertices[faces].transpose(1, 0, 2)
-        self.normals = np.cross(b - a, c - a)
-        self.squares = (self.normals * self.normals).sum(1).clip(1e-18)
-        self.turns = []
-        for angle in angles:
-            turn = _turn(hinge[:3, 0], angle)
-            moved = (vertices - hinge[:3, 3]) @ turn.T + hinge[:3, 3] - vertices
-            self.turns.append((moved, self.normals @ turn.T - self.normals))
-        self.whole = self._volume(vertices)[0]
-
-    def __call__(self, field: Array) -> tuple[float, Array]:
-        """s (n,) -> E and its gradient (n,)."""
-        total, gradient = 0.0, np.zeros(len(field))
-        for moved, turned in self.turns:
-            posed = self.vertices + field[:, None] * moved
-            volume, slope = self._volume(posed)
-            change = volume / self.whole - 1
-            over = abs(change) - VOLUME_ALLOWED
-            if over > 0:
-                total += VOLUME_WEIGHT * over**2
-                gradient += 2 * VOLUME_WEIGHT * over * math.copysign(1, change) / self.whole * (slope * moved).sum(1)
-            total += self._folds(field, posed, moved, turned, gradient)
-        return total, gradient
-
-    def _volume(self, posed: Array) -> tuple[float, Array]:
-        """Of the patch and a fan over its rim to the rim's middle, and its gradient (n, 3)."""
-        middle = posed[self.rim].mean(0) if len(self.rim) else posed.mean(0)
-        a, b, c = posed[self.patch].transpose(1, 0, 2) - middle
-        opposite = np.cross(b, c), np.cross(c, a), np.cross(a, b)
-        slope = np.zeros_like(posed)
-        for corner, area in enumerate(opposite):
-            for axis in range(3):
-                slope[:, axis] += np.bincount(self.patch[:, corner], area[:, axis], len(posed))
-        slope /= 6
-        if len(self.rim):
-            slope[self.rim] -= slope.sum(0) / len(self.rim)  # the middle moves with the rim
-        return float((a * opposite[0]).sum()) / 6, slope
-
-    def _folds(self, field: Array, posed: Array, moved: Array, turned: Array, gradient: Array) -> float:
-        """Sum of h over triangles; adds its gradient in place."""
-        a, b, c = posed[self.faces].transpose(1, 0, 2)
-        normal = np.cross(b - a, c - a)
-        blended = self.normals + field[self.faces].mean(1)[:, None] * turned
-        left = (normal * blended).sum(1) / self.squares
-        bad = np.flatnonzero(left < FOLD_MARGIN)
-        if not len(bad):
-            return 0.0
-        gap = FOLD_MARGIN - left[bad]
-        pull = -np.where(gap < 1, 2 * gap, 2.0) / self.squares[bad]
-        corners, normal, blended = self.faces[bad], normal[bad], blended[bad]
-        common = (normal * turned[bad]).sum(1) / 3
-        a, b, c = a[bad], b[bad], c[bad]
-        for corner, edge in zip(corners.T, (b - c, c - a, a - b), strict=True):
-            along = (np.cross(moved[corner], edge) * blended).sum(1)
-            gradient += np.bincount(corner, pull * (along + common), len(gradient))
-        return float(np.where(gap < 1, gap * gap, 2 * gap - 1).sum())
-
-
-def _turn(axis: Array, angle: float) -> Array:
-    """(3, 3) turn by radians about a unit axis; Rodrigues' formula."""
-    x, y, z = axis
-    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + math.sin(angle) * skew + (1 - math.cos(angle)) * (skew @ skew))

@@ -1,0 +1,133 @@
+"""What test bends of one bone do to a limb's skin, as an energy of one scalar field, with its gradient.
+
+Enters: rest vertices of a limb and around it, a hinge, angles, and the field s (n,), the share by which each vertex follows the turn:
+x -> x + s (T x - x). Leaves E(s) and dE/ds, with
+
+    E(s) = sum over bends: VOLUME_WEIGHT max(0, |V(s) / V(0) - 1| - VOLUME_ALLOWED)^2 + sum over triangles: h(FOLD_MARGIN - c(s)),
+
+V being the volume of the limb's patch closed by a fan over its rim, c a triangle's posed normal along its blended rotation of the
+rest normal, over the rest area squared (times 4), and h(x) = x^2 up to 1, 2 x - 1 beyond, 0 below 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from backend.rig.checks import open_rim
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+VOLUME_ALLOWED, VOLUME_WEIGHT = 0.065, 1000.0
+"""Share of the limb's volume that a bend may change at no cost; what must hold is a tenth."""
+FOLD_MARGIN = 0.12
+"""Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""
+
+
+class BendEnergy:
+    """E(s) of the module for one bone: vertices (n, 3) of the fold, triangles that may fold (f, 3), the limb's patch (p, 3), the hinge's
+    frame (4, 4), turning about its X, and the angles in radians."""
+
+    def __init__(self, vertices: Array, faces: Indices, patch: Indices, hinge: Array, angles: list[float]) -> None:
+        self.vertices, self.faces, self.patch = vertices, faces, patch
+        self.rim = np.unique(open_rim(patch, len(vertices))[:, 0])
+        a, b, c = vertices[faces].transpose(1, 0, 2)
+        self.normals = np.cross(b - a, c - a)
+        self.squares = (self.normals * self.normals).sum(1).clip(1e-18)
+        turns = [_turn(hinge[:3, 0], angle) for angle in angles]
+        self.moved = np.stack([(vertices - hinge[:3, 3]) @ turn.T + hinge[:3, 3] - vertices for turn in turns])  # (t, n, 3)
+        self.turned = np.stack([self.normals @ turn.T - self.normals for turn in turns])  # (t, f, 3)
+        self.whole = float(_volume(vertices, patch, self.rim, np.zeros_like(vertices)))
+
+    def __call__(self, field: Array) -> tuple[float, Array]:
+        """s (n,) -> E and its gradient (n,)."""
+        total, gradient = 0.0, np.zeros(len(field))
+        for moved, turned in zip(self.moved, self.turned, strict=True):
+            posed = self.vertices + field[:, None] * moved
+            slope = np.zeros_like(posed)
+            change = _volume(posed, self.patch, self.rim, slope) / self.whole - 1
+            over = abs(change) - VOLUME_ALLOWED
+            if over > 0:
+                total += VOLUME_WEIGHT * over**2
+                gradient += 2 * VOLUME_WEIGHT * over * math.copysign(1, change) / self.whole * (slope * moved).sum(1)
+            total += _folds(field, posed, moved, turned, self.normals, self.squares, self.faces, gradient)
+        return total, gradient
+
+
+def compile_kernels() -> None:
+    """Has numba compile and cache this room's kernels: set-up's, not a job's."""
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3]])
+    BendEnergy(corners, faces, faces, np.eye(4), [0.5])(np.array([0.0, 0.5, 0.5, 1.0]))
+
+
+@njit(cache=True)
+def _volume(posed, patch, rim, slope):  # type: ignore[no-untyped-def]
+    """Of the patch and a fan over its rim to the rim's middle; adds its gradient to slope (n, 3)."""
+    middle = np.zeros(3)
+    for vertex in rim:
+        middle += posed[vertex] / len(rim)
+    total = 0.0
+    for face in patch:
+        a, b, c = posed[face[0]] - middle, posed[face[1]] - middle, posed[face[2]] - middle
+        for corner, (p, q) in enumerate(((b, c), (c, a), (a, b))):
+            x, y, z = p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
+            vertex = face[corner]
+            slope[vertex, 0] += x / 6
+            slope[vertex, 1] += y / 6
+            slope[vertex, 2] += z / 6
+            if corner == 0:
+                total += a[0] * x + a[1] * y + a[2] * z
+    # The middle moves with the rim; moving all vertices and the middle alike would change nothing.
+    rest = np.zeros(3)
+    for vertex in range(len(slope)):
+        rest += slope[vertex]
+    for vertex in rim:
+        slope[vertex] -= rest / len(rim)
+    return total / 6
+
+
+@njit(cache=True)
+def _folds(field, posed, moved, turned, normals, squares, faces, gradient):  # type: ignore[no-untyped-def]
+    """Sum of h over triangles; adds its gradient (n,)."""
+    total = 0.0
+    edges = np.zeros((3, 3))
+    normal, blended = np.zeros(3), np.zeros(3)
+    for number in range(len(faces)):
+        i, j, k = faces[number, 0], faces[number, 1], faces[number, 2]
+        share = (field[i] + field[j] + field[k]) / 3
+        left = 0.0
+        for axis in range(3):
+            # Opposite each corner; the normal is linear in each corner, with d x edge for a corner's move d.
+            edges[0, axis] = posed[j, axis] - posed[k, axis]
+            edges[1, axis] = posed[k, axis] - posed[i, axis]
+            edges[2, axis] = posed[i, axis] - posed[j, axis]
+            blended[axis] = normals[number, axis] + share * turned[number, axis]
+        normal[0] = edges[1, 1] * edges[2, 2] - edges[1, 2] * edges[2, 1]
+        normal[1] = edges[1, 2] * edges[2, 0] - edges[1, 0] * edges[2, 2]
+        normal[2] = edges[1, 0] * edges[2, 1] - edges[1, 1] * edges[2, 0]
+        for axis in range(3):
+            left += normal[axis] * blended[axis]
+        gap = FOLD_MARGIN - left / squares[number]
+        if gap <= 0:
+            continue
+        total += gap * gap if gap < 1 else 2 * gap - 1
+        pull = -(2 * gap if gap < 1 else 2.0) / squares[number]
+        common = (normal[0] * turned[number, 0] + normal[1] * turned[number, 1] + normal[2] * turned[number, 2]) / 3
+        for corner in range(3):
+            vertex = faces[number, corner]
+            d, e = moved[vertex], edges[corner]
+            x, y, z = d[1] * e[2] - d[2] * e[1], d[2] * e[0] - d[0] * e[2], d[0] * e[1] - d[1] * e[0]
+            gradient[vertex] += pull * (x * blended[0] + y * blended[1] + z * blended[2] + common)
+    return total
+
+
+def _turn(axis: Array, angle: float) -> Array:
+    """(3, 3) turn by radians about a unit axis; Rodrigues' formula."""
+    x, y, z = axis
+    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + math.sin(angle) * skew + (1 - math.cos(angle)) * (skew @ skew))
