@@ -42,6 +42,8 @@ ROUNDS, STEPS = 6, 100
 """Rounds over a limb's fields (each moves the patch whose volume the others keep), and steps of one descent at most."""
 RATE = 0.03
 """Largest change of a weight in the first step."""
+OVERSHOT = 2.0
+"""Times the least energy so far, at which the descent goes back and halves its rate."""
 MOMENTUM, MEMORY = 0.8, 0.9
 """Running means of the gradient and of its largest square."""
 GROWTH_RINGS = 4
@@ -80,8 +82,9 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
         room = 1 - dense[:, elsewhere].sum(1)
         limb = _Limb(vertices, faces, stiffness, areas, np.where(closed, fields[:, 0], np.maximum(room, fields[:, 0])), links)
         hinges = [frames[bone] for bone in bones]
-        for _ in range(ROUNDS):
-            if limb.settle(fields, hinges, [_test_angles(skeleton.names[bone]) for bone in bones]):
+        angles = [_test_angles(skeleton.names[bone]) for bone in bones]
+        for number in range(ROUNDS):
+            if limb.settle(fields, hinges, angles, lift=number % 2 == 1):
                 break
         weights = fields - np.concatenate([fields[:, 1:], np.zeros((len(fields), 1))], 1)
         share = 1 - weights.sum(1) - dense[:, elsewhere].sum(1)
@@ -118,8 +121,11 @@ class _Limb:
         self.stiffness, self.areas = stiffness, areas
         self.smoothing = SMOOTHING * float(np.linalg.norm(np.ptp(vertices, axis=0)))
 
-    def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]]) -> bool:
-        """One round over the fields (v, n), in place; True if there was nothing to do."""
+    def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]], lift: bool) -> bool:
+        """One round over the fields (v, n), in place; True if there was nothing to do.
+
+        A field is held below the one above it, or, with `lift`, lifts it where it must: either alone can be stuck.
+        """
         near = fields[:, 0] > 1e-3
         for _ in range(GROWTH_RINGS):
             near = self.links @ near > 0
@@ -132,7 +138,7 @@ class _Limb:
             patch = self.faces[(fields[:, 0] > 0.5)[self.faces].all(1)]
             if not len(patch):
                 return True
-            ceiling = fields[:, k - 1] if k else self.ceiling
+            ceiling = fields[:, k - 1] if k and not lift else self.ceiling
             touched = self.faces[(ceiling > 1e-6)[self.faces].any(1)]
             used = np.unique(np.concatenate([patch.ravel(), touched.ravel(), free]))
             place = np.zeros(len(fields), np.int64)
@@ -146,24 +152,30 @@ class _Limb:
             least = kept[used] * start
             fields[used, k] = _descend(energy, start, (least, ceiling[used]), place[free], smooth.solve)
             fields[:, k + 1 :] = np.minimum(fields[:, k + 1 :], fields[:, k : k + 1])
+            fields[:, :k] = np.maximum(fields[:, :k], fields[:, k : k + 1])
         return settled
 
 
 def _descend(energy: BendEnergy, start: Array, bounds: tuple[Array, Array], free: Indices, smooth) -> Array:  # type: ignore[no-untyped-def]
     """The field (n,) of least energy on the way down from `start`; only `free` vertices move, between their bounds."""
     field, best, least = start, start, math.inf
-    mean, square = np.zeros(len(free)), 0.0
+    rate, mean, square, since = RATE, np.zeros(len(free)), 0.0, 0
     for step in range(STEPS):
         found, gradient = energy(field)
         if found < least:
             best, least = field, found
         if found < NOTHING:
             break
+        if found > OVERSHOT * least:
+            # Too far: from the best once more, in smaller steps.
+            field, rate, mean, square, since = best, rate / 2, np.zeros(len(free)), 0.0, 0
+            _, gradient = energy(field)
         slope = smooth(gradient[free])
         mean = MOMENTUM * mean + (1 - MOMENTUM) * slope
         square = MEMORY * square + (1 - MEMORY) * float((slope * slope).max())
-        rate = RATE * (1 - 0.8 * step / STEPS) / (1 - MOMENTUM ** (step + 1))
+        since += 1
+        size = rate * (1 - 0.8 * step / STEPS) / (1 - MOMENTUM**since)
         field = field.copy()
-        field[free] -= rate * mean / math.sqrt(square / (1 - MEMORY ** (step + 1)) + 1e-30)
+        field[free] -= size * mean / math.sqrt(square / (1 - MEMORY**since) + 1e-30)
         field = field.clip(*bounds)
     return best
