@@ -15,6 +15,7 @@ from backend.data.prepare import prepare
 from backend.evaluate.creature_views import overlay_mask, posed_points, side_views
 from backend.evaluate.metrics import aligned_joint_error, angle_between, heading_of, mask_iou, pck
 from backend.evaluate.photos import Row, Sheet, project_points
+from backend.evaluate.rigs import check_asset, shortfalls
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Quality, Request
 from backend.rig.template import load_quadruped
@@ -62,6 +63,8 @@ def evaluate_animals(folder: Path, quality: Quality, ablate: str, seed: int, lim
             "joints_3d": aligned_joint_error(np.stack([solid[n] for n in names]), truth["points"][i]), "seconds": round(seconds, 2),
             **{k: v for k, v in result.scores.items() if k != "iou"},
         }  # fmt: skip
+        missed = shortfalls(check_asset(asset))
+        row |= {"rig_whole": float(not missed), "rig": "; ".join(missed) or "whole"}
         rows.append(row)
         caption = f"{row['species']} octant {row['octant']} iou {row['iou']:.2f} pck {row['pck']:.2f}"
         sheet.append((caption, [rgb, overlay, *side_views(asset)]))

@@ -53,10 +53,11 @@ def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int, limi
         box = np.argwhere(mask > 0.5)
         side = float((box.max(0) - box.min(0)).max())
         known = [(found[POINTS[key]], facts[key]) for key in POINTS if facts.get(key) is not None]
+        missed = shortfalls(check_asset(asset))
         row: Row = {
             "photo": name, "iou": mask_iou(cover, mask > 0.5), "heading_error": angle_between(heading, facts["heading"]),
             "pck": pck(np.array([a for a, _ in known]), np.array([b for _, b in known], float), side), "seconds": round(seconds, 2),
-            **{k: v for k, v in result.scores.items() if k != "iou"}, "rig": "; ".join(shortfalls(check_asset(asset))) or "whole",
+            **{k: v for k, v in result.scores.items() if k != "iou"}, "rig_whole": float(not missed), "rig": "; ".join(missed) or "whole",
         }  # fmt: skip
         rows.append(row)
         caption = f"{name} {quality} iou {row['iou']:.2f} heading {row['heading_error']:.0f} off pck {row['pck']:.2f}"

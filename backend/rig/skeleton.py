@@ -33,6 +33,9 @@ SETTLE_PASSES = 4
 ROOT_LENGTH = 0.3
 """Length of the root bone in body lengths: a handle to grab, it does not deform."""
 
+TAIL_BEND = math.radians(35.0)
+"""The most that a tail bone turns against the one before it at rest: a curl belongs to the pose."""
+
 BENT_JOINTS: tuple[tuple[str, str, str, float], ...] = (
     ("shoulder", "elbow", "wrist", 1.0),
     ("elbow", "wrist", "front_knuckle", -1.0),
@@ -66,6 +69,21 @@ def body_length(points: Tensor) -> Tensor:
     """(..., 42, 3) -> (...,) distance from the withers to the tail's base."""
     index = load_quadruped().point_index
     return (points[..., index["withers"], :] - points[..., index["tail0"], :]).norm(dim=-1)
+
+
+def uncurl_tail(points: Tensor) -> Tensor:
+    """(42, 3) rest points -> the same with tail bones that turn by at most TAIL_BEND, as long as they were."""
+    index = load_quadruped().point_index
+    tail = [index[f"tail{number}"] for number in range(5)]
+    uncurled = points.clone()
+    steps = points[tail[1:], 1:] - points[tail[:-1], 1:]  # (4, 2), y and z
+    angles = torch.atan2(steps[:, 0], steps[:, 1])
+    for number in range(1, len(steps)):
+        turn = torch.remainder(angles[number] - angles[number - 1] + math.pi, 2 * math.pi) - math.pi
+        angles[number] = angles[number - 1] + turn.clamp(-TAIL_BEND, TAIL_BEND)
+    steps = torch.stack([angles.sin(), angles.cos()], -1) * steps.norm(dim=-1, keepdim=True)
+    uncurled[tail[1:], 1:] = points[tail[0], 1:] + steps.cumsum(0)
+    return uncurled
 
 
 def settle_points(points: Tensor) -> Tensor:

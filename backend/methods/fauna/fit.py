@@ -37,8 +37,8 @@ FREE_LIFT = 0.3
 """How high a foot may be lifted at no cost, object units (a leg is about 1.3)."""
 TILT = 0.2
 """Weight of the camera's tilt against its heading."""
-EAR_STIFFNESS = 10.0
-"""How much harder than other points an ear's are to move: a free ear fills whatever else is missing."""
+EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
+"""How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,13 @@ def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
 
 
+def stiffness(template: Template) -> Tensor:
+    """(H,) how hard the rest points are to move, in half form."""
+    centre = [TAIL_STIFFNESS if name.startswith("tail") and name != "tail0" else 1.0 for name in template.centre_points]
+    paired = [EAR_STIFFNESS if name.startswith("ear") else 1.0 for name in template.paired_points]
+    return torch.cat([torch.tensor(centre).repeat_interleave(2), torch.tensor(paired).repeat_interleave(3)])
+
+
 @dataclass(frozen=True)
 class Solution:
     """What `solve_joints` found: rotation (3, 3), translation (3,), angles (n, 3), rest points (P, 3), and the remaining energy."""
@@ -140,6 +147,7 @@ def solve_joints(
     head = model.netInstance.netRest
     half = head.fold(start.rest[None])[0].detach()
     change = torch.zeros_like(half, requires_grad=True)  # of the rest points, in half form
+    stiff = stiffness(model.template)
     groups = [{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}]
     optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
     eye = torch.eye(3)[None]
@@ -158,7 +166,7 @@ def solve_joints(
             + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
-            + 0.3 * change.square().sum()
+            + 0.3 * (change.square() * stiff).sum()
             + 0.3 * lift_excess(points, model.template)
         )
         optimizer.zero_grad()
@@ -232,8 +240,7 @@ def fit(
     target = MaskTarget(evidence.mask, seed)
     start_angles, start_points = p.angles.detach().clone(), p.points.detach().clone()
     template = creature.model.template
-    paired = [EAR_STIFFNESS if name.startswith("ear") else 1.0 for name in template.paired_points]
-    stiff = torch.cat([torch.ones(2 * len(template.centre_points)), torch.tensor(paired).repeat_interleave(3)])  # half form
+    stiff = stiffness(template)
     thick = torch.tensor([EAR_STIFFNESS if b.name.startswith("ear") else 1.0 for b in template.bones if b.deform])
     code_spread = creature.model.netBase.memory_bank.detach().std(0).clamp_min(1e-3)
     total = sum(stage.steps for stage in stages)

@@ -26,7 +26,7 @@ from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
-from backend.rig.skeleton import build_skeleton, skeleton_points
+from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
 from backend.rig.weights import skin_weights
 from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
 from backend.weights import manifest_hash, open_weights
@@ -189,6 +189,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
             seen = replace(seen, code=mean, rest=model.netInstance.netRest(mean, seen.feat_key))
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
+    seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])
     crop_focal = 1 / math.tan(crop.fov / 2)
     small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
     evidence = fitting.Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model), sideways_stiffness(model))

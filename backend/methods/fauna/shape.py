@@ -9,12 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import diags, identity
+from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
 from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
+from backend.rig.territory import adjacency
 from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
 from backend.shape.extract import extract
@@ -26,6 +30,9 @@ CELLS = 128
 LIPSCHITZ = 2.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
 TRIANGLES = 8000
+
+SMOOTHNESS = 5.0
+"""Laplacian weight of the instance deformation."""
 
 CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
@@ -77,18 +84,24 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
     No feature: no instance deformation.
     """
     mesh = category_mesh(model, code)
-    with torch.no_grad():
-        moved = x = torch.from_numpy(mesh.vertices)[None]
-        if feature is not None:
-            moved = x + displace(model.netInstance.netDeform, x, feature[None], model.config.deformation_scale)
-    assert mesh.mirror is not None
-    vertices = moved[0].numpy()
-    twin = vertices[mesh.mirror] * np.array([-1, 1, 1], np.float32)
-    vertices = np.ascontiguousarray((vertices + twin) / 2, np.float32)  # mirrored to the last bit
-    vertices[mesh.mirror == np.arange(len(vertices)), 0] = 0
-    mesh = replace(mesh, vertices=vertices)
+    if feature is not None:
+        with torch.no_grad():
+            x = torch.from_numpy(mesh.vertices)[None]
+            offset = displace(model.netInstance.netDeform, x, feature[None], model.config.deformation_scale)[0].numpy()
+        # Moved each by itself, vertices would fold thin parts, and cross the plane of symmetry, where the x offset jumps.
+        mesh = replace(mesh, vertices=mesh.vertices + smoothed(mesh, offset.astype(np.float64)).astype(np.float32))
+    mesh = untangle(mesh)
     assert isinstance(model.canonical, Tensor)
     return mesh, embed_points(mesh, model.canonical.numpy())
+
+
+def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Offsets (v, 3), mirrored in x, smoothed over the mesh: (I + s L)^-1 offset (Nicolet et al. 2021)."""
+    assert mesh.mirror is not None
+    links = adjacency(mesh)
+    laplacian = diags(np.asarray(links.sum(1)).ravel()) - links
+    result = splu((identity(len(offset)) + SMOOTHNESS * laplacian).tocsc()).solve(offset)
+    return np.asarray((result + result[mesh.mirror] * np.array([-1.0, 1.0, 1.0])) / 2)
 
 
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
