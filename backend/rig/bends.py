@@ -38,6 +38,8 @@ STRICTER = 1.03
 """Test bends go a little further than what must hold."""
 SMOOTHING = 0.03
 """Length l of the gradient's smoothing, in diagonals of the mesh."""
+FINER = 0.5
+"""Times that length in every other round: what a broad change can't mend, a narrow one may."""
 ROUNDS, STEPS = 6, 100
 """Rounds over a limb's fields (each moves the patch whose volume the others keep), and steps of one descent at most."""
 RATE = 0.03
@@ -52,8 +54,8 @@ YIELDING = 3.0
 """A limb's share is at most 1 less so many times that of other limbs: legs don't pull at each other."""
 NEARLY_NEAREST = 1.05
 """Skin whose nearest bone is another leg's from the shin down, or all but, is that leg's: where bones meet, both are nearest."""
-PAW_KEPT = 0.97
-"""Share of its field that a vertex of the paw keeps; further up, what lies two bones beyond a joint keeps all, and swings with it."""
+WHOLE, PAW_KEPT = 0.9, 0.97
+"""What follows a turn by more than so much, two bones beyond its joint, keeps all of it; of the paw's own joint, so much."""
 NOTHING = 1e-9
 
 
@@ -132,7 +134,7 @@ class _Limb:
         free = np.flatnonzero(near & (self.ceiling > 0))
         if not len(free):
             return True
-        smooth = splu((diags(self.areas[free]) + self.smoothing**2 * self.stiffness[free][:, free]).tocsc())
+        smooth = splu((diags(self.areas[free]) + (self.smoothing * (FINER if lift else 1)) ** 2 * self.stiffness[free][:, free]).tocsc())
         settled = True
         for k, (hinge, test) in enumerate(zip(hinges, angles, strict=True)):
             patch = self.faces[(fields[:, 0] > 0.5)[self.faces].all(1)]
@@ -149,7 +151,7 @@ class _Limb:
             if energy(start)[0] < NOTHING:
                 continue
             settled = False
-            least = kept[used] * start
+            least = kept[used] * start * (start > WHOLE)
             fields[used, k] = _descend(energy, start, (least, ceiling[used]), place[free], smooth.solve)
             fields[:, k + 1 :] = np.minimum(fields[:, k + 1 :], fields[:, k : k + 1])
             fields[:, :k] = np.maximum(fields[:, :k], fields[:, k : k + 1])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -64,6 +65,11 @@ class Surface:
         foot, inward = self.points[nearest], -self.normals[nearest]
         return np.where(inside, gap, -gap), foot, inward, self._balls(foot, inward)
 
+    def signed_gap(self, points: Array) -> Array:
+        """(m, 3) points -> distance to the skin (m,), negative outside."""
+        gap = np.asarray(self.tree.query(points)[0])
+        return np.where(contains(self.mesh, points), gap, -gap)
+
     def _balls(self, foot: Array, inward: Array) -> Array:
         size = float(np.ptp(self.points, axis=0).max())
         radius = np.full(len(foot), size / 2)
@@ -90,21 +96,44 @@ def surface_of(mesh: Mesh) -> Surface:
 
 def contains(mesh: Mesh, points: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(n,) True inside a closed mesh: an odd number of faces lies between the point and +X infinity."""
-    corners = mesh.vertices[mesh.faces].astype(np.float64)
     # Rays are moved aside by next to nothing, so that none runs along an edge.
     aside = 1e-7 * float(np.ptp(mesh.vertices, axis=0).max()) * np.array([0.0, 0.6180339887, 0.4142135624])
-    low, high = corners.min(1), corners.max(1)
-    inside = np.empty(len(points), bool)
-    for number, point in enumerate(points.astype(np.float64) + aside):
-        met = (low[:, 1] < point[1]) & (high[:, 1] > point[1]) & (low[:, 2] < point[2]) & (high[:, 2] > point[2]) & (high[:, 0] > point[0])
-        a, b, c = (corners[met, k] - point for k in range(3))
-        # Barycentric coordinates of the ray in the plane y, z: areas against each edge.
-        u = b[:, 1] * c[:, 2] - b[:, 2] * c[:, 1]
-        v = c[:, 1] * a[:, 2] - c[:, 2] * a[:, 1]
-        w = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
-        hit = ((u > 0) & (v > 0) & (w > 0)) | ((u < 0) & (v < 0) & (w < 0))
-        ahead = (u * a[:, 0] + v * b[:, 0] + w * c[:, 0])[hit] / (u + v + w)[hit] > 0
-        inside[number] = np.count_nonzero(ahead) % 2 == 1
+    return np.asarray(_odd_crossings(mesh.vertices[mesh.faces].astype(np.float64), points.astype(np.float64) + aside))
+
+
+def compile_kernels() -> None:
+    """Has numba compile and cache this module's kernel: set-up's, not a job's."""
+    _odd_crossings(np.zeros((1, 3, 3)), np.zeros((1, 3)))
+
+
+@njit(cache=True)
+def _odd_crossings(corners, points):  # type: ignore[no-untyped-def]
+    inside = np.zeros(len(points), np.bool_)
+    low, high = np.empty((len(corners), 2)), np.empty((len(corners), 3))
+    for face in range(len(corners)):
+        for axis in range(3):
+            a, b, c = corners[face, 0, axis], corners[face, 1, axis], corners[face, 2, axis]
+            high[face, axis] = max(a, b, c)
+            if axis:
+                low[face, axis - 1] = min(a, b, c)
+    u = np.empty(3)
+    for number in range(len(points)):
+        x, y, z = points[number]
+        odd = False
+        for face in range(len(corners)):
+            if high[face, 1] <= y or low[face, 0] >= y or high[face, 2] <= z or low[face, 1] >= z or high[face, 0] <= x:
+                continue
+            # Barycentric coordinates of the ray in the plane y, z: areas against each edge.
+            for k in range(3):
+                p, q = corners[face, (k + 1) % 3], corners[face, (k + 2) % 3]
+                u[k] = (p[1] - y) * (q[2] - z) - (p[2] - z) * (q[1] - y)
+            if (u[0] > 0 and u[1] > 0 and u[2] > 0) or (u[0] < 0 and u[1] < 0 and u[2] < 0):
+                ahead = 0.0
+                for k in range(3):
+                    ahead += u[k] * (corners[face, k, 0] - x)
+                if ahead / (u[0] + u[1] + u[2]) > 0:
+                    odd = not odd
+        inside[number] = odd
     return inside
 
 
@@ -170,11 +199,10 @@ def _offsets(place: Array, length: float) -> Array:
 
 
 def _excess(points: Array, bones: list[tuple[int, int]], surface: Surface, length: float) -> float:
-    """How far bones come nearer to the skin than LEAST_DEPTH of `length`, at their worst, summed over the bones; 0 length: outside it."""
+    """How far bones come nearer to the skin than half LEAST_DEPTH, at their worst, summed over the bones; length 0: outside it."""
     heads, tails = (points[list(ends)] for ends in zip(*bones, strict=True))
     along = heads[:, None] + (tails - heads)[:, None] * ALONG[:, None]  # (b, n, 3)
-    depth, _, _, radius = surface.depth(along.reshape(-1, 3))
-    lack = np.minimum(LEAST_DEPTH * length, 0.5 * radius) - depth
+    lack = 0.5 * LEAST_DEPTH * length - surface.signed_gap(along.reshape(-1, 3))
     return float(lack.reshape(len(bones), -1).max(1).clip(0).sum())
 
 

@@ -80,12 +80,13 @@ def render_triangles() -> dict[str, Any]:
 def compile_kernels() -> None:
     """Have numba compile and cache every kernel that a job uses, and nothing a second time."""
     from backend.render import cpu
-    from backend.rig import bend_energy
+    from backend.rig import bend_energy, embed
     from backend.shape import cleanup
 
     cpu.prepare()
     cleanup.compile_kernels()
     bend_energy.compile_kernels()
+    embed.compile_kernels()
 
 
 def draw_animal() -> ByteArray:

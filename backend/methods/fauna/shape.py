@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
+from backend.rig.apart import lower_shins
 from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
 from backend.rig.territory import adjacency
@@ -107,8 +108,9 @@ def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
     """What the asset keeps of a mesh that was stretched, thickened and pushed about, and of its rest points (P, 3).
 
-    Faces that came to cross or thin out are smoothed, the points go back inside, and the weights are made for this very mesh.
+    Faces that came to cross or thin out are smoothed, the points go back inside, shins below the trunk, and the weights are made
+    for this very mesh.
     """
     mesh = untangle(mesh)
-    skeleton = build_skeleton(embed_points(mesh, points))
+    skeleton = build_skeleton(lower_shins(mesh, embed_points(mesh, points)))
     return mesh, skeleton, skin_weights(mesh, skeleton)
