@@ -10,7 +10,7 @@ import pytest
 
 from backend.evaluate.creature_views import overlay_mask
 from backend.evaluate.metrics import angle_between, heading_of, mask_iou
-from backend.evaluate.rigs import LEAST, MOST, TRUE, check_asset
+from backend.evaluate.rigs import LEAST, MOST, TRUE, check_asset, shortfalls
 from backend.media.photo import read_photo
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Request, Result
@@ -24,9 +24,9 @@ FINE = ("horse.png", "dog.png")
 FACING_DEGREES = 45.0
 WRONG_HEADINGS = 1
 """Of twelve photos, as the issue of quality allows."""
-NEARLY = {"crossing": 0.02, "bend_flipped": 0.004, "bend_volume": 0.2, "bones_outside": 6}
-"""What all photos but LUMPY keep to, of the checks that lumpy shapes miss; most meshes are clean all the same."""
-LUMPY = 1
+NEARLY = {"crossing": 0.01, "bend_flipped": 0.003, "bend_volume": 0.12, "bones_outside": 1}
+"""How far the one photo of twelve that may miss a check, on a machine that rounds otherwise, may miss it."""
+MISSING = 1
 
 
 def reconstruct(name: str, quality: str = "fast", seed: int = 0) -> tuple[Result, np.ndarray, np.ndarray]:
@@ -56,12 +56,10 @@ def test_every_rig_bends_and_every_mesh_is_clean(fast: dict[str, tuple[Result, n
     for name, row in found.items():
         assert all(row[key] for key in TRUE), (name, row)
         assert all(row[key] >= limit for key, limit in LEAST.items()), (name, row)
-        assert all(row[key] <= limit for key, limit in MOST.items() if key not in NEARLY), (name, row)
+        assert all(row[key] <= NEARLY.get(key, limit) for key, limit in MOST.items()), (name, row)
         assert 5000 <= row["triangles"] <= 10000, name
-    assert sum(any(row[key] > limit for key, limit in NEARLY.items()) for row in found.values()) <= LUMPY, found
-    for key, least in (("crossing", 9), ("bones_outside", 9), ("bend_flipped", 8), ("bend_volume", 8)):
-        reached = [name for name, row in found.items() if row[key] <= MOST[key]]
-        assert len(reached) >= least, (key, reached)
+    missing = {name: shortfalls(row) for name, row in found.items() if shortfalls(row)}
+    assert len(missing) <= MISSING, missing
 
 
 def test_skins_are_normalised_and_every_creature_stands_on_the_ground(fast: dict[str, tuple[Result, np.ndarray, np.ndarray]]) -> None:
@@ -96,6 +94,8 @@ def test_fine_explains_the_silhouette_better_than_fast(name: str, fast: dict[str
     before, _ = overlay_mask(fast[name][0].asset, photo)
     iou = mask_iou(cover, mask > 0.5)
     assert iou > mask_iou(before, mask > 0.5) and iou > 0.8
+    found = check_asset(result.asset)
+    assert all(found[key] for key in TRUE) and all(found[key] <= NEARLY.get(key, limit) for key, limit in MOST.items()), found
     assert result.scores["deformation_gain"] < 0.08 and result.scores["deformation_rms"] <= 0.02  # the lesser part
 
 

@@ -59,3 +59,11 @@ def test_points_that_cannot_be_placed_are_refused() -> None:
     mesh, points = animal("horse")
     with pytest.raises(ValueError, match="finite"):
         embed_points(mesh, points * np.nan)
+
+
+def test_a_thin_curved_tails_bones_end_up_inside() -> None:
+    mesh, points = animal("horse")
+    index = load_quadruped().point_index
+    guess = points.copy()
+    guess[index["tail2"], 1:] += [0.1, -0.15]  # beside the tail: the bones to and from it leave the skin
+    assert contains(mesh, samples_along_bones(build_skeleton(embed_points(mesh, guess)))).all()

@@ -10,6 +10,7 @@ from backend.rig.kinematics import rest_frames
 from backend.rig.skeleton import (
     MIN_BEND,
     MIN_LENGTH,
+    TAIL_BEND,
     body_length,
     build_skeleton,
     half_to_points,
@@ -18,6 +19,7 @@ from backend.rig.skeleton import (
     rest_matrices,
     settle_points,
     skeleton_points,
+    uncurl_tail,
 )
 from backend.rig.template import load_quadruped
 from tests.rig.animals import rest_points
@@ -144,3 +146,20 @@ def test_half_form_round_trip_is_exact() -> None:
 def test_points_that_are_no_animal_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(ValueError):
         build_skeleton(bad.astype(np.float32))
+
+
+def test_a_curled_tail_is_uncurled_and_keeps_its_bones_lengths() -> None:
+    index = load_quadruped().point_index
+    tail = [index[f"tail{number}"] for number in range(5)]
+    points = torch.from_numpy(rest_points("horse").copy())
+    start = points[tail[0]].clone()
+    for number, point in enumerate(tail[1:]):  # half a circle
+        points[point] = start + 0.3 * torch.tensor([0.0, np.sin(0.8 * (number + 1)), -1 + np.cos(0.8 * (number + 1))])
+    straight = uncurl_tail(points)
+    before, after = (np.diff(p[tail].numpy(), axis=0) for p in (points, straight))
+    assert np.allclose(np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1))
+    along = after / np.linalg.norm(after, axis=1, keepdims=True)
+    assert (np.arccos((along[1:] * along[:-1]).sum(1).clip(-1, 1)) <= TAIL_BEND + 1e-6).all()
+    others = [i for i in range(len(points)) if i not in tail[1:]]
+    assert torch.equal(straight[others], points[others])
+    assert torch.allclose(uncurl_tail(straight), straight)
