@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from scipy.sparse import coo_matrix, diags
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -34,21 +36,30 @@ STEP_CELLS = 0.4
 SMALLEST_SLOPE = 0.1
 """Of the field along the normal, below which it says nothing about where its zero is."""
 
+THICK_CELLS = 6.0
+"""Radius, in cells, of what counts as thick: a trunk, not a leg."""
+
+FAIRED_CELLS, FAIRINGS = 3.0, 30
+"""Vertices within so many cells of a filled crack are smoothed so often."""
+
 SHARED_STEPS = 2
 """Secant steps averaged with the neighbours': the mesh moves as one sheet; one step for each vertex alone follows."""
 
 
-def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000) -> Mesh:
+def clean(surface: Surface, sdf: SignedDistance, target_triangles: int = 8000, crack_cells: int = 0) -> Mesh:
     """The surface's largest piece as a clean mesh of about `target_triangles` triangles (within some 15 %).
 
-    surface: from `extract`; sdf: the same function, asked at some thousand points. Raises ValueError if there is nothing
-    on the plane of symmetry.
+    surface: from `extract`; sdf: the same function, asked at some thousand points; crack_cells: gaps narrower than twice as many grid
+    cells are closed first. Raises ValueError if there is nothing on the plane of symmetry.
     """
+    surface, closed = close_cracks(surface, crack_cells)
     surface, mended = mend(surface)
+    mended = np.concatenate([closed, mended])
     half_vertices, half_faces = _half(surface)
     reference = build_reference(half_vertices, half_faces, surface.spacing, target_triangles / 2)
     vertices, faces = remesh(half_vertices, half_faces, reference, target_triangles / 2)
     vertices = _onto_zero_set(vertices, faces, surface, mended, sdf)
+    vertices = _fair(vertices, faces, surface, closed)
     welded, faces, mirror = mirror_weld(vertices, faces)
     return Mesh(welded, faces, mirror=mirror)
 
@@ -61,6 +72,32 @@ def compile_kernels() -> None:
 
     mesh = clean(extract_dense(ring, 16), ring, 400)
     intersecting_faces(mesh.vertices, mesh.faces)
+
+
+def close_cracks(surface: Surface, cells: int) -> tuple[Surface, NDArray[np.int64]]:
+    """The surface with narrow gaps in its thick parts filled, and the (m, 3) indices of filled points.
+
+    A learnt field can have cracks and small hollows under a smooth flank, where shapes that it learnt disagree. The gaps are those of
+    a morphological closing by a ball of `cells`, as far as a ball of THICK_CELLS finds room in the closed whole.
+    """
+    inside = surface.values > 0
+    if not cells or not inside.any():
+        return surface, np.zeros((0, 3), dtype=np.int64)
+    margin = cells + 2
+    low, high = (bound(np.argwhere(inside), axis=0) for bound in (np.min, np.max))
+    low, high = np.maximum(low - margin, 0), np.minimum(high + margin + 1, inside.shape)
+    box = (slice(0, high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+    part = inside[box]
+    whole = np.concatenate([part[:0:-1], part])  # the plane of symmetry has two sides
+    closed = distance_transform_edt(distance_transform_edt(~whole) <= cells) > cells
+    core = distance_transform_edt(closed) > THICK_CELLS
+    thick = distance_transform_edt(~core) <= THICK_CELLS
+    filled = np.zeros_like(inside)
+    filled[box] = (closed & thick & ~whole)[len(part) - 1 :]
+    rim = inside & ~binary_erosion(inside)
+    values = np.where(filled, np.median(surface.values[rim]), surface.values).astype(np.float32)
+    cubes = np.argwhere(np.ones([n - 1 for n in values.shape], dtype=bool))
+    return assemble(values, cubes, surface.half_extent), np.argwhere(filled)
 
 
 def mend(surface: Surface) -> tuple[Surface, NDArray[np.int64]]:
@@ -113,6 +150,25 @@ def _onto_zero_set(
         if _spoilt(before, vertices, faces).any():
             vertices = before
     return vertices
+
+
+def _fair(vertices: FloatArray, faces: IntArray, surface: Surface, filled: NDArray[np.int64]) -> FloatArray:
+    """The half's vertices with those near filled points (m, 3) drawn to their neighbours' mean: a plug is as smooth as what is around."""
+    if not len(filled):
+        return vertices
+    places = filled * surface.spacing - np.array([0, surface.half_extent, surface.half_extent])
+    distance = cKDTree(places).query(vertices)[0] / surface.spacing
+    amount = 0.7 * np.clip(FAIRED_CELLS - distance, 0, 1)[:, None]
+    on_plane = vertices[:, 0] == 0
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    ends = np.concatenate([start, end]), np.concatenate([end, start])
+    links = coo_matrix((np.ones(2 * len(start)), ends), (len(vertices),) * 2).tocsr()
+    mean = diags(1 / np.asarray(links.sum(1)).ravel().clip(1)) @ links
+    faired = vertices.astype(np.float64)
+    for _ in range(FAIRINGS):
+        faired += amount * (mean @ faired - faired)
+        faired[:, 0] = np.where(on_plane, 0.0, np.maximum(faired[:, 0], LEAST_X))
+    return faired.astype(np.float32)
 
 
 def _spoilt(before: FloatArray, after: FloatArray, faces: IntArray) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend.shape import checks, remesh, topology
 from backend.shape.checks import cut_loops, measure, smallest_angles
-from backend.shape.cleanup import clean, compile_kernels
+from backend.shape.cleanup import clean, close_cracks, compile_kernels
 from backend.shape.extract import extract
 from backend.types import Mesh
 
@@ -58,6 +58,39 @@ def test_every_mesh_is_one_closed_ball_mirrored_and_without_slivers(sdf: Callabl
     assert abs(stats.triangles / 8000 - 1) < COUNT_TOLERANCE
     assert stats.volume > 0
     assert mesh.vertices.dtype == np.float32 and mesh.faces.dtype == np.int32
+
+
+def cracked(points: Tensor) -> Tensor:
+    """The quadruped with a crack into each flank and a hollow under it, as a network has them where shapes disagree."""
+    q = torch.cat([points[:, :1].abs(), points[:, 1:]], 1)
+    crack = torch.stack([0.3 - q[:, 0], (q[:, 1] - 0.35).abs() - 0.25, (q[:, 2] + 0.1).abs() - 0.04], 1).amax(1)
+    hollow = (q - torch.tensor([0.3, 0.45, -0.1])).norm(dim=1) - 0.12
+    return torch.minimum(quadruped(points), torch.minimum(crack, hollow))
+
+
+def test_cracks_in_a_flank_are_closed_and_smoothed_and_legs_stay_apart() -> None:
+    surface = extract(cracked, 128, 2.0)
+    mesh, open_ = clean(surface, cracked, crack_cells=3), clean(surface, cracked)
+
+    def deepest(found: Mesh) -> float:
+        """Of the flank's vertices, inside the uncracked shape, in cells."""
+        flank = (np.abs(found.vertices[:, 2] + 0.1) < 0.3) & (np.abs(found.vertices[:, 1] - 0.35) < 0.3)
+        return float(quadruped(torch.from_numpy(found.vertices[flank])).max()) / surface.spacing
+
+    assert deepest(open_) > 2.0 and deepest(mesh) < 1.5
+    stats = measure(mesh.vertices, mesh.faces, mesh.mirror)
+    assert (stats.components, stats.closed, stats.genus, stats.mirrored) == (1, True, 0, True)
+    assert len(cut_loops(mesh.vertices, mesh.faces, -1.1)) == 4
+
+
+def test_closing_cracks_leaves_a_whole_shape_as_it_is_but_for_its_creases() -> None:
+    surface = extract(quadruped, 128, 1.2)
+    closed, filled = close_cracks(surface, 3)
+    assert len(filled) < 0.05 * (surface.values > 0).sum()
+    again, none = close_cracks(surface, 0)
+    assert again is surface and not len(none)
+    legs = filled[:, 1] * surface.spacing - surface.half_extent < -0.6
+    assert not legs.any()
 
 
 @pytest.mark.parametrize("triangles", [5000, 10000])

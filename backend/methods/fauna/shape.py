@@ -35,6 +35,9 @@ TRIANGLES = 8000
 SMOOTHNESS = 5.0
 """Laplacian weight of the instance deformation."""
 
+CRACK_CELLS = 3
+"""Half the width of gaps that are closed, in cells: legs stand further apart."""
+
 CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
 CORE_BLEND = 0.02
@@ -76,7 +79,7 @@ def category_mesh(model: Fauna, code: Tensor) -> Mesh:
             return torch.maximum(learnt, least) + h * h / (4 * CORE_BLEND)
 
     surface = extract(distance, CELLS, LIPSCHITZ, model.config.half_extent)
-    return clean(surface, distance, TRIANGLES)
+    return clean(surface, distance, TRIANGLES, CRACK_CELLS)
 
 
 def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[Mesh, FloatArray]:
