@@ -22,7 +22,7 @@ from backend.rig.checks import open_rim
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-VOLUME_ALLOWED, VOLUME_WEIGHT = 0.065, 1000.0
+VOLUME_ALLOWED, VOLUME_WEIGHT = 0.078, 1000.0
 """Share of the limb's volume that a bend may change at no cost; what must hold is a tenth."""
 FOLD_MARGIN = 0.12
 """Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""

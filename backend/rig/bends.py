@@ -38,9 +38,9 @@ STRICTER = 1.03
 """Test bends go a little further than what must hold."""
 SMOOTHING = 0.03
 """Length l of the gradient's smoothing, in diagonals of the mesh."""
-FINER = 0.5
-"""Times that length in every other round: what a broad change can't mend, a narrow one may."""
-ROUNDS, STEPS = 6, 100
+FINER = 0.1
+"""Times that length in all rounds but the first: what a broad change can't mend, a narrow one may."""
+ROUNDS, STEPS = 8, 100
 """Rounds over a limb's fields (each moves the patch whose volume the others keep), and steps of one descent at most."""
 RATE = 0.03
 """Largest change of a weight in the first step."""
@@ -86,7 +86,7 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
         hinges = [frames[bone] for bone in bones]
         angles = [_test_angles(skeleton.names[bone]) for bone in bones]
         for number in range(ROUNDS):
-            if limb.settle(fields, hinges, angles, lift=number % 2 == 1):
+            if limb.settle(fields, hinges, angles, lift=number > 0):
                 break
         weights = fields - np.concatenate([fields[:, 1:], np.zeros((len(fields), 1))], 1)
         share = 1 - weights.sum(1) - dense[:, elsewhere].sum(1)
@@ -126,7 +126,7 @@ class _Limb:
     def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]], lift: bool) -> bool:
         """One round over the fields (v, n), in place; True if there was nothing to do.
 
-        A field is held below the one above it, or, with `lift`, lifts it where it must: either alone can be stuck.
+        A field is held below the one above it, or, with `lift`, lifts it where it must: held, it can be stuck.
         """
         near = fields[:, 0] > 1e-3
         for _ in range(GROWTH_RINGS):
