@@ -4,9 +4,9 @@ Enters: a `Surface` and the function it was extracted from. Leaves: a `types.Mes
 no UVs: one closed manifold component of genus 0, no duplicate vertex, nearly equilateral triangles sized by curvature,
 exactly mirrored: the half x >= 0 is remeshed with its rim held on x = 0, then welded to its mirror image.
 
-Stages: topology (`topology.make_ball`, only where it is wrong), remeshing (`remesh`) on the marched half
-(`reference`), then one secant step along the normals onto the true zero set, which takes out what the grid's linear
-interpolation had added. Where topology was mended the true zero set isn't followed: it would close the cut again.
+Stages: cracks (`close_cracks`, where asked for), topology (`topology.make_ball`, only where it is wrong), remeshing (`remesh`) on the
+marched half (`reference`), then one secant step along the normals onto the true zero set, which takes out what the grid's linear
+interpolation had added. Where topology was mended or cracks were filled the true zero set isn't followed: it would open them again.
 Deterministic: no random choice, no threads.
 """
 
