@@ -4,14 +4,10 @@ Enters: weights on the fold (left bones only, see `weights`), mesh, skeleton. Le
 
 Turning one bone, with all that hangs on it, moves a rest vertex x to x + s (T x - x), where T is the turn about the bone's hinge and s
 the sum of the vertex's weights from that bone down. So every test bend of a leg depends on one scalar field of its own, and the
-weights of a leg of n bones are n nested fields, 1 >= s_1 >= ... >= s_n >= 0. Each field in turn descends
-
-    E(s) = sum over bends: VOLUME_WEIGHT max(0, |V(s) / V(0) - 1| - VOLUME_ALLOWED)^2 + sum over triangles: h(FOLD_MARGIN - c(s)),
-
-V being the volume of the limb's patch closed by a fan, c a triangle's posed normal along its blended rotation of the rest
-normal, over the rest area, and h a one-sided Huber loss. The gradient is smoothed over the surface, (M + l^2 L)^-1 g (a Sobolev
-gradient; Renka and Neuberger 1995), so borders move and widen but don't fray; fields are clipped to their bounds after each step.
-Descent begins at the weights that geometry alone suggests and ends as soon as the energy is nothing: they change as little as it takes.
+weights of a leg of n bones are n nested fields, 1 >= s_1 >= ... >= s_n >= 0. Each field in turn descends its own `BendEnergy`.
+The gradient is smoothed over the surface, (M + l^2 L)^-1 g (a Sobolev gradient; Renka and Neuberger 1995), so borders move and widen
+but don't fray; fields are clipped to their bounds after each step. Descent begins at the weights that geometry alone suggests and
+ends as soon as the energy is nothing: they change as little as it takes.
 """
 
 from __future__ import annotations
