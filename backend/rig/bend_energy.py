@@ -3,10 +3,12 @@
 Enters: rest vertices of a limb and around it, a hinge, angles, and the field s (n,), the share by which each vertex follows the turn:
 x -> x + s (T x - x). Leaves E(s) and dE/ds, with
 
-    E(s) = sum over bends: VOLUME_WEIGHT max(0, |V(s) / V(0) - 1| - VOLUME_ALLOWED)^2 + sum over triangles: h(FOLD_MARGIN - c(s)),
+    E(s) = sum over bends: VOLUME_WEIGHT max(0, |V(s) / V(0) - 1| - VOLUME_ALLOWED)^2
+           + SECTION_WEIGHT max(0, SECTION_KEPT - A(s) / A(0))^2 + sum over triangles: h(FOLD_MARGIN - c(s)),
 
-V being the volume of the limb's patch closed by a fan over its rim, c a triangle's posed normal along its blended rotation of the
-rest normal, over the rest area squared (times 4), and h(x) = x^2 up to 1, 2 x - 1 beyond, 0 below 0.
+V being the volume of the limb's patch closed by a fan over its rim, A the vector area of the joint's section, c a triangle's posed
+normal along its blended rotation of the rest normal, over the rest area squared (times 4), and h(x) = x^2 up to 1, 2 x - 1 beyond,
+0 below 0.
 """
 
 from __future__ import annotations
@@ -18,30 +20,37 @@ from numba import njit
 from numpy.typing import NDArray
 
 from backend.rig.checks import open_rim
+from backend.rig.rotations import axis_angle_to_matrix
+from backend.rig.sections import Loop, loop_points
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 VOLUME_ALLOWED, VOLUME_WEIGHT = 0.078, 1000.0
 """Share of the limb's volume that a bend may change at no cost; what must hold is a tenth."""
+SECTION_KEPT, SECTION_WEIGHT = 0.65, 1000.0
+"""Share of the joint's section that a bend must leave to cost nothing; what must hold is 0.6."""
 FOLD_MARGIN = 0.12
 """Of a triangle's rest area: what is left of it, seen along its blended normal, in any bend."""
 
 
 class BendEnergy:
     """E(s) of the module for one bone: vertices (n, 3) of the fold, triangles that may fold (f, 3), the limb's patch (p, 3), the hinge's
-    frame (4, 4), turning about its X, and the angles in radians."""
+    frame (4, 4), turning about its X, the angles in radians, and the loop round the joint, if one is asked to stay."""
 
-    def __init__(self, vertices: Array, faces: Indices, patch: Indices, hinge: Array, angles: list[float]) -> None:
-        self.vertices, self.faces, self.patch = vertices, faces, patch
+    def __init__(
+        self, vertices: Array, faces: Indices, patch: Indices, hinge: Array, angles: list[float], section: Loop | None = None
+    ) -> None:
+        self.vertices, self.faces, self.patch, self.section = vertices, faces, patch, section
         self.rim = np.unique(open_rim(patch, len(vertices))[:, 0])
         a, b, c = vertices[faces].transpose(1, 0, 2)
         self.normals = np.cross(b - a, c - a)
         self.squares = (self.normals * self.normals).sum(1).clip(1e-18)
-        turns = [_turn(hinge[:3, 0], angle) for angle in angles]
+        turns = axis_angle_to_matrix(hinge[:3, 0], np.array(angles))
         self.moved = np.stack([(vertices - hinge[:3, 3]) @ turn.T + hinge[:3, 3] - vertices for turn in turns])  # (t, n, 3)
         self.turned = np.stack([self.normals @ turn.T - self.normals for turn in turns])  # (t, f, 3)
         self.whole = float(_volume(vertices, patch, self.rim, np.zeros_like(vertices)))
+        self.opening = 1.0 if section is None else float(np.linalg.norm(_vector_area(loop_points(vertices, section))))
 
     def __call__(self, field: Array) -> tuple[float, Array]:
         """s (n,) -> E and its gradient (n,)."""
@@ -54,8 +63,25 @@ class BendEnergy:
             if over > 0:
                 total += VOLUME_WEIGHT * over**2
                 gradient += 2 * VOLUME_WEIGHT * over * math.copysign(1, change) / self.whole * (slope * moved).sum(1)
+            if self.section is not None:
+                total += self._pinch(self.section, posed, moved, gradient)
             total += _folds(field, posed, moved, turned, self.normals, self.squares, self.faces, gradient)
         return total, gradient
+
+    def _pinch(self, section: Loop, posed: Array, moved: Array, gradient: Array) -> float:
+        """What the section's loss costs; adds its gradient (n,)."""
+        edges, shares = section
+        points = loop_points(posed, section)
+        area = _vector_area(points)
+        size = float(np.linalg.norm(area))
+        lack = SECTION_KEPT - size / self.opening
+        if lack <= 0:
+            return 0.0
+        slope = np.cross(np.roll(points, -1, 0) - np.roll(points, 1, 0), area / max(size, 1e-12)) / 2  # (m, 3) of the size
+        slope *= -2 * SECTION_WEIGHT * lack / self.opening
+        for end, share in enumerate((1 - shares, shares)):
+            np.add.at(gradient, edges[:, end], share * (slope * moved[edges[:, end]]).sum(1))
+        return SECTION_WEIGHT * lack**2
 
 
 def compile_kernels() -> None:
@@ -63,6 +89,11 @@ def compile_kernels() -> None:
     corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3]])
     BendEnergy(corners, faces, faces, np.eye(4), [0.5])(np.array([0.0, 0.5, 0.5, 1.0]))
+
+
+def _vector_area(points: Array) -> Array:
+    """(m, 3) points of a loop -> (3,)."""
+    return np.asarray(np.cross(points, np.roll(points, -1, 0)).sum(0) / 2)
 
 
 @njit(cache=True)
@@ -124,10 +155,3 @@ def _folds(field, posed, moved, turned, normals, squares, faces, gradient):  # t
             x, y, z = d[1] * e[2] - d[2] * e[1], d[2] * e[0] - d[0] * e[2], d[0] * e[1] - d[1] * e[0]
             gradient[vertex] += pull * (x * blended[0] + y * blended[1] + z * blended[2] + common)
     return total
-
-
-def _turn(axis: Array, angle: float) -> Array:
-    """(3, 3) turn by radians about a unit axis; Rodrigues' formula."""
-    x, y, z = axis
-    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + math.sin(angle) * skew + (1 - math.cos(angle)) * (skew @ skew))

@@ -23,6 +23,7 @@ from backend.rig.bend_energy import BendEnergy
 from backend.rig.borders import laplacian
 from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, bone_gaps
 from backend.rig.names import parse_name
+from backend.rig.sections import Loop, joint_section
 from backend.rig.skeleton import rest_matrices
 from backend.rig.territory import Part, adjacency, fold, part_bones
 from backend.types import Mesh, Skeleton
@@ -79,10 +80,12 @@ def fit_limb_weights(dense: Array, trunk: Array, mesh: Mesh, skeleton: Skeleton)
         fields *= np.minimum(1, most / fields[:, 0].clip(1e-9))[:, None]
         room = 1 - dense[:, elsewhere].sum(1)
         limb = _Limb(vertices, faces, stiffness, areas, np.where(closed, fields[:, 0], np.maximum(room, fields[:, 0])), links)
+        # Shoulder and hip lie in the trunk: no section of theirs is asked to stay.
+        sections = [joint_section(mesh, skeleton, bone, left & (fields[:, 0] > 0.5)) if bone in bones[-3:] else None for bone in bones]
         hinges = [frames[bone] for bone in bones]
         angles = [_test_angles(skeleton.names[bone]) for bone in bones]
         for number in range(ROUNDS):
-            if limb.settle(fields, hinges, angles, lift=number > 0):
+            if limb.settle(fields, hinges, angles, sections, lift=number > 0):
                 break
         weights = fields - np.concatenate([fields[:, 1:], np.zeros((len(fields), 1))], 1)
         share = 1 - weights.sum(1) - dense[:, elsewhere].sum(1)
@@ -119,7 +122,7 @@ class _Limb:
         self.stiffness, self.areas = stiffness, areas
         self.smoothing = SMOOTHING * float(np.linalg.norm(np.ptp(vertices, axis=0)))
 
-    def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]], lift: bool) -> bool:
+    def settle(self, fields: Array, hinges: list[Array], angles: list[list[float]], sections: list[Loop | None], lift: bool) -> bool:
         """One round over the fields (v, n), in place; True if there was nothing to do.
 
         A field is held below the one above it, or, with `lift`, lifts it where it must: held, it can be stuck.
@@ -132,16 +135,19 @@ class _Limb:
             return True
         smooth = splu((diags(self.areas[free]) + (self.smoothing * (FINER if lift else 1)) ** 2 * self.stiffness[free][:, free]).tocsc())
         settled = True
-        for k, (hinge, test) in enumerate(zip(hinges, angles, strict=True)):
+        for k, (hinge, test, section) in enumerate(zip(hinges, angles, sections, strict=True)):
             patch = self.faces[(fields[:, 0] > 0.5)[self.faces].all(1)]
             if not len(patch):
                 return True
             ceiling = fields[:, k - 1] if k and not lift else self.ceiling
             touched = self.faces[(ceiling > 1e-6)[self.faces].any(1)]
-            used = np.unique(np.concatenate([patch.ravel(), touched.ravel(), free]))
+            ring = np.zeros((0, 2), np.int64) if section is None else section[0]
+            used = np.unique(np.concatenate([patch.ravel(), touched.ravel(), free, ring.ravel()]))
             place = np.zeros(len(fields), np.int64)
             place[used] = np.arange(len(used))
-            energy = BendEnergy(self.vertices[used], place[touched], place[patch], hinge, test)
+            energy = BendEnergy(
+                self.vertices[used], place[touched], place[patch], hinge, test, None if section is None else (place[ring], section[1])
+            )
             start = fields[used, k]
             kept = (fields[:, k + 2] > 0.5) if k + 2 < len(hinges) else PAW_KEPT * (fields[:, -1] > 0.5)
             if energy(start)[0] < NOTHING:
