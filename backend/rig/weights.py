@@ -31,15 +31,16 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
-PRUNINGS = 2
+FITS = 2
 """Times that the legs' weights are fitted and pruned: what pruning folds, the next fit mends."""
 LIMBS_FIRST = 3.0
 """How much more a leg's weight counts than the trunk's where there are too many: legs swing further."""
 
 
-def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
+def skin_weights(mesh: Mesh, skeleton: Skeleton, fits: int = FITS) -> Skin:
     """Weights of a closed rest mesh (any unit, object frame, symmetric in x) on a template skeleton (with or without tail).
 
+    fits: 0 leaves what geometry alone suggests, enough for a mesh that is yet to change.
     Raises ValueError where the mesh has no vertices or isn't finite. Where `mesh.mirror` is set the skin is mirrored exactly.
     """
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
@@ -52,10 +53,10 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton) -> Skin:
     for part, bones in part_bones(skeleton).items():
         dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     lead_enough(dense, vertices, skeleton, labels)
-    for _ in range(PRUNINGS):
-        dense = fit_limb_weights(dense, trunk, mesh, skeleton)
+    skin = prune(unfold(dense, mesh, skeleton), skeleton)
+    for _ in range(fits):
+        dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
         skin = prune(unfold(dense, mesh, skeleton), skeleton)
-        dense = fold_weights(skin, mesh, skeleton)
     return skin
 
 
