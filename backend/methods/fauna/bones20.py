@@ -119,7 +119,7 @@ def template_points(vertices: NDArray[np.floating]) -> tuple[NDArray[np.float64]
     """(v, 3) rest vertices -> the template's 42 rest points (P, 3) of the animal facing +Z, and whether it had to be turned for that.
 
     `quadruped.json` ("official20") names the bones: head, neck.002, neck.001, chest ahead of the middle; spine.001, hips, tail.001,
-    tail.002 behind it; three a leg. What the template has more of is split off: two spine bones, every tail bone in two, toes
+    tail.003 behind it; three a leg. What the template has more of is split off: two spine bones, every tail bone in two, toes
     from the feet, the girdle from the thighs, ears and jaw from the head. The points want `embed_points` next.
     """
     turned = not head_is_front(vertices)
