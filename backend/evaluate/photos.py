@@ -19,12 +19,11 @@ from backend.media.photo import read_photo
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Quality, Request
 from backend.observe.mask import find_mask
-from backend.types import Asset, Image, no_progress
+from backend.service.overlay import visible_photo
+from backend.types import Asset, no_progress
 
 Row = dict[str, object]
 Sheet = list[tuple[str, list[NDArray[np.uint8]]]]
-GREY = 150
-"""Behind cut-out animals: what lies under a photo's alpha was never meant to be seen."""
 
 POINTS = {
     "muzzle": "muzzle", "withers": "withers", "tail_base": "tail0", "front_tip_L": "front_tip.L", "front_tip_R": "front_tip.R",
@@ -45,7 +44,7 @@ def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int, limi
         result = fauna.run(Request(image, mask, quality, seed), no_progress, ablate=ablate)
         seconds = time.perf_counter() - started
         asset = result.asset
-        picture = cut_out(image)
+        picture = visible_photo(image)
         cover, overlay = overlay_mask(asset, picture)
         forward = asset.camera.object_to_camera[:3, 2]  # the object's +Z
         heading = heading_of(forward)
@@ -63,14 +62,6 @@ def evaluate_photos(folder: Path, quality: Quality, ablate: str, seed: int, limi
         caption = f"{name} {quality} iou {row['iou']:.2f} heading {row['heading_error']:.0f} off pck {row['pck']:.2f}"
         sheet.append((caption, [picture, overlay, *side_views(asset)]))
     return rows, sheet
-
-
-def cut_out(image: Image) -> NDArray[np.uint8]:
-    """The photo (h, w, 3), grey where its alpha hides it."""
-    if image.alpha is None:
-        return image.rgb
-    share = image.alpha[..., None].astype(np.float32) / 255
-    return np.asarray(image.rgb * share + GREY * (1 - share), np.uint8)
 
 
 def project_points(asset: Asset) -> dict[str, NDArray]:

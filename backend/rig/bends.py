@@ -25,7 +25,8 @@ from backend.rig.checks import CROUCH_BEND, CROUCH_SIGNS, SINGLE_BEND, bone_gaps
 from backend.rig.names import parse_name
 from backend.rig.sections import Loop, joint_section
 from backend.rig.skeleton import rest_matrices
-from backend.rig.territory import Part, adjacency, fold, part_bones
+from backend.rig.territory import Part, fold, part_bones
+from backend.shape.laplacian import adjacency
 from backend.types import Mesh, Skeleton
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Rotations: angles about local X, Y, Z; matrices; quaternions wxyz. torch, batched, differentiable.
+"""Rotations: angles about local X, Y, Z; matrices; quaternions wxyz; turns about an axis. torch, batched, differentiable; the last numpy.
 
 R = Rx Ry Rz: a column vector is first turned about Z, then Y, then X (the papers' 'XYZ'; Blender calls it ZYX).
 Quaternions are unit, written wxyz; those that leave have w >= 0.
@@ -6,7 +6,9 @@ Quaternions are unit, written wxyz; those that leave have w >= 0.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -59,3 +61,12 @@ def matrix_to_quaternion(matrices: Tensor) -> Tensor:
     chosen = table.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4))[..., 0, :]
     unit = chosen / chosen.norm(dim=-1, keepdim=True)
     return torch.where(unit[..., :1] < 0, -unit, unit)
+
+
+def axis_angle_to_matrix(axes: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit axes (..., 3) and angles (...) in radians, which broadcast -> (..., 3, 3); Rodrigues' formula."""
+    x, y, z = np.moveaxis(axes, -1, 0)
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*axes.shape, 3)
+    s, c = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
+    return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.rig.kinematics import rest_frames
-from backend.rig.rotations import matrix_to_quaternion
+from backend.rig.rotations import axis_angle_to_matrix, matrix_to_quaternion
 from backend.rig.template import Leg, Template, load_quadruped
 
 Array = NDArray[np.float64]
@@ -140,7 +140,7 @@ def _hinge_twist(delta: Array, along: Array, leg: Leg, posed: Array, frames: Arr
         slope = b * np.cos(angle) - a * np.sin(angle)
         angle = (angle * slope - value) * slope / (slope * slope + STRAIGHT)
         angle = np.clip(angle, -LARGEST_TWIST, LARGEST_TWIST)
-    return _axis_turn(along, angle)
+    return axis_angle_to_matrix(along, angle)
 
 
 def _unit(vectors: Array) -> Array:
@@ -162,13 +162,4 @@ def _shortest(start: Array, end: Array) -> Array:
         helper = np.where(np.abs(start[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
         axis[opposite] = _unit(np.cross(start, helper))[opposite]
     angle = np.arctan2(np.linalg.norm(np.cross(start, end), axis=-1), cosine)
-    return _axis_turn(_unit(axis), angle)
-
-
-def _axis_turn(axis: Array, angle: Array) -> Array:
-    """(N, 3, 3) turns by angle (N,) about unit axes (N, 3); Rodrigues' formula."""
-    x, y, z = axis.T
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    s, c = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))
+    return axis_angle_to_matrix(_unit(axis), angle)

@@ -12,13 +12,14 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from backend.rig.names import parse_name
 from backend.rig.sections import cut_loops, loop_points
 from backend.rig.template import load_quadruped
+from backend.shape.laplacian import adjacency
 from backend.types import Mesh, Skeleton
 
 Array = NDArray[np.float64]
@@ -85,14 +86,6 @@ def part_bones(skeleton: Skeleton) -> dict[Part, list[int]]:
         elif parse_name(name).base == "ear" and side == "L":
             parts.setdefault(Part.EAR, []).append(number)
     return parts
-
-
-def adjacency(mesh: Mesh) -> csr_matrix:
-    """(v, v) symmetric 0/1 matrix of the mesh's edges."""
-    edges = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    count = len(mesh.vertices)
-    one_way = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
-    return ((one_way + one_way.T) > 0).astype(np.float64).tocsr()
 
 
 def inscribed_radius(points: Array, tree: cKDTree) -> Array:

@@ -1,4 +1,4 @@
-"""What the service asks of the operating system: a low priority, its memory's high-water mark, a quiet stdout.
+"""What the service asks of the operating system: a low priority, its memory's high-water mark, a quiet stdout, a file's lock.
 
 Each works on Linux, macOS and Windows; where a system lacks the means the answer is 0 and nothing fails.
 """
@@ -67,3 +67,19 @@ def take_stdout() -> int:
         msvcrt.setmode(protocol, os.O_BINARY)
         msvcrt.setmode(0, os.O_BINARY)
     return protocol
+
+
+def lock(descriptor: int) -> bool:
+    """Hold an open file until it is closed or the process ends, however it ends; False where it is held already, or can't be."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -3,7 +3,8 @@ Blender would show differently.
 
 The command line and the service both come through here. A result is whole or absent: everything is written into a
 hidden folder inside the output folder and moved when complete, `report.json` last; what was there before is put
-back if a move fails. The report is the only file with times, memory and paths.
+back if a move fails. The next job takes away what a process that was killed has left. The report is the only file with
+times, memory and paths.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from backend.media.photo import read_photo
 from backend.methods.index import METHODS, load
 from backend.methods.request import Quality, Request
 from backend.observe.mask import find_mask
-from backend.service.machine import peak_memory_mib
+from backend.service.machine import lock, peak_memory_mib
 from backend.service.overlay import draw_overlay
 from backend.types import ByteArray, Image, Mask, Progress, no_progress
 
@@ -39,6 +41,8 @@ PHOTO = "photo.jpg"
 
 PHOTO_QUALITY = 92
 VIEWPOINT = "viewpoint-{}.png"
+UNFINISHED, LOCK = ".unfinished-", ".lock"
+"""How the hidden folder's name begins, and the ending of the file beside it that its process holds locked."""
 
 SHARES = {"photo": (0.0, 0.03), "mask": (0.03, 0.1), "method": (0.1, 0.9), "write": (0.9, 1.0)}
 """Parts of the whole job's bar."""
@@ -106,6 +110,7 @@ def reconstruct(
     """
     stages = Stages(progress)
     start = time.perf_counter()
+    remove_abandoned(out.parent)
     stages.part("photo")("photo", 0.0)
     module = load(method, methods)
     image = read_photo(photo)
@@ -190,16 +195,35 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """A hidden folder whose files are moved into `out` when the block ends well, and removed when it does not."""
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    folder = out / f".unfinished-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    held, name = tempfile.mkstemp(LOCK, UNFINISHED, out)
+    folder = Path(name).with_suffix("")
     try:
+        lock(held)  # before the folder is made, so that a folder beside an unlocked file is nobody's
+        folder.mkdir()
         yield folder
         _move_all(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+        with suppress(OSError):  # another process may be trying the lock just now
+            os.unlink(name)
         if made and not any(out.iterdir()):
             out.rmdir()
+
+
+def remove_abandoned(results: Path) -> None:
+    """Remove what killed processes left in the folders in `results`: the hidden folders whose file can be locked.
+
+    The system lets a lock go when its process ends, on whatever machine: what is in use is never taken for abandoned.
+    """
+    for folder in results.glob(f"*/{UNFINISHED}*/"):
+        with suppress(OSError):  # this job can do without; the next one tries again
+            held = folder.with_suffix(LOCK)
+            with held.open("rb+") as stream:
+                if not lock(stream.fileno()):
+                    continue
+                shutil.rmtree(folder)
+            held.unlink()
 
 
 def _move_all(folder: Path, out: Path) -> None:

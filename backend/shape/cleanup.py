@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
-from scipy.sparse import coo_matrix, diags
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from backend.shape.checks import count_components, genus, intersecting_faces, smallest_angles
 from backend.shape.extract import SignedDistance, Surface, assemble, extract_dense, mirror_weld
+from backend.shape.laplacian import edge_faces, neighbour_mean
 from backend.shape.reference import build_reference, vertex_normals
 from backend.shape.remesh import LEAST_X, remesh
 from backend.shape.topology import make_ball
@@ -160,10 +160,7 @@ def _fair(vertices: FloatArray, faces: IntArray, surface: Surface, filled: NDArr
     distance = cKDTree(places).query(vertices)[0] / surface.spacing
     amount = 0.7 * np.clip(FAIRED_CELLS - distance, 0, 1)[:, None]
     on_plane = vertices[:, 0] == 0
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    ends = np.concatenate([start, end]), np.concatenate([end, start])
-    links = coo_matrix((np.ones(2 * len(start)), ends), (len(vertices),) * 2).tocsr()
-    mean = diags(1 / np.asarray(links.sum(1)).ravel().clip(1)) @ links
+    mean = neighbour_mean(edge_faces(Mesh(vertices, faces)))  # on the rim the mean of the half and its mirror image
     faired = vertices.astype(np.float64)
     for _ in range(FAIRINGS):
         faired += amount * (mean @ faired - faired)

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, diags
 
 from backend.shape.checks import SLIVER_DEGREES, intersecting_faces, smallest_angles
+from backend.shape.laplacian import adjacency, neighbour_mean
 from backend.shape.remesh import LEAST_X
 from backend.types import Mesh
 
@@ -35,10 +35,8 @@ def untangle(mesh: Mesh) -> Mesh:
     if mesh.mirror is None:
         raise ValueError("untangle needs a mesh with mirror twins")
     count = len(mesh.vertices)
-    edges = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    links = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
-    links = ((links + links.T) > 0).astype(np.float64)
-    mean = (diags(1 / np.asarray(links.sum(1)).ravel().clip(1)) @ links).tocsr()
+    links = adjacency(mesh)
+    mean = neighbour_mean(links)
     side = np.sign(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror)[:, 0])
     side[mesh.mirror == np.arange(count)] = 0
     vertices = _sided(_mirrored(mesh.vertices.astype(np.float64), mesh.mirror), side)

@@ -14,12 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import diags
 from scipy.sparse.linalg import splu
 
+from backend.shape.laplacian import adjacency, laplacian
 from backend.texture.bake import Baked
 from backend.texture.texels import Texels
-from backend.types import FloatArray, IntArray, Mesh, Texture
+from backend.types import FloatArray, Mesh, Texture
 
 ColorField = Callable[[FloatArray], FloatArray]
 """(n, 3) rest points in the object frame -> (n, 3) albedo in [0, 1]."""
@@ -63,7 +64,7 @@ class Membrane:
 
     def __init__(self, mesh: Mesh, texels: Texels) -> None:
         self.texels, self.count = texels, len(mesh.vertices)
-        self.laplacian = _laplacian(mesh.faces, self.count)
+        self.laplacian = laplacian(adjacency(mesh))
 
     def spread(self, values: FloatArray, weights: FloatArray) -> FloatArray:
         """Texel values (n, c) with weights (n,) -> (n, c) smooth over the whole surface, `GREY` if all weights are 0."""
@@ -84,15 +85,6 @@ class Membrane:
         system = STIFFNESS * self.laplacian + diags(weights.astype(np.float64) + FADE)
         solved = splu(system.tocsc()).solve(weights[:, None].astype(np.float64) * values)
         return np.asarray(solved, np.float32)
-
-
-def _laplacian(faces: IntArray, count: int) -> csr_matrix:
-    """Graph Laplacian (count, count): edge weights of 1, which for nearly equilateral triangles is the cotangent's shape."""
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    ones = np.full(len(start), 0.5)
-    adjacency = coo_matrix((ones, (start, end)), (count, count))
-    adjacency = (adjacency + adjacency.T).tocsr()
-    return csr_matrix(diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency)
 
 
 def _paint_field(field: ColorField, mesh: Mesh, texels: Texels) -> FloatArray:

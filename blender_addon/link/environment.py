@@ -1,11 +1,12 @@
-"""The backend's private environment: made, checked by `doctor`, renamed into place; never Blender's own Python.
+"""The backend's private environment: made, renamed into place, checked by `doctor`; never Blender's own Python.
 
     <folder>/environment/python/            a virtual environment
     <folder>/environment/units/<key>/       a copy of `backend/` and its weights, one a version
     <folder>/environment/state.json         which unit is in use; written last, so without it nothing is set up
 
-Everything is made in `environment.new` and swapped in when `doctor` has passed; the old one stays until then. No bpy
-here: a `SetUp` runs in a thread of its own and is watched through its plain attributes. Packages come hash-locked
+Everything is made in `environment.new` and swapped in; `doctor` then runs where it will be used, since compiled kernels are
+found by their source's path. The old one stays until that has passed, and comes back otherwise. No bpy here: a
+`SetUp` runs in a thread of its own and is watched through its plain attributes. Packages come hash-locked
 through pip (`requirements/runtime.txt`), torch in its exact version from PyTorch's own index (`torch_index.json`),
 or both from an archive of wheels, without any network.
 """
@@ -193,16 +194,13 @@ class SetUp:
         self._call([base, "-E", "-s", "-m", "venv", staging / "python"])
         self._install(python_of(staging))
         self._copy_unit(files, staging / "units" / key)
-        self._doctor(python_of(staging), staging / "units" / key)
         old = self._folder / "environment.old"
         shutil.rmtree(old, ignore_errors=True)
         if current.exists():
             os.replace(current, old)
         try:
             os.replace(staging, current)
-            # Compiled kernels are found by their source's path: they can only be made where they will be used.
-            self._begin("kernels")
-            self._call([python_of(current), *BACKEND_FLAGS, "doctor", "--warm"], cwd=current / "units" / key)
+            self._prove(python_of(current), current / "units" / key)
         except BaseException:  # a cancel too: the old environment comes back, and the reason goes on
             shutil.rmtree(current, ignore_errors=True)
             if old.exists():
@@ -218,9 +216,7 @@ class SetUp:
         if not unit.exists():
             self._copy_unit(files, unit)
         try:
-            self._doctor(python_of(current), unit)
-            self._begin("kernels")
-            self._call([python_of(current), *BACKEND_FLAGS, "doctor", "--warm"], cwd=unit)
+            self._prove(python_of(current), unit)
         except BaseException:  # a cancel too: no half unit stays, and the reason goes on
             if new["unit"] != state["unit"]:
                 shutil.rmtree(unit, ignore_errors=True)
@@ -273,12 +269,15 @@ class SetUp:
             shutil.copyfile(path, target)
         os.replace(partial, unit)
 
-    def _doctor(self, python: Path, unit: Path) -> None:
+    def _prove(self, python: Path, unit: Path) -> None:
+        """A whole job, which compiles its kernels; then those that it had no need of."""
         self._begin("doctor")
         try:
             self._call([python, *BACKEND_FLAGS, "doctor"], cwd=unit)
         except LinkError as error:
             raise found_by_doctor(error) from error
+        self._begin("kernels")
+        self._call([python, *BACKEND_FLAGS, "doctor", "--warm"], cwd=unit)
 
     # -- running things -----------------------------------------------------------------------------------------
 

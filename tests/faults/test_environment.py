@@ -22,6 +22,8 @@ CANCEL_SECONDS = 2.0
 DOCTOR = """
 import json, sys, time
 from pathlib import Path
+with open("ran", "a", encoding="utf-8") as stream:
+    print(Path.cwd(), file=stream)
 if Path("slow").exists():
     time.sleep(60)
 if "--warm" not in sys.argv:
@@ -97,6 +99,24 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_a_set_up_stands_whole_and_leaves_nothing_beside_it(standing: Place) -> None:
     python, unit = environment.location(standing.user, "1.0")
     assert python.exists() and (unit / "backend" / "__main__.py").is_file()
+    assert [path.name for path in standing.user.iterdir()] == ["environment"]
+
+
+def test_kernels_are_compiled_once_where_they_will_be_used(standing: Place) -> None:
+    unit = environment.location(standing.user, "1.0")[1]
+    assert (unit / "ran").read_text(encoding="utf-8").splitlines() == [str(unit.resolve())] * 2  # the check, and the rest of the kernels
+
+
+def test_an_environment_that_fails_its_check_gives_way_to_the_old_one(standing: Place) -> None:
+    before, lock = environment.read_state(standing.user), standing.lock.read_text()
+    main = standing.carried / "backend" / "__main__.py"
+    main.write_text(DOCTOR.replace('Path("bad").exists()', "True"))
+    standing.lock.write_text(lock + "# more packages\n")
+    failed = standing.finished("1.1")
+    main.write_text(DOCTOR)
+    standing.lock.write_text(lock)
+    assert failed.error["code"] == "backend_missing" and "A file differs" in failed.error["sentence"]
+    assert environment.read_state(standing.user) == before and environment.location(standing.user, "1.0")[1].is_dir()
     assert [path.name for path in standing.user.iterdir()] == ["environment"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,17 @@ ORIENTATION = 0x0112
 COPY_TOLERANCE = 8  # of 255: two lossy formats one after the other, four flat colours
 
 METHODS = {"fauna": "tests.service.made_up"}
+ROOT = Path(__file__).parents[2]
+WRITER = """
+import sys, time
+from pathlib import Path
+from backend.service.reconstruct import whole_folder
+with whole_folder(Path(sys.argv[1])) as folder:
+    (folder / "asset").write_text("half")
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+"""A process that is in the middle of writing its result into the folder it is given."""
 
 
 @pytest.fixture
@@ -105,6 +118,26 @@ def test_a_cancelled_job_leaves_no_folder(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         reconstruct(photo, tmp_path / "out", methods=METHODS, progress=stop)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_job_takes_away_what_a_killed_process_left_and_nothing_that_is_in_use(photo: Path, tmp_path: Path) -> None:
+    results = tmp_path / "jobs"
+    mine = results / "mine" / ".unfinished-business"
+    mine.mkdir(parents=True)
+    start = [sys.executable, "-B", "-c", WRITER]
+    writers = [subprocess.Popen([*start, str(results / name)], cwd=ROOT, stdout=subprocess.PIPE) for name in "ab"]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None and writer.stdout.readline().strip() == b"writing"
+        writers[0].kill()
+        writers[0].wait()
+        assert [len(list(results.glob(f"{name}/.unfinished-*/asset"))) for name in "ab"] == [1, 1]
+        reconstruct(photo, results / "c", methods=METHODS)
+        assert not list((results / "a").iterdir()) and len(list(results.glob("b/.unfinished-*/asset"))) == 1 and mine.is_dir()
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
 
 
 def test_an_unknown_method_is_refused_before_any_work(photo: Path, tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, csr_matrix, identity
+from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
 from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
+from backend.shape.laplacian import adjacency, laplacian
 from backend.types import Mesh, Skin
 
 SMOOTHNESS = 40.0
@@ -132,15 +133,9 @@ class Creature:
         self.step = (-gradient / gradient.square().sum(-1, keepdim=True).clamp_min(0.25)).detach()  # (L, 3)
 
     def _prepare_smoothing(self) -> None:
-        f = self.mesh.faces
-        i = np.concatenate([f[:, 0], f[:, 1], f[:, 2]])
-        j = np.concatenate([f[:, 1], f[:, 2], f[:, 0]])
-        count = len(self.mesh.vertices)
-        adjacency = coo_matrix((np.ones(len(i)), (i, j)), (count, count)).tocsr()
-        adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
-        laplacian = -adjacency + identity(count).multiply(np.asarray(adjacency.sum(1)))
-        self.solver = splu((identity(count) + SMOOTHNESS * laplacian).tocsc())
-        self.soft = self._soft_weights(laplacian)
+        graph = laplacian(adjacency(self.mesh))
+        self.solver = splu((identity(len(self.mesh.vertices)) + SMOOTHNESS * graph).tocsc())
+        self.soft = self._soft_weights(graph)
 
     def _soft_weights(self, laplacian: csr_matrix) -> Tensor:
         """(V, b) the weights that proportions move the rest shape by: softer than a pose's where limbs meet the trunk and along it.

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import diags, identity
+from scipy.sparse import identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
@@ -19,10 +19,10 @@ from backend.methods.fauna.model import Fauna
 from backend.rig.apart import lower_shins
 from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
-from backend.rig.territory import adjacency
 from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
 from backend.shape.extract import extract
+from backend.shape.laplacian import adjacency, laplacian
 from backend.shape.untangle import untangle
 from backend.types import FloatArray, Mesh, Skeleton, Skin
 
@@ -102,9 +102,7 @@ def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[M
 def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
     """Offsets (v, 3), mirrored in x, smoothed over the mesh: (I + s L)^-1 offset (Nicolet et al. 2021)."""
     assert mesh.mirror is not None
-    links = adjacency(mesh)
-    laplacian = diags(np.asarray(links.sum(1)).ravel()) - links
-    result = splu((identity(len(offset)) + SMOOTHNESS * laplacian).tocsc()).solve(offset)
+    result = splu((identity(len(offset)) + SMOOTHNESS * laplacian(adjacency(mesh))).tocsc()).solve(offset)
     return np.asarray((result + result[mesh.mirror] * np.array([-1.0, 1.0, 1.0])) / 2)
 
 
