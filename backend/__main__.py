@@ -16,6 +16,7 @@ from pathlib import Path
 
 from backend import VERSION
 from backend.errors import CODES, MenagerieError
+from backend.service.seconds_left import SecondsLeft
 from backend.types import ByteArray
 
 BAR_WIDTH = 28
@@ -33,13 +34,19 @@ class Bar:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._left = SecondsLeft()
         self._stage = ""
         self._live = sys.stderr.isatty()
+
+    def expect(self, seconds: float) -> None:
+        """What the work is estimated to take from now on."""
+        self._left.expect(seconds)
 
     def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
         seconds = time.monotonic() - self._start
         if self._live:
-            left = f"{seconds * (1 - fraction) / fraction:4.0f} s left" if 0.03 < fraction < 1 else ""
+            known = self._left.at(fraction)
+            left = f"{known:4.0f} s left" if known is not None and fraction < 1 else ""
             done = round(BAR_WIDTH * fraction)
             sys.stderr.write(f"\r[{'#' * done}{'.' * (BAR_WIDTH - done)}] {fraction:4.0%} {stage:<16}{left:<14}")
             if fraction >= 1:
@@ -66,9 +73,10 @@ def reconstruct(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     from backend.service.reconstruct import reconstruct as run
 
+    bar = Bar()
     report = run(
         args.photo, args.out, mask=args.mask, method=args.method, quality=args.quality, seed=args.seed, viewpoint=args.viewpoint,
-        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name, progress=Bar(),
+        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name, progress=bar, expect=bar.expect,
     )  # fmt: skip
     for warning in report["warnings"]:
         print(f"note: {warning}", file=sys.stderr)

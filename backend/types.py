@@ -159,7 +159,11 @@ class Asset:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a job will take, before it starts. seconds; memory_mib above idle; warnings: sentences."""
+    """What a job will take, before it starts.
+
+    seconds: from the decoded photo to the files, on two free cores; memory_mib: at the highest, above a process that has only
+    loaded its libraries; warnings: sentences.
+    """
 
     seconds: float
     memory_mib: float

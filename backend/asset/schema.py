@@ -66,6 +66,12 @@ def check_name(name: object, what: str) -> None:
         raise ValueError(f"the {what}'s name is empty, too long or not printable")
 
 
+def fit_name(text: str, otherwise: str = "creature") -> str:
+    """What `check_name` accepts of a name that a person or a file gave: printable, cut to 63 bytes; `otherwise` where nothing is left."""
+    kept = "".join(letter for letter in text if letter.isprintable()).strip()
+    return kept.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip() or otherwise
+
+
 def check_array(array: np.ndarray[Any, Any], shape: tuple[int, ...], kind: type, what: str, bound: float = MAX_COORDINATE) -> None:
     """Shape (-1: any length), kind of number, and for floats finite values of at most `bound`."""
     if array.ndim != len(shape) or any(want not in (-1, have) for want, have in zip(shape, array.shape, strict=True)):

@@ -1,7 +1,8 @@
 """0 A.D. animals set aside for validation: their prepared pictures, reconstructed and scored against the renderer's truth.
 
 Enters the folder that `backend.data.prepare` wrote; its pictures of split "val" are species that training never saw, seen
-from evenly spread directions. One row a picture, with its octant (0 faces the picture's right, then counter-clockwise).
+from evenly spread directions. One row a picture, with its octant: the direction that it was made for (`octant_of`), so that each
+holds equally many.
 """
 
 from __future__ import annotations
@@ -27,6 +28,15 @@ FOCAL_HALF_WIDTHS = 1 / np.tan(np.radians(12.5))
 def make_pictures(source: Path, folder: Path, count: int, seed: int) -> None:
     """Render `count` pictures of the animals set aside, eight directions each time round, from 0 A.D.'s archive."""
     prepare(source, folder, images=0, variants=0, seed=seed, validation=count)
+
+
+def octant_of(azimuth: float) -> int:
+    """Which eighth of all directions a picture was made for: 0 faces the picture's right, 2 the viewer, 4 the left, 6 away.
+
+    azimuth: radians, of `truth.npz` (0 sees the face, +90 degrees the animal's left). The heading as seen would not do: from
+    above, or rolled, it leans toward the picture's sides.
+    """
+    return (2 + round(float(np.degrees(azimuth)) / 45)) % 8
 
 
 def evaluate_animals(folder: Path, quality: Quality, ablate: str, seed: int, limit: int) -> tuple[list[Row], Sheet]:
@@ -58,8 +68,9 @@ def evaluate_animals(folder: Path, quality: Quality, ablate: str, seed: int, lim
         solid = posed_points(asset)
         heading, own = heading_of(asset.camera.object_to_camera[:3, 2]), heading_of(pose[:3, 2])
         row: Row = {
-            "species": str(shapes["species"][truth["shape"][i]]), "octant": int(round(own / 45)) % 8, "iou": mask_iou(cover, mask > 0.5),
-            "pck": pck(np.stack([found[n] for n in names]), pixels, side), "heading_error": angle_between(heading, own),
+            "species": str(shapes["species"][truth["shape"][i]]), "octant": octant_of(truth["azimuth"][i]),
+            "iou": mask_iou(cover, mask > 0.5), "pck": pck(np.stack([found[n] for n in names]), pixels, side),
+            "heading_error": angle_between(heading, own),
             "joints_3d": aligned_joint_error(np.stack([solid[n] for n in names]), truth["points"][i]), "seconds": round(seconds, 2),
             **{k: v for k, v in result.scores.items() if k != "iou"},
         }  # fmt: skip

@@ -38,7 +38,7 @@ def summarise(rows: list[Row]) -> dict[str, float]:
 
 
 def by_octant(rows: list[Row]) -> list[Row]:
-    """One row of means for each of the eight directions that the animals face (0: the picture's right, 2: the viewer)."""
+    """One row of means for each of the eight directions that pictures were made for (0 faces the picture's right, 2 the viewer)."""
     groups = {octant: [r for r in rows if r["octant"] == octant] for octant in range(8)}
     return [{"octant": octant, **summarise(group)} for octant, group in groups.items() if group]
 

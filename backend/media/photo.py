@@ -41,8 +41,8 @@ DECODE_FAILURES = (
 """What decoders raise for files that are cut, damaged or crafted."""
 
 
-def _refuse(code: str, path: Path, reason: str) -> MenagerieError:
-    return MenagerieError(code, f"The photo {path.name} {reason}.")
+def _refuse(code: str, path: Path, reason: str, remedy: str | None = None) -> MenagerieError:
+    return MenagerieError(code, f"The photo {path.name} {reason}.", remedy)
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
@@ -140,7 +140,7 @@ def _hash(stream: BinaryIO) -> str:
 def read_photo(path: Path) -> types.Image:
     """Decode a photo. -> upright 8-bit sRGB, alpha (None if opaque), focal length in pixels (None if unknown).
 
-    Raises `photo_unreadable` (absent, cut, damaged), `photo_unsupported` (format), `photo_too_large`, `no_memory`.
+    Raises `photo_unreadable` (absent, not allowed to be read, cut, damaged), `photo_unsupported` (format), `photo_too_large`, `no_memory`.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -159,7 +159,10 @@ def read_photo(path: Path) -> types.Image:
     except MemoryError as error:
         raise MenagerieError("no_memory", f"There is not enough memory for the photo {path.name}.") from error
     except FileNotFoundError:
-        raise _refuse("photo_unreadable", path, "does not exist") from None
+        raise _refuse("photo_unreadable", path, "does not exist", "Choose the photo again.") from None
+    except PermissionError as error:
+        remedy = "Allow your user to read the file, or copy it into a folder of your own and choose the copy."
+        raise _refuse("photo_unreadable", path, "may not be read", remedy) from error
     except DECODE_FAILURES as error:
         raise _refuse("photo_unreadable", path, "is damaged or cut short") from error
 

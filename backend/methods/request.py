@@ -1,6 +1,6 @@
 """What a method is asked and what it answers; the whole contract between `service` and `methods/<name>`.
 
-A method's module has `NAME`, `INPUTS`, `estimate(request) -> types.Cost` and
+A method's module has `NAME`, `INPUTS`, `estimate(request) -> types.Cost`, asked before anything is looked for in the photo, and
 `run(request, progress) -> Result`, where `progress(stage, fraction)` raises `Cancelled`.
 """
 
@@ -18,8 +18,9 @@ Quality = Literal["fast", "fine"]
 class Request:
     """One photo to reconstruct.
 
-    mask: (h, w) in the photo's pixels; viewpoint: which of the method's four hypotheses, None for its best;
-    flip_heading: take the hypothesis that faces the other way; swap_legs: take left legs for right ones.
+    mask: (h, w) in the photo's pixels, not yet known (all 0) to `estimate`; viewpoint: which of the method's four hypotheses, None
+    for its best; flip_heading: take the hypothesis that faces the other way; swap_legs: take left legs for right ones; name: of the
+    asset, one that `asset.schema.check_name` accepts.
     """
 
     image: Image

@@ -1,8 +1,8 @@
 """Where the animal is: a photo in, the share of each pixel that it covers out.
 
-A photo with alpha says so itself. Otherwise the bundled salient-object network looks twice, at the whole photo and at the
-part in which it found something, and the second answer is fitted to the photo's own edges (`refine.py`). What is found
-must be one thing: nothing, or two things of like size, are errors that a person can act on.
+A photo with alpha says so itself, but for stray specks (`keep_islands`). Otherwise the bundled salient-object network looks
+twice, at the whole photo and at the part in which it found something, and the second answer is fitted to the photo's own edges
+(`refine.py`). What is found must be one thing: nothing, or two things of like size, are errors that a person can act on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy import ndimage
 from backend.errors import MenagerieError
 from backend.observe.refine import apply, shrink, solve
 from backend.observe.u2net import SIZE, U2Netp, load_u2netp
-from backend.types import Image, Mask, Progress, no_progress
+from backend.types import ByteArray, Image, Mask, Progress, no_progress
 
 LEVEL = 0.5
 WORKING_SIDE = 1024
@@ -30,6 +30,8 @@ LARGEST_SHARE = 0.93
 """Of the picture: where nearly everything stands out, nothing does."""
 RIVAL_SHARE = 0.4
 """Of the largest component: a second one of this size is a second animal."""
+ISLAND_SHARE = 0.02
+"""Of the largest island of a mask that somebody made: a smaller one is a speck."""
 NEAR_SHARE = 0.02
 """Of the animal's box: a smaller component this near belongs to it (a foot behind a blade of grass)."""
 MARGIN = 0.18
@@ -91,11 +93,42 @@ def select_animal(mask: Mask) -> NDArray[np.bool_]:
     return result
 
 
+def keep_islands(cover: ByteArray) -> ByteArray:
+    """A mask that somebody made (a photo's alpha, painted, loaded) without its stray specks: (h, w) uint8 -> the same.
+
+    Every island stays, however far off, whose area is at least `ISLAND_SHARE` of the largest one's: a tail's tip behind a branch is
+    the animal's, a dab that hand erasing has left would widen the crop. What is half covered or less (soft edges) goes with the
+    island nearest to it. Islands are found on blocks of pixels, `WORKING_SIDE` of them at most a side, none of which overlooks a
+    pixel: what is less than a block apart counts as one. Where nothing goes, the mask itself is returned.
+    """
+    block = -(-max(cover.shape) // WORKING_SIDE)
+    pixels = _count_covered(cover, block)
+    labels, count = ndimage.label(pixels > 0, structure=np.ones((3, 3), int))
+    areas = np.bincount(labels.ravel(), weights=pixels.ravel(), minlength=count + 1)
+    kept = areas >= ISLAND_SHARE * areas.max()
+    if kept[1:].all():
+        return cover
+    nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+    stays = kept[labels[tuple(nearest)]]
+    result = np.empty_like(cover)
+    for row, line in enumerate(stays):
+        strip = slice(row * block, (row + 1) * block)
+        result[strip] = cover[strip] * np.repeat(line, block)[: cover.shape[1]]
+    return result
+
+
+def _count_covered(cover: ByteArray, block: int) -> NDArray[np.int64]:
+    """How many pixels of each block x block are more than half covered, by strips: (h, w) -> (h / block, w / block), rounded up."""
+    starts = np.arange(0, cover.shape[1], block)
+    strips = [cover[top : top + block] > LEVEL * 255 for top in range(0, cover.shape[0], block)]
+    return np.stack([np.add.reduceat(strip.sum(0), starts) for strip in strips])
+
+
 def _from_alpha(alpha: NDArray[np.uint8]) -> Mask:
     height, width = alpha.shape
     small = shrink(alpha, *_working_size(width, height)).astype(np.float32)
-    select_animal(small * np.float32(1 / 255))
-    return alpha.astype(np.float32) / np.float32(255)
+    select_animal(small * np.float32(1 / 255))  # only for what it refuses: what somebody cut out far from the rest is meant so
+    return np.divide(keep_islands(alpha), np.float32(255), dtype=np.float32)
 
 
 def _paste(answer: Mask, box: Boxed, size: tuple[int, int]) -> Mask:

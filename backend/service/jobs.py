@@ -2,7 +2,7 @@
 
 What enters: parameters of `reconstruct`; what leaves: the notifications `progress`, `finished`, `failed`.
 Cancelling is cooperative: the job's `progress` raises `Cancelled` at its next call. Who waits longer than it likes
-ends the process; results are whole or absent either way. The seconds left come from the fraction done, smoothed.
+ends the process; results are whole or absent either way.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from backend.errors import Cancelled, MenagerieError
 from backend.service.failures import as_error
+from backend.service.seconds_left import SecondsLeft
 from backend.types import ByteArray
 
 WAITING_LIMIT = 64
@@ -34,7 +35,6 @@ PREVIEW_NAMES = ("preview-0.png", "preview-1.png")
 """Written in turn, so that the reader never opens the picture that is being written."""
 
 Post = Callable[[str, dict[str, Any]], None]
-Run = Callable[[dict[str, Any], Callable[..., None]], dict[str, Any]]
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +52,17 @@ class Job:
 
 
 class JobProgress:
-    """The `types.Progress` of one job: raises on cancel, tells the other side, estimates the seconds left."""
+    """The `types.Progress` of one job: raises on cancel, tells the other side, with the seconds left."""
 
     def __init__(self, job: Job, post: Post) -> None:
         self._job, self._post = job, post
-        self._start = time.monotonic()
+        self._left = SecondsLeft()
         self._last_notice = self._last_preview = -1e9
-        self._total: float | None = None
         self._previews = 0
+
+    def expect(self, seconds: float) -> None:
+        """What the job is estimated to take from now on: the first answer to how long it will be."""
+        self._left.expect(seconds)
 
     def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
         if self._job.cancel.is_set():
@@ -74,21 +77,13 @@ class JobProgress:
             return
         self._last_notice = now
         params: dict[str, Any] = {"job": self._job.id, "stage": stage, "fraction": round(self._job.fraction, 4)}
-        left = self._seconds_left(now)
+        left = self._left.at(self._job.fraction)
         if left is not None:
             params["seconds_left"] = round(left, 1)
         if showing and preview is not None:
             self._last_preview = now
             params["preview"] = self._write_preview(preview)
         self._post("progress", params)
-
-    def _seconds_left(self, now: float) -> float | None:
-        elapsed, fraction = now - self._start, self._job.fraction
-        if fraction < 0.03 or elapsed < 0.5:
-            return None
-        total = elapsed / fraction
-        self._total = total if self._total is None else 0.7 * self._total + 0.3 * total
-        return max(0.0, self._total - elapsed)
 
     def _write_preview(self, preview: ByteArray) -> str:
         from PIL import Image as Picture
@@ -99,6 +94,9 @@ class JobProgress:
         self._previews += 1
         Picture.fromarray(preview).save(path, compress_level=1)
         return str(path)
+
+
+Run = Callable[[dict[str, Any], JobProgress], dict[str, Any]]
 
 
 class Worker:

@@ -23,9 +23,8 @@ from backend.errors import MenagerieError
 from backend.methods.index import METHODS, load
 from backend.service import wire
 from backend.service.failures import as_error
-from backend.service.jobs import Job, Worker
+from backend.service.jobs import Job, JobProgress, Worker
 from backend.service.machine import lower_priority, peak_memory_mib, take_stdout
-from backend.types import Progress
 
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
@@ -166,13 +165,15 @@ class Server:
         for name in self._methods:
             load(name, self._methods)
 
-    def _reconstruct(self, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    def _reconstruct(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
         # Imported here: torch takes a second to load, and `initialize` must be answered at once.
         from backend.service.reconstruct import reconstruct
 
         given = dict(params)
         photo, out, mask = Path(given.pop("photo")), Path(given.pop("out")), given.pop("mask", None)
-        report = reconstruct(photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, **given)
+        report = reconstruct(
+            photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, expect=progress.expect, **given
+        )
         return {"out": str(out), "files": report["files"], "report": report}
 
     def _cancel(self, params: dict[str, Any]) -> tuple[Any, None]:

@@ -1,7 +1,9 @@
 """Cut, altered and disguised photos give `photo_unreadable` or `photo_unsupported`, or a picture: nothing else."""
 
+import errno
 import io
 import os
+import pathlib
 
 import numpy as np
 import PIL.Image
@@ -77,6 +79,20 @@ def test_what_is_no_photo_is_unsupported(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     assert outcome(path) == "photo_unsupported"
+
+
+@pytest.mark.parametrize("call", ["stat", "open"])  # a folder that may not be entered, a file that may not be read
+def test_a_photo_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, call):
+    def refuse(*ignored, **also_ignored):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "a.png"
+    PIL.Image.new("RGB", (32, 32)).save(path)
+    monkeypatch.setattr(pathlib.Path, call, refuse)  # not by chmod: root may read everything
+    with pytest.raises(MenagerieError) as refusal:
+        read_photo(path)
+    error = refusal.value
+    assert error.code == "photo_unreadable" and "may not be read" in error.sentence and "Allow" in error.remedy
 
 
 def test_folders_pipes_and_absent_files_are_unreadable(tmp_path):

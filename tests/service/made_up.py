@@ -18,10 +18,12 @@ from tests.asset.creature import make_creature
 NAME = "made_up"
 INPUTS = ("photo",)
 FAR_TOO_LONG = 60.0
+SECONDS, MEMORY_MIB = 1.0, 1.0
+"""What a job is estimated to take."""
 
 
 def estimate(request: Request) -> Cost:
-    return Cost(1.0, 1.0)
+    return Cost(SECONDS, MEMORY_MIB)
 
 
 def run(request: Request, progress: Progress) -> Result:

@@ -88,6 +88,19 @@ def test_the_bar_never_runs_backwards_and_previews_vanish_with_the_job(tmp_path:
     assert seen and not list(tmp_path.iterdir())
 
 
+def test_the_first_seconds_left_are_the_estimate(tmp_path: Path) -> None:
+    def run(params: dict[str, Any], progress: Any) -> dict[str, Any]:
+        progress("photo", 0.0)
+        progress.expect(18.0)
+        progress("mask", 0.03)
+        return {}
+
+    worker, posted = start(run)
+    worker.submit(worker.prepare({"out": str(tmp_path)}))
+    notices = [posted.get(timeout=PATIENCE)[1] for _ in range(2)]
+    assert "seconds_left" not in notices[0] and 17 <= notices[1]["seconds_left"] <= 18
+
+
 @pytest.mark.parametrize(
     ("escaped", "code"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Picture
 
+from backend.asset.read import read_asset
 from backend.benchmark.stages import LARGE_SIZE, make_large_photo
 from backend.service.doctor import compile_kernels
 from tests.service.client import Client
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "tests" / "photos" / "horse.png"
 CANCEL_SECONDS = 2.0
 ORPHAN_SECONDS = 2.0
+NAME = "Löwe 2"
 MEMORY_MIB = 2560
 
 Run = tuple[Path, list[str], set[str]]
@@ -40,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     for order in ("1", "4321"):
         folder, before = tmp_path_factory.mktemp("job"), kernels()
         command = [sys.executable, ROOT / "tests/service/watched.py", folder / "events.json"]
-        command += ["reconstruct", photo, "--out", folder / "out", "--seed", "5"]
+        command += ["reconstruct", photo, "--out", folder / "out", "--seed", "5", "--name", NAME]
         done = subprocess.run(list(map(str, command)), env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         made.append((folder / "out", json.loads((folder / "events.json").read_text()), kernels() - before))
@@ -70,6 +72,14 @@ def test_mask_and_overlay_have_the_photos_resolution(runs: list[Run]) -> None:
 def test_a_large_photos_job_stays_within_its_memory(runs: list[Run]) -> None:
     report = json.loads((runs[0][0] / "report.json").read_text())
     assert 0 < report["peak_memory_mib"] < MEMORY_MIB
+
+
+def test_the_creature_bears_the_name_that_it_was_given(runs: list[Run]) -> None:
+    out = runs[0][0]
+    data = (out / "asset.glb").read_bytes()
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert read_asset(out / "asset.safetensors").name == NAME
+    assert NAME in [node["name"] for node in document["nodes"]] and document["meshes"][0]["name"] == NAME
 
 
 def test_the_asset_holds_no_path_and_no_duration(runs: list[Run]) -> None:

@@ -14,10 +14,12 @@ import pillow_heif
 import pytest
 from PIL import Image as Picture
 
+from backend.asset.read import read_asset
 from backend.errors import Cancelled, MenagerieError
 from backend.service import reconstruct as service
 from backend.service.reconstruct import read_mask, reconstruct, whole_folder
 from backend.types import Image
+from tests.service import made_up
 
 ORIENTATION = 0x0112
 COPY_TOLERANCE = 8  # of 255: two lossy formats one after the other, four flat colours
@@ -140,6 +142,37 @@ def test_a_job_takes_away_what_a_killed_process_left_and_nothing_that_is_in_use(
             writer.communicate()
 
 
+def test_too_little_memory_is_told_before_any_work(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "find_mask", lambda image, progress: pytest.fail("the mask was looked for"))
+    monkeypatch.setattr(service, "available_memory_mib", lambda: made_up.MEMORY_MIB - 0.1)
+    with pytest.raises(MenagerieError) as refusal:
+        reconstruct(photo, tmp_path / "out", methods=METHODS)
+    assert refusal.value.code == "no_memory" and "GiB" in refusal.value.sentence and refusal.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("available", [None, 2 * made_up.MEMORY_MIB])
+def test_enough_memory_or_an_unknown_amount_is_no_obstacle(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: float | None
+) -> None:
+    monkeypatch.setattr(service, "available_memory_mib", lambda: available)
+    assert reconstruct(photo, tmp_path / "out", methods=METHODS)["files"]
+
+
+def test_the_estimate_is_told_before_the_mask_is_looked_for(photo: Path, tmp_path: Path) -> None:
+    told: list[object] = []
+    reconstruct(
+        photo, tmp_path / "out", methods=METHODS, expect=told.append, progress=lambda stage, fraction, preview=None: told.append(stage)
+    )
+    assert told[:3] == ["photo", made_up.SECONDS, "mask"]
+
+
+@pytest.mark.parametrize(("given", "kept"), [("ä" * 60, "ä" * 31), (" Lö\nwe\u200b ", "Löwe"), ("\n", "creature"), (None, "photo")])
+def test_any_name_becomes_one_that_the_asset_can_bear(photo: Path, tmp_path: Path, given: str | None, kept: str) -> None:
+    reconstruct(photo, tmp_path / "out", methods=METHODS, name=given)
+    assert read_asset(tmp_path / "out" / service.ASSET).name == kept
+
+
 def test_an_unknown_method_is_refused_before_any_work(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(MenagerieError) as refusal:
         reconstruct(photo, tmp_path / "out", method="magic", methods=METHODS)
@@ -155,6 +188,17 @@ def test_a_mask_is_alpha_or_brightness_at_any_size(tmp_path: Path) -> None:
         mask = read_mask(tmp_path / "mask.png", image)
         assert mask.shape == (64, 96) and mask.dtype == np.float32
         assert mask[32, 48] == 1 and mask[2, 2] == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_a_stray_speck_of_a_painted_mask_is_left_out_and_the_written_mask_shows_it(photo: Path, tmp_path: Path, mode: str) -> None:
+    picture = Picture.new(mode, (96, 64), 0 if mode == "L" else (255, 255, 255, 0))
+    for box in ((24, 16, 72, 48), (80, 4, 88, 8), (2, 60, 4, 62)):  # the animal, a tail's tip of 2 %, a speck
+        picture.paste(255 if mode == "L" else (255, 255, 255, 255), box)
+    picture.save(tmp_path / "mask.png")
+    reconstruct(photo, tmp_path / "out", mask=tmp_path / "mask.png", methods=METHODS)
+    written = np.asarray(Picture.open(tmp_path / "out" / service.MASK))
+    assert written[32, 48] == 255 and written[6, 84] == 255 and written[61, 3] == 0
 
 
 @pytest.mark.parametrize(("size", "colour", "code"), [((64, 64), 255, "mask_unreadable"), ((96, 64), 0, "no_animal")])

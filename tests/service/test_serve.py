@@ -13,6 +13,7 @@ from PIL import Image as Picture
 from backend import VERSION
 from backend.service import wire
 from tests.service.client import Client
+from tests.service.made_up import SECONDS
 
 CANCEL_SECONDS = 2.0
 ORPHAN_SECONDS = 2.0
@@ -45,6 +46,13 @@ def test_a_job_ends_with_a_whole_result(client: Client, photo: Path, tmp_path: P
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["settings"]["seed"] == 3 and report["seconds"] and report["peak_memory_mib"] > 0
     assert Picture.open(out / "overlay.png").size == Picture.open(out / "mask.png").size == (96, 64)
+
+
+def test_the_methods_estimate_is_the_first_number_of_seconds_left(client: Client, photo: Path, tmp_path: Path) -> None:
+    job = client.job(photo, tmp_path / "out")
+    notice = client.wait(lambda m: m.get("method") == "progress" and "seconds_left" in m["params"])
+    assert notice["params"]["stage"] == "mask" and 0 < notice["params"]["seconds_left"] <= SECONDS
+    assert client.ending(job)["method"] == "finished"
 
 
 def test_a_cancelled_job_stops_in_time_and_leaves_nothing(client: Client, photo: Path, tmp_path: Path) -> None:

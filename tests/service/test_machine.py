@@ -1,0 +1,49 @@
+"""What the operating system says of its memory: the machine's own numbers, and a control group's where it allows less."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.service.machine import available_memory_mib, linux_available
+
+MIB = 1 << 20
+GROUP = "/user.slice/snap.blender.scope"
+
+
+def machine(folder: Path, group: dict[str, str] | None = None) -> tuple[Path, Path]:
+    """A made-up /proc with 8 GiB available and 1 GiB of free swap, and a control group's files -> both folders."""
+    processes, groups = folder / "proc", folder / "cgroup"
+    (processes / "self").mkdir(parents=True)
+    (processes / "meminfo").write_text("MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\nSwapFree: 1048576 kB\nHugePages_Total: 0\n")
+    (processes / "self" / "cgroup").write_text(f"9:cpu:/\n0::{GROUP}\n")
+    own = groups / GROUP.strip("/")
+    own.mkdir(parents=True)
+    for name, text in (group or {}).items():
+        (own.parent / name).write_text(text + "\n")  # the limit of a parent holds as well
+    return processes, groups
+
+
+def test_what_is_available_is_memory_and_swap(tmp_path: Path) -> None:
+    assert linux_available(*machine(tmp_path)) == 9 * 1024
+
+
+@pytest.mark.parametrize(("swap", "left"), [("0", 224), ("max", 224 + 1024), (str(50 * MIB), 224 + 20)])
+def test_a_control_groups_limit_counts_without_the_files_it_can_let_go(tmp_path: Path, swap: str, left: float) -> None:
+    group = {
+        "memory.max": str(1024 * MIB), "memory.current": str(900 * MIB), "memory.swap.max": swap, "memory.swap.current": str(30 * MIB),
+        "memory.stat": f"anon {700 * MIB}\ninactive_file {60 * MIB}\nactive_file {40 * MIB}",
+    }  # fmt: skip
+    assert linux_available(*machine(tmp_path, group)) == left
+
+
+def test_a_group_without_a_limit_and_a_system_without_proc_are_no_obstacle(tmp_path: Path) -> None:
+    assert linux_available(*machine(tmp_path, {"memory.max": "max", "memory.current": str(900 * MIB)})) == 9 * 1024
+    assert linux_available(tmp_path / "absent", tmp_path) is None
+
+
+def test_this_machine_has_some_memory_left_where_it_says() -> None:
+    available = available_memory_mib()
+    assert available is None if sys.platform == "darwin" else available is not None and 0 < available < 1 << 26
