@@ -26,7 +26,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -34,17 +34,16 @@ BACKEND = ROOT / ".venv"
 BLENDER = {"4.5": ROOT / ".venv-bpy-4.5", "5.0": ROOT / ".venv-bpy-5.0"}
 REQUIREMENTS = ROOT / "backend" / "requirements"
 TORCH_TABLE = ROOT / "blender_addon" / "link" / "torch_index.json"
-NODE = ROOT / "build"
-OUT = ROOT / "out"
+NODE, OUT = ROOT / "build", ROOT / "out"
 SAMPLE = ROOT / "tests" / "photos" / "horse.png"
-
-PYTHON = "3.11"
-GLTF_VALIDATOR = "2.0.0-dev.3.10"
-UV = "0.13.8"
+PYTHON, GLTF_VALIDATOR, UV = "3.11", "2.0.0-dev.3.10", "0.13.8"
 WINDOW_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1 libegl1 libgomp1 libxxf86vm1".split()
 """What the bpy module loads; without libegl1 a render ends the process."""
 TEST_LIBRARIES = ["libusb-1.0-0"]
 """What Open3D, the benchmark's yardstick, loads beside them."""
+PYTHON_LINES = {"darwin": "brew install python@{}", "win32": "winget install --id Python.Python.{}"}
+OTHER_LINE = "python3 -m venv ~/.uv && ~/.uv/bin/pip install uv && ~/.uv/bin/uv python install {}"
+"""What installs a Python where the system has no package of it; `find_python` looks where each puts it."""
 PLATFORMS = {
     "Linux": ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
     "Windows": ["win_amd64"],
@@ -103,7 +102,7 @@ def install_system(packages: Sequence[str]) -> None:
     """apt-get as root; otherwise `Stop` with the line to run."""
     line = "apt-get install -y --no-install-recommends " + " ".join(packages)
     if not is_root():
-        raise Stop(f"Some system packages are missing. Run this line and start again:\n  sudo {line}")
+        raise Stop(f"Some system packages are missing. Run this line, or your system's own for them, and start again:\n  sudo {line}")
     with stage("system packages: " + " ".join(packages)):
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         if not succeeds(line.split()):
@@ -126,23 +125,27 @@ def ensure_libraries(packages: Sequence[str]) -> None:
 
 
 def find_python(version: str) -> str:
-    """An interpreter of this version that can make environments. Raises `Stop` where there is none to be had."""
+    """An interpreter of this version that can make environments. Raises `Stop` with the line that installs one."""
     good = ["-c", f"import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"]
-    home = Path.home()
     found = [sys.executable]
     found += [str(Path(folder) / f"python{version}") for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    found += sorted(map(str, home.glob(f".pyenv/versions/{version}.*/bin/python")), reverse=True)
+    places = [f".pyenv/versions/{version}.*/bin/python", f".local/share/uv/python/cpython-{version}.*/bin/python{version}"]
+    places += [f"AppData/Local/Programs/Python/Python{version.replace('.', '')}/python.exe"]
+    found += [str(path) for place in places for path in sorted(Path.home().glob(place), reverse=True)]
     found += [f"/opt/homebrew/bin/python{version}", f"/usr/local/bin/python{version}"]
-    if sys.platform == "win32":
-        found += [str(path) for path in home.glob(f"AppData/Local/Programs/Python/Python{version.replace('.', '')}/python.exe")]
     for path in dict.fromkeys(found):
         if os.path.exists(path) and succeeds([path, *good]):
             return path
+    packages = [f"python{version}", f"python{version}-venv"]
     if is_root():
-        install_system([f"python{version}", f"python{version}-venv"])
+        with suppress(Stop):  # a system without these packages: the last line says how else
+            install_system(packages)
         if succeeds([f"/usr/bin/python{version}", *good]):
             return f"/usr/bin/python{version}"
-    raise Stop(f"Python {version} with venv is needed. Install it (python.org, your system's packages or pyenv) and start again.")
+    elif succeeds(["apt-cache", "show", packages[1]]):
+        install_system(packages)
+    line = PYTHON_LINES.get(sys.platform, OTHER_LINE).format(version)
+    raise Stop(f"Python {version} with venv is needed. Run this line and start again:\n  {line}")
 
 
 def python_of(folder: Path) -> Path:
@@ -288,9 +291,7 @@ def command_demo(args: argparse.Namespace) -> None:
     photo = args.photo.resolve()
     if not photo.is_file():
         raise Stop(f"There is no photo at {photo}.")
-    backend = ensure_backend(development=False)
-    blender = ensure_blender("4.5")
-    target = OUT / "demo"
+    backend, blender, target = ensure_backend(development=False), ensure_blender("4.5"), OUT / "demo"
     with stage("demo: photo to .blend, .glb, overlay and turntable"):
         words = [photo, "--out", target, "--quality", args.quality, "--python", backend]
         # A user folder of its own: the person's Blender settings stay out of it, and untouched.
@@ -378,8 +379,7 @@ def main(argv: Sequence[str]) -> int:
     extension = commands.add_parser("extension", help="the installable zip")
     extension.add_argument("--out", type=Path, default=OUT)
     extension.set_defaults(work=command_extension)
-    plain = {"archive": command_archive, "gui-test": command_gui_test, "setup": command_setup, "lock": command_lock}
-    for name, work in plain.items():
+    for name, work in {"archive": command_archive, "gui-test": command_gui_test, "setup": command_setup, "lock": command_lock}.items():
         commands.add_parser(name).set_defaults(work=work)
     args = parser.parse_args(argv)
     start = time.monotonic()

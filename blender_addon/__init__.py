@@ -10,6 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
+from .ops import paint_mask
 from .panels import pictures
 from .turntable import operator as turntable_operator
 
@@ -29,6 +30,7 @@ def register() -> None:
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
+    paint_mask.forget_eraser()
     turntable_operator.unregister()
     pictures.clear()
     for cls in reversed(CLASSES):

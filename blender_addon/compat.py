@@ -12,6 +12,7 @@ import bpy
 HAS_SLOTS = bpy.app.version >= (4, 4, 0)
 HAS_CURVE_GROUP_ARGUMENT = bpy.app.version >= (5, 0, 0)
 HAS_STRIPS = bpy.app.version >= (4, 4, 0)
+HAS_BRUSH_ASSETS = bpy.app.version >= (4, 3, 0)
 HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
 
@@ -84,6 +85,25 @@ def set_file_format(settings: bpy.types.ImageFormatSettings, name: str) -> None:
     if HAS_MEDIA_TYPE:
         settings.media_type = "VIDEO" if name == "FFMPEG" else "IMAGE"
     settings.file_format = name
+
+
+def use_image_brush(context: bpy.types.Context, brush: bpy.types.Brush) -> bool:
+    """Takes the brush for painting in the context's Image Editor; False where that editor has no tools yet, or refuses."""
+    if not HAS_BRUSH_ASSETS:
+        context.tool_settings.image_paint.brush = brush
+        return True
+    # Without tools, before the editor is drawn for the first time, the operator would crash Blender.
+    if context.workspace.tools.from_space_image_mode("PAINT", create=False) is None:
+        return False
+    if brush.asset_data is None:
+        brush.asset_mark()
+    try:
+        bpy.ops.brush.asset_activate(
+            asset_library_type="LOCAL", asset_library_identifier="", relative_asset_identifier=f"Brush/{brush.name}"
+        )
+    except RuntimeError:  # not among the assets: the artist picks a brush
+        return False
+    return True
 
 
 def sequencer_strips(editor: bpy.types.SequenceEditor) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import bpy
 
 from . import paths
-from .link import environment
+from .link import standing
 from .link.errors import LinkError
 
-DEVICES = (
-    ("AUTO", "Automatic", "CUDA where an NVIDIA driver is found, else the processor"),
-    ("cpu", "Processor", "Works on every machine"),
-    ("cuda", "CUDA", "An NVIDIA graphics card"),
-)
+CUDA = "For an NVIDIA graphics card. Only training and `benchmark --parity` use it so far: reconstruction runs on the processor anyway"
+DEVICES = (("cpu", "Processor", "Works on every machine", 1), ("cuda", "CUDA", CUDA, 2))
+"""The numbers are those of earlier versions' saved preferences, which had an automatic choice as 0."""
 
 
 class MenageriePreferences(bpy.types.AddonPreferences):
@@ -27,7 +24,7 @@ class MenageriePreferences(bpy.types.AddonPreferences):
     bl_idname = paths.PACKAGE
 
     device: bpy.props.EnumProperty(
-        name="Device", description="Where the backend computes; press Set Up again after a change", items=DEVICES, default="AUTO"
+        name="Device", description="What the backend is set up for; press Set Up again after a change", items=DEVICES, default="cpu"
     )  # type: ignore[valid-type]
     interpreter: bpy.props.StringProperty(
         name="Python for Set Up", description="A Python from 3.11 to 3.13; empty: Blender's own, or one that is found", subtype="FILE_PATH"
@@ -60,19 +57,17 @@ def backend_location(context: bpy.types.Context) -> tuple[Path, Path]:
         if not python.is_file():
             raise LinkError("backend_missing", "The chosen environment's Python is not there.")
         return python, paths.carried()
-    return environment.location(paths.user_folder(), paths.version())
+    return standing.location(paths.user_folder(), paths.version())
 
 
 def device_of(context: bpy.types.Context) -> str:
-    """cpu or cuda."""
+    """cpu or cuda; the processor unless CUDA was chosen, which downloads much and speeds no reconstruction up."""
     chosen = get(context)
-    if chosen is None or chosen.device == "AUTO":
-        return "cuda" if shutil.which("nvidia-smi") else "cpu"
-    return str(chosen.device)
+    return "cuda" if chosen is not None and chosen.device == "cuda" else "cpu"
 
 
 def backend_variables(context: bpy.types.Context) -> dict[str, str]:
-    """Environment variables of the child: a person who chose the processor gets it."""
+    """Environment variables of the child, which shall not even look for a graphics card where the processor is chosen."""
     return {"CUDA_VISIBLE_DEVICES": "-1"} if device_of(context) == "cpu" else {}
 
 

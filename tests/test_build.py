@@ -129,6 +129,45 @@ def test_who_is_not_root_gets_the_line_to_run(monkeypatch: pytest.MonkeyPatch) -
         build.install_system(["libegl1"])
 
 
+@pytest.mark.parametrize(
+    ("known", "platform", "line"),
+    [
+        (True, "linux", "sudo apt-get install -y --no-install-recommends python3.11 python3.11-venv"),
+        (False, "linux", "uv python install 3.11"),
+        (False, "darwin", "brew install python@3.11"),
+        (False, "win32", "winget install --id Python.Python.3.11"),
+    ],
+)
+def test_who_is_not_root_and_has_no_python_gets_the_line_to_run(
+    monkeypatch: pytest.MonkeyPatch, known: bool, platform: str, line: str
+) -> None:
+    build = load_build(ROOT)
+    monkeypatch.setattr(build, "is_root", lambda: False)
+    monkeypatch.setattr(build, "succeeds", lambda command: command[0] == "apt-cache" and known)
+    monkeypatch.setattr(build.sys, "platform", platform)
+    with pytest.raises(build.Stop, match=re.escape(line) + "$"):
+        build.find_python("3.11")
+
+
+def test_root_without_a_package_of_python_gets_another_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = load_build(ROOT)
+    monkeypatch.setattr(build, "is_root", lambda: True)
+    monkeypatch.setattr(build, "succeeds", lambda command: False)
+    monkeypatch.setattr(build, "run", lambda command, env: build.succeeds(command))
+    with pytest.raises(build.Stop, match="uv python install 3.11$"):
+        build.find_python("3.11")
+
+
+def test_a_python_of_uvs_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    build = load_build(ROOT)
+    python = tmp_path / ".local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(build, "succeeds", lambda command: command[0] == str(python))
+    assert build.find_python("3.11") == str(python)
+
+
 def test_a_failing_command_is_named(tmp_path: Path) -> None:
     build = load_build(ROOT)
     with pytest.raises(build.Stop, match="failed with status 3"):

@@ -5,7 +5,8 @@
     <folder>/environment/state.json         which unit is in use; written last, so without it nothing is set up
 
 Everything is made in `environment.new` and swapped in; `doctor` then runs where it will be used, since compiled kernels are
-found by their source's path. The old one stays until that has passed, and comes back otherwise. No bpy here: a
+found by their source's path. The old one stays until that has passed, and comes back otherwise, after a crash too
+(`standing.py`). No bpy here: a
 `SetUp` runs in a thread of its own and is watched through its plain attributes. Packages come hash-locked
 through pip (`requirements/runtime.txt`), torch in its exact version from PyTorch's own index (`torch_index.json`),
 or both from an archive of wheels, without any network.
@@ -31,10 +32,10 @@ from typing import Any
 
 from .errors import LinkError
 from .process import clean_environment, quiet_flags
+from .standing import BROKEN, bring_back, hold, python_of, read_state, write_state
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 NAMES = ("python3.13", "python3.12", "python3.11", "python3", "python")
-STATE = "state.json"
 TABLE = Path(__file__).with_name("torch_index.json")
 PROBE = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1], sys.prefix)"
 PIP_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -61,32 +62,6 @@ def torch_table() -> Table:
 
 class Stopped(Exception):
     """The person asked to stop."""
-
-
-def python_of(environment: Path) -> Path:
-    """The interpreter of an environment folder."""
-    return environment / "python" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """What is set up under the extension's user folder; {} if nothing whole is."""
-    try:
-        state = json.loads((folder / "environment" / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(state, dict) and all(isinstance(state.get(key), str) for key in ("version", "unit", "requirements", "device"))
-    return state if known else {}
-
-
-def location(folder: Path, version: str) -> tuple[Path, Path]:
-    """-> interpreter and unit of the environment in use. Raises `LinkError` `backend_missing`, `backend_mismatch`."""
-    state = read_state(folder)
-    environment = folder / "environment"
-    if not state or not python_of(environment).exists():
-        raise LinkError("backend_missing", "The backend isn't set up yet.")
-    if state["version"] != version:
-        raise LinkError("backend_mismatch", f"The backend is version {state['version']}, the add-on {version}.")
-    return python_of(environment), environment / "units" / state["unit"]
 
 
 def find_interpreters(picked: str = "") -> list[Path]:
@@ -159,7 +134,12 @@ class SetUp:
     def _run(self) -> None:
         staging = self._folder / "environment.new"
         try:
-            self._make(staging)
+            with hold(self._folder):
+                try:
+                    bring_back(self._folder)
+                    self._make(staging)
+                finally:
+                    self._tidy()
         except Stopped:
             self.error = LinkError("cancelled", "The set-up was stopped.").to_wire()
         except LinkError as error:
@@ -172,11 +152,17 @@ class SetUp:
             log.exception("set-up failed")
             self.error = LinkError("internal", f"The set-up failed ({type(error).__name__}).").to_wire()
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
-            shutil.rmtree(self._folder / "environment.wheels", ignore_errors=True)
             self.done = True
             if self._finished is not None:
                 self._finished()
+
+    def _tidy(self) -> None:
+        """Remove what no one needs any more: of this set-up, and of those that ended with their Blender."""
+        left = [self._folder / "environment.new", self._folder / "environment.wheels", *self._folder.glob(BROKEN + "*")]
+        if read_state(self._folder):
+            left.append(self._folder / "environment.old")
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _make(self, staging: Path) -> None:
         files = unit_files(self._carried)
@@ -323,13 +309,6 @@ class SetUp:
 
 
 BACKEND_FLAGS = ("-E", "-s", "-B", "-X", "utf8", "-m", "backend")
-
-
-def write_state(environment: Path, state: dict[str, Any]) -> None:
-    """Say which unit is in use, whole or not at all."""
-    partial = environment / f"{STATE}.new"
-    partial.write_text(json.dumps(state, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, environment / STATE)
 
 
 def unpack_wheels(archive: Path, folder: Path) -> None:

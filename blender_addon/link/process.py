@@ -114,7 +114,7 @@ class Backend:
     ) -> None:
         self.python, self.unit, self.version = Path(python), Path(unit), version
         self.log_path = Path(log_path) if log_path else None
-        self._entry, self._variables = tuple(entry), variables
+        self._entry, self.variables = tuple(entry), variables or {}
         self._child: _Child | None = None
         self._replies: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._calls = 0
@@ -330,7 +330,7 @@ class Backend:
             stderr = self._open_log()
             try:
                 process = subprocess.Popen(
-                    command, cwd=self.unit, env=clean_environment(self._variables), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    command, cwd=self.unit, env=clean_environment(self.variables), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                     stderr=stderr, **quiet_flags(),
                 )  # fmt: skip
             finally:

@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import bpy
 from bpy.app.handlers import persistent
 
 from .. import paths, preferences
+from ..scene import kept
+from ..scene.creature import armatures_of
 from .environment import SetUp
 from .errors import LinkError
 from .process import Backend, Job
@@ -28,7 +31,7 @@ IDLE_SECONDS = 900.0
 """A backend without work is ended after this, to give its memory back; the next job starts a new one."""
 
 JOBS_KEPT = 20
-"""Folders of earlier results that stay; placed creatures don't need them, thumbnails and "Update" do."""
+"""Folders of earlier results that stay. No creature needs them: what it does need of them is packed onto its armature."""
 
 RECORD = "menagerie"
 """Custom property of a placed armature: JSON of photo, folder, settings and viewpoints."""
@@ -75,15 +78,17 @@ state: Session = Session()
 
 
 def backend_for(context: bpy.types.Context) -> Backend:
-    """The link with the preferences' environment; a new one where those have changed. Raises `LinkError`."""
-    if state.backend is not None and state.given:
-        return state.backend
-    python, unit = preferences.backend_location(context)
+    """The link with the preferences' environment and device; a new one where those have changed, unless a job runs in the old one.
+    Raises `LinkError`."""
     link = state.backend
-    if link is None or (link.python, link.unit) != (python, unit):
+    if link is not None and (state.given or state.job is not None):
+        return link
+    python, unit = preferences.backend_location(context)
+    variables = preferences.backend_variables(context)
+    if link is None or (link.python, link.unit, link.variables) != (python, unit, variables):
         if link is not None:
             link.stop()
-        link = state.backend = Backend(python, unit, paths.version(), log_path(), variables=preferences.backend_variables(context))
+        link = state.backend = Backend(python, unit, paths.version(), log_path(), variables=variables)
     return link
 
 
@@ -275,13 +280,14 @@ def redraw() -> None:
 
 
 def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any], photo_size: tuple[int, int]) -> None:
-    """Remember on the armature where it came from. photo_size: (width, height) in pixels."""
+    """Remember on the armature where it came from, and keep what a later fit needs. photo_size: (width, height) in pixels."""
     record = {
         "photo": plan.photo, "out": plan.out, "name": plan.name, "settings": plan.settings, "viewpoint": report.get("viewpoint"),
         "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
         "photo_size": photo_size,
     }  # fmt: skip
     armature[RECORD] = json.dumps(record, sort_keys=True, ensure_ascii=False)
+    kept.pack(armature, Path(plan.out), [kept.MASK, *(view["file"] for view in record["viewpoints"])])
     state.last_creature = armature.name
 
 
@@ -299,25 +305,20 @@ def read_record(armature: bpy.types.Object | None) -> dict[str, Any]:
 
 def creature_of(context: bpy.types.Context) -> bpy.types.Object | None:
     """The armature of the creature that the artist means: the active object's, else the last placed."""
-    thing = context.object
-    while thing is not None:
-        if read_record(thing):
-            return thing
-        rig = next((m.object for m in thing.modifiers if m.type == "ARMATURE" and m.object is not None), None)
-        if rig is not None and read_record(rig):
-            return rig
-        thing = thing.parent
     last = context.scene.objects.get(state.last_creature)
-    return last if read_record(last) else None
+    return next((rig for rig in chain(armatures_of(context.object), [last]) if read_record(rig)), None)
 
 
 def again(context: bpy.types.Context, **changes: Any) -> Plan:
-    """A plan that fits the active creature's photo anew with some settings changed. Raises `LinkError`."""
+    """A plan that fits the active creature's photo anew with some settings changed; a mask whose file is gone is replaced by the
+    creature's own copy. Raises `LinkError`."""
     creature = creature_of(context)
     record = read_record(creature)
     if creature is None or not record:
         raise LinkError("protocol", "No creature is selected.", "Select a creature that Menagerie made.")
     settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
+    if settings.get("mask") and not Path(settings["mask"]).is_file():
+        settings["mask"] = str(kept.find(creature, Path(record["out"]), kept.MASK) or settings["mask"])
     return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name)
 
 

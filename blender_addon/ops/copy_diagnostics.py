@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 
 from .. import paths, preferences
-from ..link import environment, session
+from ..link import session, standing
 
 TAIL_BYTES = 6000
 
@@ -31,7 +31,7 @@ class MENAGERIE_OT_copy_diagnostics(bpy.types.Operator):
 
 def diagnostics(context: bpy.types.Context) -> str:
     """The text that is copied."""
-    state = environment.read_state(paths.user_folder())
+    state = standing.read_state(paths.user_folder())
     link = session.state.backend
     lines = [
         f"Menagerie {paths.version()}, Blender {bpy.app.version_string}, Python {platform.python_version()}",

@@ -20,5 +20,5 @@ class MENAGERIE_OT_flip_heading(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         record = session.read_record(session.creature_of(context))
-        # A viewpoint chosen by hand would win over the other heading.
-        return fit.refit(self, context, flip_heading=not record["settings"].get("flip_heading", False), viewpoint=None)
+        # A viewpoint chosen by hand stays: the other way is counted from there.
+        return fit.refit(self, context, flip_heading=not record["settings"].get("flip_heading", False))

@@ -11,17 +11,21 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .. import settings
+from .. import compat, settings
 from ..link import session
 from ..link.errors import LinkError
-from ..scene.orientation import jpeg_orientation, turn_pixels
+from ..scene import kept
+from ..scene.creature import Creature, find_creature
+from ..scene.view import load_photo, photo_preview
 from . import fit
-from .place import PHOTO_COPY
 
 LONGEST = 1024
 MASK_FILE = "painted-mask.png"
-MASK_FOUND = "mask.png"
-"""What the backend writes beside every asset."""
+ERASER = "Menagerie Mask Eraser"
+EDITOR_SECONDS = 0.2
+"""From opening an editor to its first drawing."""
+COVERED = 0.5
+"""From this alpha on a pixel is animal."""
 
 
 class MENAGERIE_OT_paint_mask(bpy.types.Operator):
@@ -38,25 +42,36 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = settings.of(context)
         if chosen.mask_image is None:
+            photo = Path(bpy.path.abspath(chosen.photo))
             try:
-                chosen.mask_image = copy_photo(Path(bpy.path.abspath(chosen.photo)), last_fit(context))
+                chosen.mask_image = copy_photo(photo, last_fit(context))
             except RuntimeError:
-                remedy = "Reconstruct it once with the automatic mask and paint then, or save it as PNG or JPEG."
-                return fit.refuse(self, LinkError("photo_unreadable", "Blender can't open this photo.", remedy))
+                return fit.refuse(self, unreadable(photo))
         chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
         if not bpy.app.background:
             show(context, chosen.mask_image)
         return {"FINISHED"}
 
 
-def copy_photo(path: Path, fit_folder: Path | None) -> bpy.types.Image:
-    """An upright copy of the photo as an image of this file, packed. Its alpha is the mask that an earlier fit of the photo
-    left in `fit_folder`, else full. Raises RuntimeError where Blender can open neither photo nor the fit's copy of it."""
-    copied = fit_folder / PHOTO_COPY if fit_folder is not None else None
-    pixels = read_pixels(copied if copied is not None and copied.is_file() else path)
-    mask = fit_folder / MASK_FOUND if fit_folder is not None else None
-    if mask is not None and mask.is_file():
+def unreadable(photo: Path) -> LinkError:
+    """Why there is nothing to paint on, and the ways on that need no automatic mask."""
+    if not photo.is_file():
+        return LinkError("bad_request", "The photo is not there any more.", "Choose the photo again.")
+    remedy = "Save it as PNG or JPEG and choose that, or load a mask file: white where the animal is, black elsewhere."
+    return LinkError("photo_unreadable", "Blender can't open this photo.", remedy)
+
+
+def copy_photo(path: Path, rig: bpy.types.Object | None) -> bpy.types.Image:
+    """An upright copy of the photo as an image of this file, packed. Its alpha is the mask that the creature of armature `rig` was
+    made with, else the photo's own, and full where that covers nothing. Raises RuntimeError where Blender can show neither the
+    photo nor the creature's copy of it."""
+    record = session.read_record(rig)
+    pixels = read_pixels(path, find_creature(rig) if rig is not None else None)
+    mask = kept.find(rig, Path(record["out"]), kept.MASK) if record else None
+    if mask is not None:
         pixels[..., 3] = alpha_of(mask, (pixels.shape[1], pixels.shape[0]))
+    if not (pixels[..., 3] > COVERED).any():
+        pixels[..., 3] = 1.0  # nothing would be seen of the photo, and nothing could be erased
     copy = bpy.data.images.new(f"{path.stem} mask", pixels.shape[1], pixels.shape[0], alpha=True)
     copy.alpha_mode = "STRAIGHT"
     copy.pixels.foreach_set(pixels.ravel())
@@ -65,21 +80,18 @@ def copy_photo(path: Path, fit_folder: Path | None) -> bpy.types.Image:
     return copy
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """(h, w, 4) float32 of a photo, upright, at most `LONGEST` a side, row 0 at the bottom. RuntimeError if unreadable."""
-    photo = bpy.data.images.load(str(path))
+def read_pixels(path: Path, creature: Creature | None) -> np.ndarray:
+    """(h, w, 4) float32 of a photo, upright, at most `LONGEST` a side, row 0 at the bottom. The creature's packed picture of it
+    serves where there is one: of some formats the backend has made it. RuntimeError if there is nothing that Blender can show."""
+    if creature is not None and creature.photo is not None and creature.photo.data is not None:
+        return photo_preview(creature.photo.data, LONGEST)
+    photo = load_photo(path, path.stem)
+    if photo is None:
+        raise RuntimeError("no pixels")
     try:
-        width, height = photo.size
-        if not width or not height:
-            raise RuntimeError("no pixels")
-        scale = min(1.0, LONGEST / max(width, height))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        photo.scale(*size)
-        pixels = np.empty(size[0] * size[1] * 4, np.float32)
-        photo.pixels.foreach_get(pixels)
+        return photo_preview(photo, LONGEST)
     finally:
         bpy.data.images.remove(photo)
-    return turn_pixels(pixels.reshape(size[1], size[0], 4), jpeg_orientation(path))
 
 
 def alpha_of(mask: Path, size: tuple[int, int]) -> np.ndarray:
@@ -95,11 +107,11 @@ def alpha_of(mask: Path, size: tuple[int, int]) -> np.ndarray:
     return pixels[0::4].reshape(size[1], size[0])
 
 
-def last_fit(context: bpy.types.Context) -> Path | None:
-    """The folder of the active creature's last fit, if it is of the chosen photo: painting starts from its mask."""
-    record = session.read_record(session.creature_of(context))
-    same = bool(record) and record["photo"] == bpy.path.abspath(settings.of(context).photo)
-    return Path(record["out"]) if same else None
+def last_fit(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active creature's armature, if it is of the chosen photo: painting starts from its mask."""
+    rig = session.creature_of(context)
+    record = session.read_record(rig)
+    return rig if record and record["photo"] == bpy.path.abspath(settings.of(context).photo) else None
 
 
 def save_mask(image: bpy.types.Image, folder: Path) -> Path:
@@ -108,7 +120,7 @@ def save_mask(image: bpy.types.Image, folder: Path) -> Path:
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
     alpha = pixels[image.channels - 1 :: image.channels]
-    if not (alpha > 0.5).any():
+    if not (alpha > COVERED).any():
         raise LinkError("mask_unreadable", "The painted mask covers nothing.")
     grey = np.ones((width * height, 4), np.float32)
     grey[:, :3] = alpha[:, None]
@@ -136,6 +148,32 @@ def show(context: bpy.types.Context, image: bpy.types.Image) -> None:
         area.type = "IMAGE_EDITOR"
     space = area.spaces.active
     space.image, space.ui_mode = image, "PAINT"
-    brush = context.scene.tool_settings.image_paint.brush
-    if brush is not None:
-        brush.blend = "ERASE_ALPHA"
+    own_eraser()
+    forget_eraser()
+    bpy.app.timers.register(take_eraser, first_interval=EDITOR_SECONDS)
+
+
+def own_eraser() -> bpy.types.Brush:
+    """A brush of ours that erases alpha: the artist's own brushes stay as they are."""
+    brush = bpy.data.brushes.get(ERASER)
+    if brush is None:
+        brush = bpy.data.brushes.new(ERASER, mode="TEXTURE_PAINT")
+        brush.blend, brush.strength = "ERASE_ALPHA", 1.0
+    return brush
+
+
+def take_eraser() -> None:
+    """The timer: put our brush into the hand in the editor that shows the mask. Before that editor is drawn it holds no tools."""
+    for window in bpy.context.window_manager.windows:
+        mask = window.scene.menagerie.mask_image
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR" and area.spaces.active.ui_mode == "PAINT" and mask and area.spaces.active.image == mask:
+                region = next(region for region in area.regions if region.type == "WINDOW")
+                with bpy.context.temp_override(window=window, screen=window.screen, area=area, region=region):
+                    compat.use_image_brush(bpy.context, own_eraser())
+
+
+def forget_eraser() -> None:
+    """A timer that is pending when Blender exits crashes it."""
+    if bpy.app.timers.is_registered(take_eraser):
+        bpy.app.timers.unregister(take_eraser)

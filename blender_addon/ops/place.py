@@ -10,6 +10,7 @@ from ..link import session
 from ..link.errors import LinkError
 from ..scene import asset_file
 from ..scene import place as placement
+from ..scene.creature import Creature, find_creature
 from . import fit
 
 ASSET = "asset.safetensors"
@@ -55,7 +56,7 @@ class MENAGERIE_OT_place(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> placement.Creature:
+def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> Creature:
     """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
@@ -69,10 +70,7 @@ def shown_photo(plan: session.Plan, out: Path) -> Path:
     return copy if copy.is_file() else Path(plan.photo)
 
 
-def standing_creature(name: str) -> placement.Creature | None:
+def standing_creature(name: str) -> Creature | None:
     """The creature whose armature has this name, if it is still whole."""
     armature = bpy.data.objects.get(name) if name else None
-    if armature is None:
-        return None
-    found = (placement.find_creature(collection) for collection in armature.users_collection)
-    return next((creature for creature in found if creature is not None), None)
+    return find_creature(armature) if armature is not None else None

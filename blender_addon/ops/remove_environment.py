@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import bpy
 
 from .. import paths
-from ..link import session
+from ..link import session, standing
+from ..link.errors import LinkError
 from . import fit
 from .set_up import running
 
@@ -28,5 +27,8 @@ class MENAGERIE_OT_remove_environment(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         if session.state.backend is not None:
             session.state.backend.stop()
-        shutil.rmtree(paths.user_folder() / "environment", ignore_errors=True)
+        try:
+            standing.remove(paths.user_folder())
+        except LinkError as error:
+            return fit.refuse(self, error)
         return {"FINISHED"}

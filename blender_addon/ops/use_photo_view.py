@@ -6,8 +6,8 @@ import bpy
 
 from ..link import session
 from ..link.errors import LinkError
+from ..scene.creature import find_creature
 from . import fit
-from .place import standing_creature
 
 
 class MENAGERIE_OT_use_photo_view(bpy.types.Operator):
@@ -23,7 +23,7 @@ class MENAGERIE_OT_use_photo_view(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         armature = session.creature_of(context)
-        creature = standing_creature(armature.name) if armature is not None else None
+        creature = find_creature(armature) if armature is not None else None
         if armature is None or creature is None or creature.camera is None:
             return fit.refuse(self, LinkError("bad_request", "This creature has no photo camera any more.", "Reconstruct the photo again."))
         size = session.read_record(armature).get("photo_size")

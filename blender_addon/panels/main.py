@@ -9,6 +9,7 @@ import bpy
 
 from .. import paths, settings
 from ..link import session
+from ..scene import kept
 from . import pictures
 
 WRAP = 34
@@ -98,11 +99,13 @@ class MENAGERIE_PT_viewpoints(Sidebar, bpy.types.Panel):
         return bool(session.read_record(session.creature_of(context)).get("viewpoints"))
 
     def draw(self, context: bpy.types.Context) -> None:
-        record = session.read_record(session.creature_of(context))
+        creature = session.creature_of(context)
+        record = session.read_record(creature)
         grid = self.layout.grid_flow(row_major=True, columns=2, even_columns=True, even_rows=True)
         for index, view in enumerate(record["viewpoints"][:4]):
             cell = grid.column(align=True)
-            cell.template_icon(pictures.icon(str(Path(record["out"]) / view["file"])), scale=4.5)
+            picture = kept.find(creature, Path(record["out"]), view["file"])
+            cell.template_icon(pictures.icon(str(picture)) if picture is not None else 0, scale=4.5)
             label = f"{view['probability']:.0%}"
             cell.operator("menagerie.viewpoint", text=label, depress=index == record.get("viewpoint")).index = index
 
@@ -153,6 +156,7 @@ def draw_error(layout: bpy.types.UILayout) -> None:
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
     if error["code"] in ("no_animal", "several_animals", "mask_unreadable"):
         box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
+        box.operator("menagerie.load_mask", icon="FILEBROWSER")
     if error["code"] in ("internal", "protocol", "backend_killed"):
         box.operator("menagerie.copy_diagnostics", icon="COPYDOWN")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from .. import paths
-from ..link import environment, session
+from ..link import session, standing
 from ..ops.set_up import running
 from .main import draw_error, wrapped
 
@@ -47,7 +47,7 @@ def draw_environment(box: bpy.types.UILayout, chosen: MenageriePreferences) -> N
         column.label(text=set_up.error["sentence"], icon="ERROR")
         column.label(text=set_up.error["remedy"])
     folder = paths.user_folder()
-    state = environment.read_state(folder)
+    state = standing.read_state(folder)
     if not state:
         box.label(text="Not set up yet", icon="INFO")
     elif state["version"] != paths.version():

@@ -8,7 +8,7 @@ excluded collection and any selection stay as they are. The caller's operator ma
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -20,30 +20,13 @@ from . import mesh as meshes
 from . import motion as motions
 from . import view
 from .asset_file import Array, AssetFile
+from .creature import NUMBER, ROLE, Creature, fresh_number, parts, twins
 
-ROLE = "menagerie_role"
-"""Custom property of our objects and pose assets: armature, mesh, camera, photo; photo_pose, rest_pose."""
-NUMBER = "menagerie_number"
-"""Custom property of the same: one number a creature. (Pointers would keep what the artist deletes.)"""
 STANDS = "menagerie_stands"
 """Custom property of camera and armature: the view or pose we gave, to know whether the artist has changed it."""
 BONES = "menagerie_bones"
 """Custom property of the armature: the bones' names in the asset's order."""
 MODE_REMEDY = "Go back to Object Mode and place it again."
-
-
-@dataclass(frozen=True)
-class Creature:
-    """What stands in the scene for one asset. photo: None where Blender cannot show the photo's format."""
-
-    collection: bpy.types.Collection
-    mesh: bpy.types.Object
-    armature: bpy.types.Object
-    camera: bpy.types.Object
-    photo: bpy.types.Object | None
-    photo_pose: bpy.types.Action | None
-    rest_pose: bpy.types.Action | None
-    actions: tuple[bpy.types.Action, ...] = ()
 
 
 def place_asset(
@@ -85,11 +68,12 @@ def build_creature(
     modifier = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
     camera = view.build_camera(asset, f"{name} photo_camera")
+    camera.data.dof.focus_object = rig  # whose camera it is; a duplicate's focus is the duplicate
     image = None if photo_path is None else view.load_photo(photo_path, f"{name} photo")
     plane = None if image is None else view.build_photo_plane(image, camera, asset, f"{name} photo")
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
-    number = 1 + max((block.get(NUMBER, 0) for block in bpy.data.objects), default=0)
+    number = fresh_number()
     for role, owner in (("armature", rig), ("mesh", body), ("camera", camera), ("photo", plane)):
         if owner is not None:
             owner[ROLE], owner[NUMBER] = role, number
@@ -127,30 +111,22 @@ def remember_view(camera: bpy.types.Object) -> None:
     camera[STANDS] = [number for row in camera.matrix_basis for number in row]
 
 
-def find_creature(collection: bpy.types.Collection) -> Creature | None:
-    """The creature whose objects the collection holds, None if it doesn't hold a mesh and an armature of ours."""
-    roles = {owner[ROLE]: owner for owner in collection.objects if owner.get(ROLE)}
-    rig, body = roles.get("armature"), roles.get("mesh")
-    if rig is None or body is None:
-        return None
-    poses = {action[ROLE]: action for action in bpy.data.actions if action.get(NUMBER) == rig.get(NUMBER) and action.get(ROLE)}
-    return Creature(collection, body, rig, roles.get("camera"), roles.get("photo"), poses.get("photo_pose"), poses.get("rest_pose"))
-
-
 def update_asset(
     context: bpy.types.Context, creature: Creature, asset: AssetFile, photo_path: str | os.PathLike[str] | None = None
 ) -> Creature:
     """Gives a standing creature another result's mesh, texture, rest pose, and pose assets.
 
     Kept: the objects themselves with modifiers and constraints, the artist's actions, materials and extra bones; the
-    pose and the camera where the artist has changed them (else they follow the new result).
+    pose and the camera where the artist has changed them (else they follow the new result). Its duplicates stay as they are.
     Raises LinkError bad_request where mesh or armature is being edited.
     """
     rig, body = creature.armature, creature.mesh
     if body.mode != "OBJECT" or rig.mode == "EDIT":
         raise LinkError("bad_request", f"{body.name} is being edited.", MODE_REMEDY)
     untouched = pose_is_ours(rig)
+    own_bones(rig)
     replace_mesh(body, asset)
+    own_texture(body)
     image = base_image(body)
     if image is not None:
         materials.pack_png(image, asset.png)
@@ -159,15 +135,52 @@ def update_asset(
         motions.apply_pose(rig, asset.bone_names, asset.photo_rotations, asset.photo_translation)
     update_view(creature, asset, photo_path)
     preview = view.photo_preview(creature.photo.data) if creature.photo is not None and creature.photo.data is not None else None
-    if creature.photo_pose is not None:
-        motions.fill_pose_asset(
-            creature.photo_pose, rig, asset, asset.photo_rotations, asset.photo_translation, preview
-        )
-    if creature.rest_pose is not None:
-        still = asset.photo_translation * 0
-        motions.fill_pose_asset(creature.rest_pose, rig, asset, motions.rest_rotations(asset), still, preview)
+    if twins(rig):
+        creature = part_from_twins(creature, asset, preview)
+    else:
+        fill_poses(creature, asset, preview)
     remember_pose(rig, asset)
     return creature
+
+
+def fill_poses(creature: Creature, asset: AssetFile, preview: Array | None) -> None:
+    """The pose assets follow the new result, where the artist has not deleted them."""
+    rig, still = creature.armature, asset.photo_translation * 0
+    if creature.photo_pose is not None:
+        motions.fill_pose_asset(creature.photo_pose, rig, asset, asset.photo_rotations, asset.photo_translation, preview)
+    if creature.rest_pose is not None:
+        motions.fill_pose_asset(creature.rest_pose, rig, asset, motions.rest_rotations(asset), still, preview)
+
+
+def part_from_twins(creature: Creature, asset: AssetFile, preview: Array | None) -> Creature:
+    """Of a creature that has duplicates, or is one: a number and pose assets of its own; the others keep what they shared."""
+    number = fresh_number()
+    for thing in (creature.armature, creature.mesh, creature.camera, creature.photo):
+        if thing is not None:
+            thing[NUMBER] = number
+    photo_pose, rest_pose = build_poses(creature.armature, asset, creature.armature.name, preview)
+    return replace(creature, photo_pose=photo_pose, rest_pose=rest_pose)
+
+
+def own_bones(rig: bpy.types.Object) -> None:
+    """Copies the bones where a linked duplicate has the same ones."""
+    if any(thing.data == rig.data for thing in parts("armature") if thing != rig):
+        rig.data = rig.data.copy()
+
+
+def own_texture(body: bpy.types.Object) -> None:
+    """Copies our material and its image where a duplicate's mesh shows the same ones: Blender duplicates neither."""
+    others = {material for thing in parts("mesh") if thing != body for material in thing.data.materials}
+    images = {node.image for material in others if (node := base_node(material)) is not None}
+    for slot, material in enumerate(body.data.materials):
+        node = base_node(material)
+        if node is None:
+            continue
+        if material in others:
+            material = body.data.materials[slot] = material.copy()
+            node = base_node(material)
+        if node.image in images:
+            node.image = node.image.copy()
 
 
 def replace_mesh(body: bpy.types.Object, asset: AssetFile) -> None:
@@ -184,13 +197,16 @@ def replace_mesh(body: bpy.types.Object, asset: AssetFile) -> None:
     fresh.name = name
 
 
+def base_node(material: bpy.types.Material | None) -> bpy.types.ShaderNodeTexImage | None:
+    """Our texture node, wherever the artist has moved or plugged it, if it shows an image."""
+    node = material.node_tree.nodes.get("Base Color") if material is not None and material.node_tree is not None else None
+    return node if node is not None and node.type == "TEX_IMAGE" and node.image is not None else None
+
+
 def base_image(body: bpy.types.Object) -> bpy.types.Image | None:
-    """The image of our texture node, wherever the artist has moved or plugged it."""
-    for material in body.data.materials:
-        node = material.node_tree.nodes.get("Base Color") if material is not None and material.node_tree is not None else None
-        if node is not None and node.type == "TEX_IMAGE" and node.image is not None:
-            return node.image
-    return None
+    """The image of the first of our texture nodes."""
+    nodes = (base_node(material) for material in body.data.materials)
+    return next((node.image for node in nodes if node is not None), None)
 
 
 def pose_is_ours(rig: bpy.types.Object) -> bool:

@@ -96,11 +96,11 @@ def fit_photo_plane(plane: bpy.types.Object, image: bpy.types.Image, asset: Asse
     plane.matrix_basis = Matrix.Translation((0, 0, -depth)) @ turned
 
 
-def photo_preview(image: bpy.types.Image) -> Array:
-    """(h, w, 4) float32 RGBA of the photo, row 0 at the bottom, upright, longer side at most 256 pixels."""
+def photo_preview(image: bpy.types.Image, longest: int = PREVIEW_SIDE) -> Array:
+    """(h, w, 4) float32 RGBA of the photo, row 0 at the bottom, upright, longer side at most `longest` pixels."""
     small = image.copy()
     try:
-        scale = min(1.0, PREVIEW_SIDE / max(small.size))
+        scale = min(1.0, longest / max(small.size))
         small.scale(*(max(1, round(side * scale)) for side in small.size))
         pixels = np.empty(small.size[0] * small.size[1] * 4, np.float32)
         small.pixels.foreach_get(pixels)

@@ -5,9 +5,13 @@ Everything is written under a temporary name first and renamed when whole.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import struct
 import subprocess
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,11 +22,14 @@ from ..link.process import clean_environment, quiet_flags
 from .stage import NAME, use_standard_view
 
 GIF_SECONDS = 120
+SPARE_BYTES = 1 << 16
+"""A disk with less room than this counts as full: programs that ran out of it leave a little."""
 
 
 def write_mp4(pictures: Sequence[Path], target: Path, size: int, fps: int) -> None:
-    """H.264 of square pictures of `size` pixels, each shown once. Raises OSError where nothing was written."""
+    """H.264 of square pictures of `size` pixels, each shown once. Raises OSError where nothing was written, or RuntimeError."""
     scene = bpy.data.scenes.new(NAME + " Movie")
+    partial = target.with_name(f".{target.name}.partial.mp4")
     try:
         strips = compat.sequencer_strips(scene.sequence_editor_create())
         strip = strips.new_image(name="frames", filepath=str(pictures[0]), channel=1, frame_start=1)
@@ -39,11 +46,13 @@ def write_mp4(pictures: Sequence[Path], target: Path, size: int, fps: int) -> No
         render.ffmpeg.constant_rate_factor = "HIGH"
         render.ffmpeg.gopsize = fps
         use_standard_view(scene)
-        partial = target.with_name(f".{target.name}.partial.mp4")
         render.filepath = str(partial)
         bpy.ops.render.render(animation=True, scene=scene.name)
+        if is_full(target.parent):  # of what it could not write Blender's movie writer may say nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(partial, target)
     finally:
+        partial.unlink(missing_ok=True)
         bpy.data.scenes.remove(scene)
 
 
@@ -84,12 +93,54 @@ class Gif:
 
 
 def write_pictures(pictures: Sequence[Path], target: Path) -> None:
-    """Numbered PNG files into the folder `target`, made if absent."""
+    """Numbered PNG files into the folder `target`, made if absent, in place of those of an earlier turn. Raises OSError."""
     target.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         partial = target / f".{picture.name}.partial"
-        partial.write_bytes(picture.read_bytes())
+        try:
+            partial.write_bytes(sign(picture.read_bytes()))
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         replace(partial, target / picture.name)
+    for path in target.glob("[0-9]*.png"):
+        if path.stem.isdecimal() and int(path.stem) > len(pictures) and is_signed(path):
+            path.unlink()
+
+
+def sign(png: bytes) -> bytes:
+    """The PNG with our mark behind its header: the artist's own renders are numbered alike, and must never be taken for ours."""
+    return png[:HEADER_BYTES] + MARK + png[HEADER_BYTES:]
+
+
+def is_signed(path: Path) -> bool:
+    """Whether `sign` has marked the file."""
+    with path.open("rb") as stream:
+        return stream.read(HEADER_BYTES + len(MARK))[HEADER_BYTES:] == MARK
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A PNG chunk (PNG specification, 5.3)."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a PNG has its last chunk. On a full disk Blender writes less and says nothing; a movie of such pictures crashes it."""
+    return path.is_file() and path.read_bytes().endswith(END)
+
+
+END = chunk(b"IEND", b"")
+HEADER_BYTES = 33
+"""A PNG's signature and its first chunk, IHDR."""
+MARK = chunk(b"tEXt", b"Software\0Menagerie turntable")
+
+
+def is_full(folder: Path) -> bool:
+    """Whether hardly anything more can be written where the folder stands."""
+    try:
+        return shutil.disk_usage(folder).free < SPARE_BYTES
+    except OSError:
+        return False
 
 
 def replace(partial: Path, target: Path) -> None:

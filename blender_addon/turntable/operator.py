@@ -6,6 +6,7 @@ running turntable stands at module level: undo and loading a file do not touch i
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .stage import Look
 from .turn import Turn
 
 TICK_SECONDS = 0.05
+FULL_WORDS = ("no space left", "not enough space", "disk full")
 SUFFIXES = {"MP4": ".mp4", "GIF": ".gif", "PNG": ""}
 
 ENGINE_ITEMS = (
@@ -69,7 +71,7 @@ def tick() -> float | None:
         if not turn.finish():
             return TICK_SECONDS
     except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
-        session.state.error = failure(reason).to_wire()
+        session.state.error = failure(reason, turn).to_wire()
     stop()
     return None
 
@@ -83,11 +85,19 @@ def stop() -> None:
         session.redraw()
 
 
-def failure(reason: Exception) -> LinkError:
-    """What went wrong, as an error that the panel shows."""
+def failure(reason: Exception, turn: Turn | None = None) -> LinkError:
+    """What went wrong, as an error that the panel shows. Blender tells of a full disk in words, or not at all: the disk is asked."""
+    full = isinstance(reason, OSError) and reason.errno == errno.ENOSPC
+    if full or any(word in str(reason).lower() for word in FULL_WORDS) or (turn is not None and turn.out_of_space()):
+        return LinkError("disk_full", "The disk is full.")
     if isinstance(reason, OSError):
         return LinkError("not_writable", f"The turntable was not written: {reason}.")
     return LinkError("bad_request", f"The turntable stopped: {reason}.", "Select a creature with a mesh and try again.")
+
+
+def said(error: LinkError) -> str:
+    """An error as the status bar shows it."""
+    return f"{error.sentence} {error.remedy}"
 
 
 class MENAGERIE_OT_turntable(bpy.types.Operator):
@@ -143,10 +153,10 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
             place = (link.python, link.unit) if link is not None else None
             turn = Turn(context, shown_objects(context), bpy.path.abspath(self.filepath), look, self.format, place)
         except LinkError as error:
-            self.report({"ERROR"}, f"{error.sentence} {error.remedy}")
+            self.report({"ERROR"}, said(error))
             return {"CANCELLED"}
-        except ValueError as reason:
-            self.report({"ERROR"}, failure(reason).sentence)
+        except (ValueError, OSError) as reason:
+            self.report({"ERROR"}, said(failure(reason)))
             return {"CANCELLED"}
         if not bpy.app.background:
             start(turn)
@@ -154,7 +164,7 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
         try:
             turn.run()
         except (ValueError, OSError, RuntimeError) as reason:
-            self.report({"ERROR"}, failure(reason).sentence)
+            self.report({"ERROR"}, said(failure(reason, turn)))
             return {"CANCELLED"}
         finally:
             turn.close()

@@ -69,10 +69,15 @@ class Turn:
         self._stage.turn(frame)
         self._stage.scene.render.filepath = str(picture)
         bpy.ops.render.render(write_still=True, scene=self._stage.scene.name)
-        if not picture.is_file():
-            raise OSError("Blender rendered no picture")
+        if not movie.is_whole(picture):
+            raise OSError("Blender rendered no whole picture")
         self.pictures.append(picture)
         return len(self.pictures) < self.look.frames
+
+    def out_of_space(self) -> bool:
+        """Whether the disk of the pictures, or that of the result, is full."""
+        target = next((folder for folder in (self.path, *self.path.parents) if folder.is_dir()), self._folder)
+        return movie.is_full(self._folder) or movie.is_full(target)
 
     def rest(self) -> None:
         """Remove the temporary scene; the next step makes it anew."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -13,6 +15,7 @@ import pytest
 
 from blender_addon import paths, preferences
 from blender_addon.link import session
+from blender_addon.link.process import Job
 from blender_addon.ops.copy_diagnostics import diagnostics, without_paths
 from blender_addon.panels import main as panel
 from blender_addon.panels import preferences_panel
@@ -107,6 +110,21 @@ def test_facing_the_other_way_twice_is_the_first_way_again(tmp_path: Path) -> No
     assert session.read_record(rig)["settings"]["flip_heading"] is False
 
 
+def test_the_other_way_is_counted_from_the_viewpoint_that_was_chosen(tmp_path: Path) -> None:
+    rig = reconstruct(tmp_path)
+    bpy.ops.menagerie.viewpoint(index=2)
+    chosen = session.read_record(rig)["settings"]
+    bpy.ops.menagerie.flip_heading()
+    flipped = session.read_record(rig)["settings"]
+    assert (flipped["viewpoint"], flipped["flip_heading"]) == (2, True)
+    bpy.ops.menagerie.swap_legs()
+    assert session.read_record(rig)["settings"] == {**flipped, "swap_legs": True}
+    bpy.ops.menagerie.swap_legs()
+    assert session.read_record(rig)["settings"] == {**flipped, "swap_legs": False}
+    bpy.ops.menagerie.flip_heading()
+    assert session.read_record(rig)["settings"] == {**chosen, "swap_legs": False}
+
+
 def test_update_uses_the_panels_seed_and_keeps_constraints_and_materials(tmp_path: Path) -> None:
     rig = reconstruct(tmp_path)
     rig.pose.bones["head"].constraints.new("DAMPED_TRACK").name = "mine"
@@ -183,6 +201,32 @@ def test_without_a_backend_the_person_is_sent_to_the_preferences(tmp_path: Path)
         assert "preferences.addon_show" in drawn(panel.MENAGERIE_PT_main)
     finally:
         session.state.backend, session.state.given = link, given
+
+
+def test_a_changed_device_reaches_the_next_job_and_leaves_the_running_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.touch()
+    chosen = SimpleNamespace(device="cpu", python_path=str(python))
+    monkeypatch.setattr(preferences, "get", lambda context: chosen)
+    monkeypatch.setattr(session, "state", session.Session())
+    first = session.backend_for(bpy.context)
+    assert first.variables == {"CUDA_VISIBLE_DEVICES": "-1"} and session.backend_for(bpy.context) is first
+    chosen.device = "cuda"
+    session.state.job = Job({})
+    assert session.backend_for(bpy.context) is first
+    session.state.job = None
+    second = session.backend_for(bpy.context)
+    assert second is not first and second.variables == {} and session.backend_for(bpy.context) is second
+
+
+def test_the_device_is_the_processor_until_the_person_chooses_cuda_and_knows_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert preferences.device_of(bpy.context) == "cpu"
+    device = preferences.MenageriePreferences.bl_rna.properties["device"]
+    assert device.default == "cpu" and [item.identifier for item in device.enum_items] == ["cpu", "cuda"]
+    assert {"training", "`benchmark", "reconstruction", "processor"} <= set(device.enum_items["cuda"].description.split())
 
 
 def test_the_sidebar_offers_what_the_creature_can_do(tmp_path: Path) -> None:

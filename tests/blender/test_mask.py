@@ -10,8 +10,12 @@ import pytest
 from PIL import Image as Picture
 
 from blender_addon.link import session
+from blender_addon.ops import paint_mask
 from blender_addon.ops.paint_mask import save_mask
-from tests.blender.button import choose_photo
+from blender_addon.panels import main as panel
+from blender_addon.panels import pictures
+from tests.blender.button import choose_photo, drawn
+from tests.blender.creatures import empty_blender
 
 pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("add_on")]
 
@@ -48,6 +52,47 @@ def test_a_painted_mask_goes_to_the_backend(tmp_path: Path) -> None:
     record = session.read_record(bpy.data.objects[session.state.last_creature])
     seen = np.asarray(Picture.open(Path(record["out"]) / "mask.png"))
     assert (seen[64 - 32 + 1 : 64 - 16 - 1, 25:47] > 250).all() and seen[:30].max() < 5
+
+
+@pytest.mark.parametrize("name", ["no animal", "several"])
+@pytest.mark.parametrize("clear", [False, True])
+def test_where_no_animal_was_found_painting_starts_from_the_whole_photo(tmp_path: Path, name: str, clear: bool) -> None:
+    path = tmp_path / f"{name}.png"
+    Picture.new("RGBA" if clear else "RGB", (96, 64), (120, 80, 40, 0) if clear else (120, 80, 40)).save(path)
+    settings = bpy.context.scene.menagerie
+    settings.photo = str(path)
+    with pytest.raises(RuntimeError):
+        bpy.ops.menagerie.reconstruct()
+    shown = drawn(panel.MENAGERIE_PT_main)
+    assert "menagerie.paint_mask" in shown and "menagerie.load_mask" in shown
+    assert bpy.ops.menagerie.paint_mask() == {"FINISHED"}
+    assert tuple(settings.mask_image.size) == (96, 64) and min(settings.mask_image.pixels[:][3::4]) == 1.0
+
+
+def test_a_photo_that_is_gone_is_not_painted_on(tmp_path: Path) -> None:
+    bpy.context.scene.menagerie.photo = str(tmp_path / "gone.png")
+    with pytest.raises(RuntimeError, match="not there"):
+        bpy.ops.menagerie.paint_mask()
+
+
+def test_the_artists_brush_stays_as_it_is(tmp_path: Path) -> None:
+    """In the background an editor has no tools; `tests/gui` looks at the brush that is taken in a real window."""
+    choose_photo(tmp_path)
+    assert bpy.ops.menagerie.paint_mask() == {"FINISHED"}
+    area = next(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.ui_mode = "PAINT"
+    theirs = bpy.context.scene.tool_settings.image_paint.brush
+    assert theirs is not None
+    blend = theirs.blend
+    try:
+        paint_mask.show(bpy.context, bpy.context.scene.menagerie.mask_image)
+        assert bpy.app.timers.is_registered(paint_mask.take_eraser)
+        paint_mask.take_eraser()
+    finally:
+        paint_mask.forget_eraser()
+    assert theirs.blend == blend != "ERASE_ALPHA" and theirs.name != paint_mask.ERASER
+    assert bpy.data.brushes[paint_mask.ERASER].blend == "ERASE_ALPHA"
 
 
 def test_an_empty_painted_mask_is_refused(tmp_path: Path) -> None:
@@ -94,7 +139,7 @@ def test_a_photo_that_blender_cannot_open_is_shown_and_painted_through_the_backe
     picture.save(path, quality=95)
     settings = bpy.context.scene.menagerie
     settings.photo = str(path)
-    with pytest.raises(RuntimeError, match="Reconstruct it once"):
+    with pytest.raises(RuntimeError, match="PNG or JPEG.*mask file"):
         bpy.ops.menagerie.paint_mask()
     assert bpy.ops.menagerie.reconstruct() == {"FINISHED"}
     rig = bpy.data.objects[session.state.last_creature]
@@ -108,6 +153,36 @@ def test_a_photo_that_blender_cannot_open_is_shown_and_painted_through_the_backe
     assert bpy.ops.menagerie.paint_mask() == {"FINISHED"}
     alpha = np.array(settings.mask_image.pixels[:]).reshape(64, 96, 4)[..., 3]
     assert alpha[20:44, 28:68].min() > 0.9 and alpha[:10].max() < 0.1, "painting starts from the mask that was found"
+
+
+def test_what_a_creature_of_another_file_needs_outlives_the_clean_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_photo(tmp_path)
+    bpy.ops.menagerie.paint_mask()
+    paint(slice(16, 32), slice(24, 48))
+    assert bpy.ops.menagerie.reconstruct() == {"FINISHED"}
+    name = session.state.last_creature
+    folder = Path(session.read_record(bpy.data.objects[name])["out"])
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "creature.blend"))
+    empty_blender()
+    monkeypatch.setattr(session, "JOBS_KEPT", 0)
+    choose_photo(tmp_path, "other")
+    assert bpy.ops.menagerie.reconstruct() == {"FINISHED"}
+    assert not folder.exists()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "creature.blend"))
+    rig = bpy.data.objects[name]
+    bpy.context.view_layer.objects.active = rig
+    shown: list[str] = []
+    monkeypatch.setattr(pictures, "icon", lambda path: shown.append(path) or 1)
+    drawn(panel.MENAGERIE_PT_viewpoints)
+    assert len(shown) == 4 and all(Picture.open(path).size == (32, 32) for path in shown)
+    settings = bpy.context.scene.menagerie
+    settings.mask_image = None
+    assert bpy.ops.menagerie.paint_mask() == {"FINISHED"}
+    alpha = np.array(settings.mask_image.pixels[:][3::4]).reshape(64, 96)[::-1]
+    assert alpha[17:31, 25:47].min() > 0.9 and alpha[34:].max() < 0.1, "painting goes on from the mask of the last fit"
+    for _ in range(2):
+        assert bpy.ops.menagerie.flip_heading() == {"FINISHED"}
+        assert (found_mask(name)[17:31, 25:47] > 250).all() and found_mask(name)[34:].max() < 5
 
 
 def test_a_painted_mask_outlives_the_clean_up_of_old_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from backend.types import Asset, Camera, Mesh, Skeleton, Texture
 from blender_addon import compat
 from blender_addon.link.errors import LinkError
 from blender_addon.scene.asset_file import AssetFile, decode_asset_file
-from blender_addon.scene.place import Creature, find_creature, place_asset, update_asset
+from blender_addon.scene.creature import Creature, find_creature
+from blender_addon.scene.place import place_asset, update_asset
 from tests.asset.creature import look_at, make_creature, random_pose, skin_vertices
 from tests.blender.creatures import empty_blender, evaluated_vertices, read_creature, save_photo
 
@@ -154,9 +155,10 @@ def test_a_mesh_that_is_being_edited_is_left_alone(placed: Creature, fresh: Asse
     assert bpy.context.mode == "EDIT_MESH"
 
 
-def test_the_creature_is_found_by_its_collection(placed: Creature) -> None:
-    found = find_creature(placed.collection)
+def test_the_creature_is_found_by_its_armature(placed: Creature) -> None:
+    found = find_creature(placed.armature)
     assert found is not None
     assert (found.mesh, found.armature, found.camera, found.photo) == (placed.mesh, placed.armature, placed.camera, placed.photo)
     assert (found.photo_pose, found.rest_pose) == (placed.photo_pose, placed.rest_pose)
-    assert find_creature(bpy.context.scene.collection) is None
+    bpy.data.objects.remove(placed.mesh)
+    assert find_creature(placed.armature) is None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from blender_addon import turntable
 from blender_addon.link import session
 from blender_addon.scene.place import place_asset
-from blender_addon.turntable import operator
+from blender_addon.turntable import movie, operator
 from blender_addon.turntable.stage import BACKGROUND, frame_points, orbit
 from tests.blender.button import PYTHON, ROOT, drawn
 from tests.blender.creatures import empty_blender, read_creature
@@ -99,6 +102,63 @@ def test_no_picture_is_doubled_and_each_fills_the_frame(cube: bpy.types.Object, 
         reach = max(reach, rows.max() + 1, columns.max() + 1, SIZE - rows.min(), SIZE - columns.min())
         assert 0 < rows.min() and rows.max() < SIZE - 1 and 0 < columns.min() and columns.max() < SIZE - 1
     assert reach > SIZE * (1 - EDGE_TOLERANCE) - 1
+
+
+def test_a_shorter_turn_leaves_no_pictures_of_a_longer_one_and_all_of_the_artists(cube: bpy.types.Object, tmp_path: Path) -> None:
+    folder = tmp_path / "turn"
+    turntable.render(bpy.context, [cube], folder, frames=6, size=SIZE, format="PNG")
+    theirs = [folder / name for name in ("0009.png", "0005 copy.png", "notes.txt")]
+    for path in theirs:
+        path.write_bytes(b"render of the artist's own")
+    turntable.render(bpy.context, [cube], folder, frames=4, size=SIZE, format="PNG")
+    assert sorted(folder.iterdir()) == sorted([*(folder / f"{k:04d}.png" for k in range(1, 5)), *theirs])
+
+
+NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fail(reason: Exception) -> None:
+    raise reason
+
+
+@pytest.mark.parametrize("format", ["PNG", "MP4"])
+@pytest.mark.usefixtures("add_on")
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    before = counts()
+    if format == "PNG":
+        monkeypatch.setattr(Path, "write_bytes", lambda *words: fail(NO_SPACE))
+    else:
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1 << 30, 1 << 30, 0))  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="The disk is full"):
+        bpy.ops.menagerie.turntable(filepath=str(tmp_path / "turn"), frames=2, size=SIZE, format=format)
+    operator.running = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.mp4", turntable.Look(2, SIZE), format)
+    while operator.tick() is not None:
+        pass
+    assert session.state.error is not None and session.state.error["code"] == "disk_full"
+    assert counts() == before and not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("add_on")
+def test_a_picture_that_is_not_whole_is_put_into_no_movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blender makes an empty file where the disk of the temporary pictures is full, and a movie of those ends Blender."""
+    bpy.ops.mesh.primitive_cube_add()
+    turn = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.mp4", turntable.Look(2, SIZE))
+    turn.step()
+    whole = turn.pictures[0].read_bytes()
+    for damaged in (b"", whole[:-1]):
+        turn.pictures[0].write_bytes(damaged)
+        assert not movie.is_whole(turn.pictures[0])
+    turn.rest()
+    monkeypatch.setattr(movie, "is_whole", lambda path: False)
+    monkeypatch.setattr(movie, "is_full", lambda folder: True)
+    operator.running = turn
+    assert operator.tick() is None and session.state.error is not None and session.state.error["code"] == "disk_full"
+
+
+@pytest.mark.parametrize("reason", [RuntimeError("Error: Render error (No space left on device)"), NO_SPACE])
+def test_whoever_tells_of_a_full_disk_the_code_is_the_same(reason: Exception) -> None:
+    assert operator.failure(reason).code == "disk_full"
 
 
 @pytest.mark.parametrize("engine", turntable.ENGINES)

@@ -7,6 +7,7 @@ import hashlib
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from tests.faults.link import link_module
 
 environment = link_module("environment")
+in_use = link_module("standing")
 errors = link_module("errors")
 
 PATIENCE = 120.0
@@ -82,6 +84,13 @@ class Place:
         return set_up
 
 
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
@@ -97,18 +106,18 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def test_a_set_up_stands_whole_and_leaves_nothing_beside_it(standing: Place) -> None:
-    python, unit = environment.location(standing.user, "1.0")
+    python, unit = in_use.location(standing.user, "1.0")
     assert python.exists() and (unit / "backend" / "__main__.py").is_file()
     assert [path.name for path in standing.user.iterdir()] == ["environment"]
 
 
 def test_kernels_are_compiled_once_where_they_will_be_used(standing: Place) -> None:
-    unit = environment.location(standing.user, "1.0")[1]
+    unit = in_use.location(standing.user, "1.0")[1]
     assert (unit / "ran").read_text(encoding="utf-8").splitlines() == [str(unit.resolve())] * 2  # the check, and the rest of the kernels
 
 
 def test_an_environment_that_fails_its_check_gives_way_to_the_old_one(standing: Place) -> None:
-    before, lock = environment.read_state(standing.user), standing.lock.read_text()
+    before, lock = in_use.read_state(standing.user), standing.lock.read_text()
     main = standing.carried / "backend" / "__main__.py"
     main.write_text(DOCTOR.replace('Path("bad").exists()', "True"))
     standing.lock.write_text(lock + "# more packages\n")
@@ -116,35 +125,92 @@ def test_an_environment_that_fails_its_check_gives_way_to_the_old_one(standing: 
     main.write_text(DOCTOR)
     standing.lock.write_text(lock)
     assert failed.error["code"] == "backend_missing" and "A file differs" in failed.error["sentence"]
-    assert environment.read_state(standing.user) == before and environment.location(standing.user, "1.0")[1].is_dir()
+    assert in_use.read_state(standing.user) == before and in_use.location(standing.user, "1.0")[1].is_dir()
     assert [path.name for path in standing.user.iterdir()] == ["environment"]
 
 
 def test_another_version_of_the_add_on_asks_for_an_update(standing: Place) -> None:
     with pytest.raises(errors.LinkError) as refusal:
-        environment.location(standing.user, "2.0")
+        in_use.location(standing.user, "2.0")
     assert refusal.value.code == "backend_mismatch"
 
 
 def test_an_update_that_fails_its_check_keeps_the_old_unit_and_a_good_one_replaces_it(standing: Place) -> None:
-    before = environment.read_state(standing.user)
+    before = in_use.read_state(standing.user)
     (standing.carried / "backend" / "more.py").write_text("x = 1\n")
     main = standing.carried / "backend" / "__main__.py"
     main.write_text(DOCTOR.replace('Path("bad").exists()', "True"))
     failed = standing.finished("1.1")
     assert failed.error["code"] == "backend_missing" and "A file differs" in failed.error["sentence"]
-    assert environment.read_state(standing.user) == before
-    assert environment.location(standing.user, "1.0")[1].is_dir()
+    assert in_use.read_state(standing.user) == before
+    assert in_use.location(standing.user, "1.0")[1].is_dir()
     main.write_text(DOCTOR)
     assert standing.finished("1.1").error is None
-    unit = environment.location(standing.user, "1.1")[1]
+    unit = in_use.location(standing.user, "1.1")[1]
     assert [path.name for path in unit.parent.iterdir()] == [unit.name]
     assert standing.finished("1.0").error is None
 
 
+def crash(user: Path, half: bool) -> None:
+    """What a Blender leaves that ends while the new environment proves itself, or just before it is renamed into place."""
+    (user / "environment").rename(user / "environment.old")
+    if half:
+        (user / "environment" / "python").mkdir(parents=True)
+        (user / "environment" / "python" / "half").touch()
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_after_a_crash_the_old_environment_is_in_use_again(standing: Place, half: bool) -> None:
+    before = in_use.read_state(standing.user)
+    crash(standing.user, half)
+    assert in_use.read_state(standing.user) == before
+    assert in_use.location(standing.user, "1.0")[1].is_dir()
+    until(lambda: [path.name for path in standing.user.iterdir()] == ["environment"])
+
+
+def test_a_set_up_after_a_crash_starts_from_the_old_environment_and_keeps_it_where_it_fails(standing: Place) -> None:
+    before, lock = in_use.read_state(standing.user), standing.lock.read_text()
+    crash(standing.user, True)
+    standing.lock.write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    failed = standing.finished()
+    standing.lock.write_text(lock)
+    assert failed.error["code"] == "backend_missing"
+    assert in_use.read_state(standing.user) == before and in_use.location(standing.user, "1.0")[1].is_dir()
+    until(lambda: [path.name for path in standing.user.iterdir()] == ["environment"])
+
+
+def test_who_looks_while_a_set_up_is_at_work_takes_nothing_from_it(standing: Place) -> None:
+    """Another Blender's look, or its own set-up, meets the lock."""
+    before, lock = in_use.read_state(standing.user), standing.lock.read_text()
+    main = standing.carried / "backend" / "__main__.py"
+    main.write_text(DOCTOR.replace('Path("slow").exists()', "True"))
+    standing.lock.write_text(lock + "# more packages\n")
+    at_work = standing.set_up()
+    until(lambda: at_work.stage == "doctor" and (standing.user / "environment.old").is_dir())
+    assert in_use.read_state(standing.user) == {} and (standing.user / "environment.old").is_dir()
+    second = standing.finished()
+    assert second.error["code"] == "protocol" and "already" in second.error["sentence"] and not at_work.done
+    with pytest.raises(errors.LinkError):
+        in_use.remove(standing.user)
+    at_work.cancel()
+    assert at_work.wait(PATIENCE) and in_use.read_state(standing.user) == before
+    main.write_text(DOCTOR)
+    standing.lock.write_text(lock)
+    assert [path.name for path in standing.user.iterdir()] == ["environment"]
+
+
+def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
+    for name in ("environment", "environment.old"):
+        (tmp_path / name).mkdir()
+        in_use.write_state(tmp_path / name, {"version": "1", "unit": "u", "requirements": "r", "device": "cpu"})
+    assert in_use.read_state(tmp_path)
+    in_use.remove(tmp_path)
+    assert in_use.read_state(tmp_path) == {} and not list(tmp_path.iterdir())
+
+
 def test_nothing_is_set_up_at_first(place: Place) -> None:
     with pytest.raises(errors.LinkError) as refusal:
-        environment.location(place.user, "1.0")
+        in_use.location(place.user, "1.0")
     assert refusal.value.code == "backend_missing"
 
 

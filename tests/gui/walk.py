@@ -111,6 +111,7 @@ def walk() -> Iterator[float]:
     check("promise 1: callbacks are short", short, f"p99 {slow * 1e3:.1f} ms of {len(took)}, worst {max(took) * 1e3:.1f} ms")
     yield from wait_while_the_artist_works(link, before)
     yield from look_through_the_camera()
+    yield from paint_a_mask()
     yield from turntable(link)
     yield from preferences()
     bpy.context.scene.menagerie.photo = str(ROOT / "README.md")
@@ -267,6 +268,24 @@ def look_through_the_camera() -> Iterator[float]:
     yield 3.0
     yield from picture("view.png")
     view()["area"].spaces.active.shading.type = "SOLID"
+
+
+def paint_a_mask() -> Iterator[float]:
+    """An editor opens with the photo, and a brush of ours in the hand; the artist's own are as before."""
+    painting = bpy.context.scene.tool_settings.image_paint
+    theirs = {brush.name: brush.blend for brush in bpy.data.brushes}
+    call(bpy.ops.menagerie.paint_mask, "INVOKE_DEFAULT", True)
+    yield from wait_up_to(lambda: painting.brush is not None and painting.brush.blend == "ERASE_ALPHA")
+    yield from picture("mask.png")
+    brush = painting.brush
+    ours = brush is not None and brush.blend == "ERASE_ALPHA" and brush.name not in theirs
+    same = all(bpy.data.brushes[name].blend == blend for name, blend in theirs.items())
+    check("a mask is painted with an eraser of ours", ours and same, [brush and brush.name, theirs])
+    windows = bpy.context.window_manager.windows
+    if len(windows) == 2:
+        with bpy.context.temp_override(window=windows[1]):
+            bpy.ops.wm.window_close()
+    yield 0.3
 
 
 def turntable(link: Any) -> Iterator[float]:

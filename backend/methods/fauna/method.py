@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend import VERSION
 from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
@@ -45,15 +46,29 @@ NEIGHBOUR_COSINE = 0.3
 """Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
 BELIEF_TEMPERATURE = 0.5
 """Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
+SECONDS = {"fast": 7.5, "fine": 17.5}
+"""Of a small photo with alpha."""
+SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
+MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
+"""Measured above an idle process: 425 MiB at 0.1 megapixels, 620 at 12, 1041 at 48."""
+LARGE_MEGAPIXELS, ENOUGH_MEGAPIXELS = 24, 12
+"""What is worth a warning, and a size that the texture can't tell from a larger one."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """OpenGL camera frame <-> OpenCV camera frame."""
 
 
 def estimate(request: Request) -> Cost:
-    """Seconds and memory on two CPU cores, before starting."""
-    pixels = request.image.rgb.shape[0] * request.image.rgb.shape[1]
-    seconds = (7.0 if request.quality == "fast" else 30.0) + pixels / 8e6
-    return Cost(seconds=seconds, memory_mib=900 + pixels * 30 / 2**20)
+    """Seconds and memory, as `python -m backend benchmark` finds them on two cores; most of a megapixel's share goes to the mask's
+    edges and the overlay."""
+    megapixels = request.image.rgb.shape[0] * request.image.rgb.shape[1] / 1e6
+    seconds = SECONDS[request.quality] + SECONDS_PER_MEGAPIXEL * megapixels
+    if request.image.alpha is None:
+        seconds += MATTING_SECONDS
+    warnings: tuple[str, ...] = ()
+    if megapixels > LARGE_MEGAPIXELS:
+        sooner = SECONDS_PER_MEGAPIXEL * (megapixels - ENOUGH_MEGAPIXELS)
+        warnings = (f"The photo has {megapixels:.0f} megapixels: a copy of {ENOUGH_MEGAPIXELS} would be done about {sooner:.0f} s sooner.",)
+    return Cost(seconds, MEMORY_MIB + MEMORY_MIB_PER_MEGAPIXEL * megapixels, warnings)
 
 
 @dataclass(frozen=True)
@@ -109,33 +124,42 @@ def choose_view(
 ) -> tuple[int, list[fitting.Solution]]:
     """Solve the joints under each of the four hypotheses -> the index kept and all four.
 
-    A hypothesis' score is its predicted loss plus what its joints leave unexplained. OpenCV camera frame.
+    A hypothesis' score is its predicted loss plus what its joints leave unexplained; the viewpoint asked for wins over all.
+    Facing the other way is counted from there, so that it turns what the artist sees. OpenCV camera frame.
     """
     model = networks.model
-    options = []
+    # Legs taken for their twins must not turn the animal: the choice is made with the points as they were seen.
+    judged = swap_legs(model, evidence) if request.swap_legs else evidence
+    held, steps = ablate == "articulation", 0 if ablate in ("fit", "joints") else 60
+    starts = []
     for h in range(4):
         rotation, translation = seen.viewpoints.rotation[:, h], seen.viewpoints.translation
         angles = model.articulate(seen, rotation, translation)[0]
         start = FLIP @ translation[0]
         start = start * torch.tensor([1.0, 1.0, scale])  # the model sees a 25 degree crop; the photo's may be narrower
-        if ablate == "articulation":
+        if held:
             angles = torch.zeros_like(angles)
-        steps = 0 if ablate in ("fit", "joints") else 60
-        held = ablate == "articulation"
-        first = fitting.Solution(FLIP @ rotation[0], start, angles, seen.rest[0], 0.0)
-        options.append(fitting.solve_joints(model, first, evidence, steps, held))
+        starts.append(fitting.Solution(FLIP @ rotation[0], start, angles, seen.rest[0], 0.0))
+    options = [fitting.solve_joints(model, first, judged, steps, held) for first in starts]
     score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h].energy for h in range(4)]
-    best = int(np.argmin(score))
+    best = int(np.argmin(score)) if request.viewpoint is None else request.viewpoint
     if request.flip_heading:
-        forward = [o.rotation[:, 2] for o in options]
-        best = int(np.argmin([float(forward[best] @ f) + 0.05 * s for f, s in zip(forward, score, strict=True)]))
+        best = facing_away(options, score, best)
     if request.viewpoint is None:
         options[best] = replace(options[best], rotation=between_neighbours(options, score, best))
-    else:
-        best = request.viewpoint
+    if request.swap_legs:
+        swapped = fitting.solve_joints(model, starts[best], evidence, steps, held)
+        options[best] = replace(swapped, rotation=options[best].rotation)
     if ablate not in ("fit", "joints"):
-        options[best] = fitting.solve_joints(model, options[best], evidence, 40, ablate == "articulation", proportions=True)
+        options[best] = fitting.solve_joints(model, options[best], evidence, 40, held, proportions=True)
     return best, options
+
+
+def facing_away(options: list[fitting.Solution], score: list[float], index: int) -> int:
+    """The hypothesis whose body points most away from that of hypothesis `index`; of two alike the better scored."""
+    ahead = options[index].rotation[:, 2]
+    others = [h for h in range(len(options)) if h != index]
+    return min(others, key=lambda h: float(ahead @ options[h].rotation[:, 2]) + 0.05 * score[h])
 
 
 def between_neighbours(options: list[fitting.Solution], score: list[float], best: int) -> Tensor:
@@ -223,7 +247,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
     mesh, texture = paint(model, seen, creature, p, mesh, camera, request, (picture, cover, crop_focal), progress)
-    asset = place(Asset("creature", mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
+    asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
     views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], crop_focal)) for h in range(4))
@@ -298,7 +322,7 @@ def deformation_scores(creature: Creature, p: Parameters, evidence: fitting.Evid
 
 
 def provenance(request: Request) -> dict[str, object]:
-    """What made the asset: no time, path or machine."""
+    """What made the asset: no time, path or machine. versions: bits may differ with any of them."""
     return {
         "method": NAME,
         "preset": BUNDLED.preset,
@@ -310,4 +334,5 @@ def provenance(request: Request) -> dict[str, object]:
         "viewpoint": request.viewpoint,
         "flip_heading": request.flip_heading,
         "swap_legs": request.swap_legs,
+        "versions": {"menagerie": VERSION, "torch": str(torch.__version__), "numpy": np.__version__},
     }
