@@ -6,9 +6,8 @@
 
 Everything is made in `environment.new` and swapped in; `doctor` then runs where it will be used, since compiled kernels are
 found by their source's path. The old one stays until that has passed, and comes back otherwise, after a crash too
-(`standing.py`). No bpy here: a
-`SetUp` runs in a thread of its own and is watched through its plain attributes. Packages come hash-locked
-through pip (`requirements/runtime.txt`), torch in its exact version from PyTorch's own index (`torch_index.json`),
+(`standing.py`). No bpy here: a `SetUp` runs in a thread of its own and is watched through its plain attributes. Packages come
+hash-locked through pip (`requirements/runtime.txt`), torch in its exact version from PyTorch's own index (`torch_index.json`),
 or both from an archive of wheels, without any network.
 """
 
