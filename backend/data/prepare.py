@@ -3,7 +3,8 @@
 Enters 0 A.D.'s archive; leaves a folder:
   shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation
   shapes_sdf.npy    (S, 31, 121, 121) float16, positive inside (see `distances`)
-  canonical_sdf.npy, canonical_points.npy: the shapes on one mean skeleton (see `canonical`)
+  canonical_sdf.npy the same of the shapes on one mean skeleton (see `canonical`)
+  canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2) of the shapes over its own (see `girths`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
   truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
@@ -26,13 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data import quadrupeds, variety
-from backend.data.canonical import write_canonical
+from backend.data.canonical import canonical_vertices
 from backend.data.distances import SHAPE, signed_distance_grid
+from backend.data.girths import mean_girths, measure_girths, relative_girths
 from backend.data.images import random_view, take_picture
 from backend.data.stage import Figure, Stage, build_figure, build_stage
 from backend.data.zero_ad import Archive
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
+from backend.types import FloatArray
 
 SEED_SHAPES, SEED_IMAGES = 1, 2
 CHUNK = 64
@@ -91,32 +94,47 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     job = plan_job(source, out, images, validation, variants, seed, size, held_out)
     plans, total = list(job.plans), job.total
-    np.lib.format.open_memmap(out / "shapes_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()
+    for name in ("shapes_sdf.npy", "canonical_sdf.npy"):
+        np.lib.format.open_memmap(out / name, "w+", np.float16, (len(plans), *SHAPE)).flush()
     np.lib.format.open_memmap(out / "images_rgb.npy", "w+", np.uint8, (total, size, size, 3)).flush()
     np.lib.format.open_memmap(out / "images_mask.npy", "w+", np.uint8, (total, size, size)).flush()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(job,)) as pool:
         shapes = list(pool.map(_make_shape, range(len(plans)), chunksize=4))
+        _write_shapes(out, plans, shapes)
+        _write_canonical(out, plans, shapes, pool)
         # Pictures of one animal stand together in a worker's queue, so that few stages are held at once.
         order = np.argsort([_shape_of(job, i) for i in range(total)], kind="stable")
         chunks = [order[k : k + CHUNK].tolist() for k in range(0, total, CHUNK)]
         truths = [t for group in pool.map(_make_images, chunks) for t in group]
     truths.sort(key=lambda t: int(t["image"]))
-    _write_shapes(out, plans, shapes)
     _write_truth(out, plans, shapes, truths)
-    write_canonical(source, out, variants, seed, held_out, workers)
+
+
+def _names(plans: list[ShapePlan]) -> NDArray[np.str_]:
+    return np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans])
 
 
 def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]]) -> None:
     names = quadrupeds.catalogue()["meshes"]
     np.savez(
         out / "shapes.npz",
-        names=np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans]),
+        names=_names(plans),
         species=np.array([names[p.name]["species"] for p in plans]),
         split=np.array([p.split for p in plans]),
         points=np.stack([s[0] for s in shapes]),
         scales=np.stack([s[1] for s in shapes]),
     )
+
+
+def _write_canonical(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]], pool: ProcessPoolExecutor) -> None:
+    numbers, train = range(len(plans)), np.array([p.split == "train" for p in plans])
+    mean = np.stack([s[0] for s in shapes])[train].mean(0).astype(np.float32)
+    measured = np.stack(list(pool.map(_measure_girths, numbers, chunksize=4)))
+    girths = relative_girths(measured, mean_girths(measured[train]))
+    np.savez(out / "canonical.npz", names=_names(plans), points=mean, girths=girths)
+    for _ in pool.map(_make_canonical, numbers, [mean] * len(plans), girths, chunksize=4):
+        pass
 
 
 def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]], truths: list[dict[str, Any]]) -> None:
@@ -151,11 +169,6 @@ _current: list[_Job] = []
 def start_worker(job: _Job) -> None:
     _current[:] = [job]
     _stage.cache_clear()
-
-
-def out_folder() -> Path:
-    """The folder that this worker's job writes."""
-    return Path(_current[0].out)
 
 
 def plan_job(
@@ -193,6 +206,18 @@ def _make_shape(number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
     grids.flush()
     return figure.points, figure.variation.scales
+
+
+def _measure_girths(number: int) -> NDArray[np.float64]:
+    figure = figure_of(number)
+    return measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, figure.stage.influence)
+
+
+def _make_canonical(number: int, mean: FloatArray, girths: FloatArray) -> None:
+    figure = figure_of(number)
+    grids = np.lib.format.open_memmap(Path(_current[0].out) / "canonical_sdf.npy", "r+")
+    grids[number] = signed_distance_grid(canonical_vertices(mean, figure, girths), figure.stage.animal.faces)
+    grids.flush()
 
 
 def _shape_of(job: _Job, image: int) -> int:

@@ -19,6 +19,7 @@ from backend.data.quadrupeds import DIAGONAL, Quadruped
 from backend.data.smoothing import weld
 from backend.data.variety import Variation
 from backend.data.zero_ad import Archive
+from backend.rig.influence import template_weights
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
 from backend.types import ByteArray, FloatArray, IntArray
@@ -102,9 +103,9 @@ def build_stage(archive: Archive, name: str) -> Stage:
     rotations, placement = solve_pose(animal.points, every)
     frames = variety.posed_frames(animal.points, rotations, placement)
     odds = np.concatenate([np.array(s) for s in shares])
-    influence = variety.template_weights(animal.vertices, animal.faces, animal.points)
-    skins = tuple(np.ascontiguousarray(quadrupeds.skin_image(archive, s)[..., :3]) for s in animal.skins)
     index = weld(animal.vertices)[1]
+    influence = template_weights(animal.vertices, animal.faces, animal.points, index)
+    skins = tuple(np.ascontiguousarray(quadrupeds.skin_image(archive, s)[..., :3]) for s in animal.skins)
     return Stage(animal, np.concatenate(matrices), every, frames, odds / odds.sum(), tuple(labels), influence, index, skins)
 
 

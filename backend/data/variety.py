@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 from backend.rig.kinematics import pose_matrices, rest_frames
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
-from backend.types import FloatArray, IntArray
+from backend.types import FloatArray
 
 TRUNK = ("hips", "spine.001", "spine.002", "spine.003", "chest")
-SHARPNESS = 3.0
-"""How fast a bone's influence on a vertex fades with its distance, in the bone's own radii."""
-
-
 @dataclass(frozen=True)
 class Variation:
     """scales: (b, 3) factors along each template bone's local X, Y (along) and Z, left and right alike."""
@@ -128,56 +124,3 @@ def _blend(matrices, weights, vertices):  # type: ignore[no-untyped-def]
                 for r in range(3):
                     out[v, r] += w * (matrices[b, r, 0] * x + matrices[b, r, 1] * y + matrices[b, r, 2] * z + matrices[b, r, 3])
     return out
-
-
-def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray) -> FloatArray:
-    """Smooth influence of the template's bones on a rest mesh: (v, b), rows sum to 1, none of the other side's legs.
-
-    Nearness is counted in each bone's own radius, so a belly belongs to the spine far above it rather than to a thigh;
-    a few rounds of averaging over edges make the borders soft.
-    """
-    template = load_quadruped()
-    heads, tails = points[template.head_points], points[template.tail_points]
-    along = tails - heads
-    t = np.einsum("vbk,bk->vb", vertices[:, None] - heads[None], along) / np.maximum((along**2).sum(1), 1e-9)
-    foot = heads[None] + np.clip(t, 0, 1)[..., None] * along[None]
-    distance = np.linalg.norm(vertices[:, None] - foot, axis=2)  # (v, b)
-    for bone, name in enumerate(template.bone_names):
-        other = vertices[:, 0] < -0.02 if name.endswith(".L") else vertices[:, 0] > 0.02 if name.endswith(".R") else None
-        if other is not None:
-            distance[other, bone] = 1e3
-    distance[:, 0] = 1e3  # the root deforms nothing
-    radius = np.full(distance.shape[1], 0.1)
-    for _ in range(4):
-        nearest = np.argmin(distance / radius, 1)
-        for bone in range(1, len(radius)):
-            own = distance[nearest == bone, bone]
-            if len(own) > 3:
-                radius[bone] = 0.5 * radius[bone] + 0.5 * float(np.clip(np.median(own), 0.04, 0.9))
-    ratio = distance / radius
-    weights = np.exp(-SHARPNESS * (ratio - ratio.min(1, keepdims=True)))
-    weights[weights < 1e-3] = 0
-    weights /= weights.sum(1, keepdims=True)
-    return _soften(weights.astype(np.float32), vertices, faces)
-
-
-def _soften(weights: FloatArray, vertices: FloatArray, faces: IntArray) -> FloatArray:
-    from scipy import sparse
-
-    from backend.data.smoothing import weld
-
-    _, index = weld(vertices)
-    count = int(index.max()) + 1
-    welded = np.zeros((count, weights.shape[1]), np.float32)
-    welded[index] = weights
-    f = index[faces]
-    rows = np.concatenate([f[:, 0], f[:, 1], f[:, 2], f[:, 1], f[:, 2], f[:, 0]])
-    columns = np.concatenate([f[:, 1], f[:, 2], f[:, 0], f[:, 0], f[:, 1], f[:, 2]])
-    graph = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), (count, count))
-    graph.data[:] = 1
-    graph = graph + sparse.identity(count, np.float32, "csr")
-    graph = sparse.diags((1 / np.asarray(graph.sum(1)).ravel()).astype(np.float32)) @ graph
-    for _ in range(3):
-        welded = graph @ welded
-    welded[welded < 1e-3] = 0
-    return np.asarray(welded[index] / welded[index].sum(1, keepdims=True), np.float32)

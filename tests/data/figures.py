@@ -8,6 +8,7 @@ from backend.data import variety
 from backend.data.quadrupeds import DIAGONAL, Quadruped
 from backend.data.smoothing import weld
 from backend.data.stage import Stage
+from backend.rig.influence import template_weights
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
 from tests.rig.animals import rest_points
@@ -51,6 +52,6 @@ def made_up_stage() -> Stage:
     matrices = np.stack([eye, away.astype(np.float32)])
     posed = np.stack([animal.points, animal.points @ away[0, :3, :3].T + away[0, :3, 3]]).astype(np.float32)
     frames = variety.posed_frames(animal.points, *solve_pose(animal.points, posed))
-    influence = variety.template_weights(animal.vertices, animal.faces, animal.points)
+    influence = template_weights(animal.vertices, animal.faces, animal.points, weld(places)[1])
     skin = (np.full((2, 2, 3), 120, np.uint8),)
     return Stage(animal, matrices, posed, frames, np.array([0.5, 0.5]), ("rest", "off"), influence, weld(places)[1], skin)

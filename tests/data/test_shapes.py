@@ -7,8 +7,10 @@ import pytest
 import trimesh
 
 from backend.data import variety
+from backend.data.canonical import canonical_vertices
 from backend.data.cross_sections import crossings
 from backend.data.distances import ORIGIN, SHAPE, STEP, cap_holes, signed_distance_grid, winding_numbers
+from backend.data.girths import mean_girths, measure_girths, relative_girths
 from backend.data.images import camera_turn, place_camera, random_view, take_picture
 from backend.data.smoothing import subdivide
 from backend.data.stage import Stage, build_figure, pose_figure
@@ -172,3 +174,37 @@ def test_the_far_sides_points_are_hidden(stage: Stage) -> None:
     left, right = (figure.points[index[f"hip.{s}"]] @ camera[:3, :3].T + camera[:3, 3] for s in "LR")
     assert left[2] < right[2]
     assert not picture.visibility[index["hip.R"]]
+
+
+def test_a_bone_stretched_across_is_as_much_thicker(stage: Stage) -> None:
+    index = load_quadruped().bone_index
+    plain = build_figure(stage, variety.identity())
+    scales = variety.identity().scales.copy()
+    for name in ("front_shin.L", "front_shin.R"):
+        scales[index[name], [0, 2]] = 1.4
+    thick = build_figure(stage, variety.Variation(scales))
+    faces, influence = stage.animal.faces, stage.influence
+    girths = np.stack([measure_girths(f.points, f.vertices, faces, influence) / f.scale for f in (plain, thick)])
+    ratio = girths[1] / girths[0]
+    assert ratio[index["front_shin.L"]] == pytest.approx(1.4, abs=0.15)
+    assert ratio[index["shin.L"]] == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_array_equal(girths[:, index["shin.L"]], girths[:, index["shin.R"]])
+
+
+def test_variants_of_an_animal_are_one_shape_on_the_mean_skeleton(stage: Stage) -> None:
+    figures = [build_figure(stage, variety.random_variation(np.random.default_rng(seed))) for seed in range(4)]
+    faces, influence = stage.animal.faces, stage.influence
+    mean = np.mean([f.points for f in figures], 0).astype(np.float32)
+    measured = np.stack([measure_girths(f.points, f.vertices, faces, influence) for f in figures])
+    girths = relative_girths(measured, mean_girths(measured))
+    assert np.abs(girths).max() > 0.1 and not girths[:, index_of_root()].any()
+
+    def spread(vertices: list[np.ndarray]) -> float:
+        return float(np.stack(vertices).std(0).mean())
+
+    alike = spread([canonical_vertices(mean, f, g) for f, g in zip(figures, girths, strict=True)])
+    assert alike < 0.35 * spread([canonical_vertices(mean, f, np.zeros_like(g)) for f, g in zip(figures, girths, strict=True)])
+
+
+def index_of_root() -> int:
+    return load_quadruped().bone_index["root"]

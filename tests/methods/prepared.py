@@ -23,9 +23,11 @@ def write_prepared(folder: Path, images: int = 24, shapes: int = 4, seed: int = 
     sdf = np.stack([s - np.sqrt(x**2 + y**2 + (z / 2) ** 2) for s in sizes]).astype(np.float16)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "canonical_sdf.npy", sdf)
-    np.save(folder / "canonical_points.npy", rest.mean(0).astype(np.float32))
+    names = [f"s{i}" for i in range(shapes)]
+    girths = rng.uniform(-0.3, 0.3, (shapes, len(template.bones), 2)).astype(np.float32)
+    np.savez(folder / "canonical.npz", names=names, points=rest.mean(0).astype(np.float32), girths=girths)
     split = np.array(["train"] * (shapes - 1) + ["val"])
-    np.savez(folder / "shapes.npz", names=[f"s{i}" for i in range(shapes)], species=[f"s{i}" for i in range(shapes)],
+    np.savez(folder / "shapes.npz", names=names, species=names,
              points=rest.astype(np.float32), split=split)  # fmt: skip
     shape = rng.integers(0, shapes - 1, images)
     pose = np.tile(np.eye(4, dtype=np.float32), (images, 1, 1))

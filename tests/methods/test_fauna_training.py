@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -12,8 +13,8 @@ from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fields import BaseShape
 from backend.methods.fauna.heads import look_rotation
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.samples import DistanceGrids
-from backend.methods.fauna.train import main
+from backend.methods.fauna.samples import DistanceGrids, Samples, store_features
+from backend.methods.fauna.train import learn_shapes, main, principal_codes
 from tests.methods.prepared import write_prepared
 
 
@@ -29,6 +30,20 @@ def test_train_command_resumes_and_exports_loadable_weights(tmp_path: Path) -> N
     assert all(value.dtype == torch.float16 for value in state.values())
     missing, unexpected = Fauna(BUNDLED).load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     assert not unexpected and all(".netDINO." in key for key in missing)
+
+
+def test_learning_of_shapes_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    write_prepared(tmp_path)
+    grids, path = DistanceGrids(tmp_path), tmp_path / "shapes.safetensors"
+    shapes = np.array([0, 1, 2])
+    learn_shapes(Fauna(BUNDLED), grids, shapes, 4, path, steps=2, seed=0)
+    half = load_file(path)
+    other = Fauna(BUNDLED)
+    codes = learn_shapes(other, grids, shapes, 4, path, steps=3, seed=0)
+    whole = load_file(path)
+    assert (int(half["extra.step"]), int(whole["extra.step"])) == (2, 3)
+    assert float(whole["optimizer.0.step"]) == 3  # Adam's moments went on too
+    assert 0 < (codes - half["extra.codes"]).abs().max() < 2e-3  # one step, from there
 
 
 def test_untrained_base_shape_is_the_stated_ellipsoid() -> None:
@@ -60,3 +75,25 @@ def test_distance_grid_is_read_trilinearly_and_falls_off_outside(tmp_path: Path)
     assert value[0] == value[1]  # mirrored
     border = grids.value(0, np.array([[0.0, 0.0, 2.4]], np.float32))[0]
     assert abs(value[2] - (border - 1.0)) < 0.01
+
+
+def test_pictures_and_canonical_shapes_of_two_sets_are_refused(tmp_path: Path) -> None:
+    write_prepared(tmp_path)
+    store_features(tmp_path)
+    Samples(tmp_path)
+    canonical = dict(np.load(tmp_path / "canonical.npz"))
+    np.savez(tmp_path / "canonical.npz", **canonical | {"names": canonical["names"][::-1]})
+    with pytest.raises(ValueError, match="not those of the pictures"):
+        Samples(tmp_path)
+
+
+def test_codes_begin_where_like_shapes_lie_close_together(tmp_path: Path) -> None:
+    write_prepared(tmp_path)
+    grids = DistanceGrids(tmp_path)
+    grids.grids = np.concatenate([grids.grids, grids.grids[1:2]])  # a fifth shape, the second once more
+    codes = principal_codes(grids, np.array([0, 1, 2, 4]), 5, 128).numpy()
+    assert codes.shape == (5, 128) and not codes[3].any()
+    fields = np.clip(np.asarray(grids.grids[:, ::2, ::2, ::2], np.float32), -losses.CLAMP, losses.CLAMP).reshape(5, -1)
+    apart, truth = (np.linalg.norm(x[[0, 0, 1]] - x[[1, 2, 2]], axis=1) for x in (codes, fields))
+    np.testing.assert_allclose(apart / apart[0], truth / truth[0], rtol=1e-3)
+    np.testing.assert_allclose(codes[1], codes[4], atol=1e-4)

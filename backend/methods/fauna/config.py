@@ -64,7 +64,7 @@ class FaunaConfig:
     angle_limit_degrees: float = 60.0
     """Largest angle about one axis of a bone."""
     regressed_joints: bool = False
-    """Rest joints from the bank code and the instance feature instead of the heuristic."""
+    """Rest joints and girths from the bank code and the instance feature instead of the heuristic."""
     joint_head: bool = False
     """A head that finds the template's points in the image."""
     joint_grid: int = 32

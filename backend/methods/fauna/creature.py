@@ -12,20 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
-from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames, skin
+from backend.rig.influence import template_weights
+from backend.rig.kinematics import blend, carry_ears, pose_matrices, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
 from backend.shape.laplacian import adjacency, laplacian
 from backend.types import Mesh, Skin
 
 SMOOTHNESS = 40.0
 """Laplacian weight of the free deformation (Nicolet et al. 2021): larger is smoother."""
-SOFTNESS = 10.0
-"""The same for the weights that proportions move the rest shape by."""
 
 MARGIN = 0.02
 """Object units: how close to x = 0 a vertex of one side comes before it is slowed."""
@@ -61,11 +60,11 @@ class SmoothSolve(torch.autograd.Function):
 
 @dataclass
 class Parameters:
-    """What a fit may move; all start at zero but the first two, `angles` and `points`.
+    """What a fit may move; all start at zero but the first two, `angles`, `points` and `girth`.
 
     rotation (3, 3), translation (3,): the start's object-to-camera (OpenCV), turned by `turn` (3,) and moved by
     `shift` (3,): x and y in units of depth, z as log depth. angles (n, 3) rad of the deforming bones.
-    points (H,): change of the canonical points in half form; girth (n,): log thickness; code (C,): change of phi;
+    points (H,): change of the canonical points in half form; girth (n, 2): log thickness along local X and Z; code (C,): change of phi;
     free (V, 3): source of the smooth free deformation.
     """
 
@@ -100,14 +99,14 @@ class Creature:
         self._prepare_level_set()
         self._prepare_smoothing()
 
-    def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor) -> Parameters:
-        """Parameters at the network's answer; rest (P, 3): the regressed rest points, which proportion the canonical mesh."""
+    def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor, girth: Tensor) -> Parameters:
+        """Parameters at the network's answer; rest (P, 3), girth (n, 2): the regressed rest shape, which proportions the canonical mesh."""
         assert isinstance(self.model.canonical, Tensor)
         fold = self.model.netInstance.netRest.fold
         points = (fold(rest[None]) - fold(self.model.canonical[None]))[0]
         zero = torch.zeros
         return Parameters(
-            rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), points, zero(len(angles)),
+            rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), points, girth.clone(),
             zero(len(self.code)), zero(len(self.vertices), 3),
         )  # fmt: skip
 
@@ -135,22 +134,8 @@ class Creature:
     def _prepare_smoothing(self) -> None:
         graph = laplacian(adjacency(self.mesh))
         self.solver = splu((identity(len(self.mesh.vertices)) + SMOOTHNESS * graph).tocsc())
-        self.soft = self._soft_weights(graph)
-
-    def _soft_weights(self, laplacian: csr_matrix) -> Tensor:
-        """(V, b) the weights that proportions move the rest shape by: softer than a pose's where limbs meet the trunk and along it.
-
-        Where a spine grows shorter and arches, a belly far below it would fold. Along a leg the joints' own steps stay, or legs
-        much longer or shorter than the mean would not get their length.
-        """
-        dense = dense_weights(self.bones, self.weights, len(self.frames)).numpy().astype(np.float64)
-        soft = splu((identity(len(dense)) + SOFTNESS * laplacian).tocsc()).solve(dense)
-        groups = [bone.group for bone in self.model.template.bones]
-        for leg in {group for group in groups if "leg" in group}:
-            own = [i for i, group in enumerate(groups) if group == leg]
-            along = dense[:, own] + 0.01 * soft[:, own]  # off the leg, as the soft ones are
-            soft[:, own] = along * (soft[:, own].sum(1) / along.sum(1).clip(1e-12))[:, None]
-        return torch.from_numpy(soft.astype(np.float32))
+        # Proportions undo what brought training's shapes onto the mean skeleton: by the same weights.
+        self.soft = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
 
     def symmetric(self, offset: Tensor) -> Tensor:
         """(V, 3) -> its mirror-symmetric part (x = 0 on the plane stays on it)."""
@@ -181,11 +166,12 @@ class Creature:
             v = v + SmoothSolve.apply(offset, self.solver) * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
         frames = rest_frames(self.rest_points(p)[None])[0]
         girth = torch.exp((p.girth + p.girth[self.mirror_bone]) / 2)
-        girth = torch.cat([torch.ones(1), girth])  # the root does not deform
+        girth = torch.cat([torch.ones(1, 2), girth])  # the root does not deform
         old, new = self._lengths(self.rest), self._lengths(self.rest_points(p))
         stretch = torch.cat([torch.ones(1), new / old])
-        scale = torch.diag_embed(torch.stack([girth, stretch, girth, torch.ones_like(girth)], -1))  # (b, 4, 4)
-        shaped = blend(v[None], self.soft, (frames @ scale @ torch.linalg.inv(self.frames))[None])[0]
+        scale = torch.diag_embed(torch.stack([girth[:, 0], stretch, girth[:, 1], torch.ones_like(stretch)], -1))  # (b, 4, 4)
+        moves = carry_ears(frames @ scale @ torch.linalg.inv(self.frames), self.frames[:, :3, 3], frames[:, :3, 3])
+        shaped = blend(v[None], self.soft, moves[None])[0]
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 
     def _sided(self, vertices: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ TILT = 0.2
 """Weight of the camera's tilt against its heading."""
 EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
 """How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
+UNEVEN = 2.0
+"""Weight of a bone's girths changing apart: an outline shows but one of them."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,11 @@ def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
     gap = (image - evidence.seen).square().sum(-1)
     return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
+
+
+def girth_prior(change: Tensor, thick: Tensor) -> Tensor:
+    """Squared change (n, 2) of the log girths from the network's, by bone `thick` (n,) times, and of one direction without the other."""
+    return (change.square().mean(-1) * thick).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
 
 
 def stiffness(template: Template) -> Tensor:
@@ -238,7 +245,7 @@ def fit(
 ) -> Parameters:
     """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
     target = MaskTarget(evidence.mask, seed)
-    start_angles, start_points = p.angles.detach().clone(), p.points.detach().clone()
+    start_angles, start_points, start_girth = (x.detach().clone() for x in (p.angles, p.points, p.girth))
     template = creature.model.template
     stiff = stiffness(template)
     thick = torch.tensor([EAR_STIFFNESS if b.name.startswith("ear") else 1.0 for b in template.bones if b.deform])
@@ -268,7 +275,7 @@ def fit(
                 + 0.2 * turn_prior(p.turn)
                 + 0.3 * lift_excess(points, template)
                 + 0.5 * ((p.points - start_points).square() * stiff).sum()
-                + 0.02 * (p.girth.square() * thick).sum()
+                + 0.02 * girth_prior(p.girth - start_girth, thick)
                 + 0.01 * (p.code / code_spread).square().mean()
             )
             if stage.free:
@@ -321,6 +328,7 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
     """
     size = evidence.mask.shape[0]
     goal = evidence.mask > 0.5
+    start = p.girth.clone()
     for _ in range(rounds):
         posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
         rotation, translation = creature.camera(p)
@@ -332,7 +340,8 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
         middle = (want_low + want_high - low - high) / 2
         p.shift = p.shift + torch.cat([middle / evidence.focal, -grow[None]])
         ratio = float(goal.sum()) / (float(cover.sum()) * math.exp(2 * float(grow)))
-        p.girth = (p.girth + 0.5 * float(np.clip(math.log(ratio), -0.3, 0.3))).clamp(-0.35, 0.35)
+        change = p.girth - start + 0.5 * float(np.clip(math.log(ratio), -0.3, 0.3))
+        p.girth = start + change.clamp(-0.35, 0.35)
     return p
 
 

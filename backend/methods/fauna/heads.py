@@ -1,4 +1,4 @@
-"""Heads over the encoder's maps: image features, four-quadrant viewpoint, 2D joints, rest joints, light.
+"""Heads over the encoder's maps: image features, four-quadrant viewpoint, 2D joints, rest shape, light.
 
 Maps are (B, C, grid, grid); image axes are OpenGL-like in this file (x right, y up) only where said.
 """
@@ -14,9 +14,12 @@ from torch.nn import functional
 
 from backend.methods.fauna.config import FaunaConfig
 from backend.methods.fauna.fields import BiasFreeMLP
+from backend.rig.template import Template
 
 QUADRANTS = ((1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0))
 """Signs of (x, z) of the animal's forward direction in the OpenGL camera frame, one viewpoint hypothesis each."""
+LARGEST_GIRTH = 0.8
+"""Bound of a bone's log girth over the mean's."""
 
 
 class ConvHead(nn.Module):
@@ -184,26 +187,36 @@ def expectation(logits: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([(local * x).sum(-1), (local * y).sum(-1)], -1), mass
 
 
-class RestJoints(nn.Module):
-    """Rest positions of the template's points from phi and feat_key, exactly mirrored.
+class RestShape(nn.Module):
+    """Rest positions of the template's points and its bones' girths, exactly mirrored: the category's from phi, its own from feat_key.
 
-    forward -> (B, P, 3) in the contract's order: centre points (x = 0), left points, right points.
+    Half form: (y, z) of the centre points, (x, y, z) of the left ones, then log girths along local X and Z of the deforming bones of
+    the centre and the left.
     """
 
-    def __init__(self, config: FaunaConfig, centre: int, paired: int) -> None:
+    def __init__(self, config: FaunaConfig, template: Template) -> None:
         super().__init__()
-        self.centre, self.paired = centre, paired
-        out = centre * 2 + paired * 3
+        self.centre, self.paired = len(template.centre_points), len(template.paired_points)
+        self.places = self.centre * 2 + self.paired * 3
+        names = [bone.name for bone in template.bones if bone.deform]
+        own = [name for name in names if not name.endswith(".R")]
+        self.register_buffer("half_bone", torch.tensor([own.index(name.replace(".R", ".L")) for name in names]), persistent=False)
+        out = self.places + 2 * len(own)
         self.from_code = nn.Sequential(nn.Linear(config.code_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, out))
         self.from_feature = nn.Sequential(nn.Linear(config.feature_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, out))
         self.register_buffer("mean", torch.zeros(out))
 
-    def forward(self, code: Tensor, feature: Tensor | None) -> Tensor:
-        assert isinstance(self.mean, Tensor)
+    def forward(self, code: Tensor, feature: Tensor | None) -> tuple[Tensor, Tensor]:
+        """-> points (B, P, 3) in the contract's order (centre points with x = 0, left, right), log girths (B, n, 2) over the mean's.
+
+        No feature: the category's.
+        """
+        assert isinstance(self.mean, Tensor) and isinstance(self.half_bone, Tensor)
         half = self.mean + self.from_code(code)
         if feature is not None:
             half = half + self.from_feature(feature) * 0.3
-        return self.unfold(half)
+        girth = half[:, self.places :].unflatten(1, (-1, 2))[:, self.half_bone]
+        return self.unfold(half[:, : self.places]), LARGEST_GIRTH * torch.tanh(girth / LARGEST_GIRTH)
 
     def unfold(self, half: Tensor) -> Tensor:
         """(B, 2 centre + 3 paired) -> (B, P, 3), mirrored."""

@@ -210,7 +210,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if ablate == "bank":
         mean = model.netBase.memory_bank.mean(0, keepdim=True)
         with torch.no_grad():
-            seen = replace(seen, code=mean, rest=model.netInstance.netRest(mean, seen.feat_key))
+            seen = replace(seen, code=mean, **dict(zip(("rest", "girth"), model.netInstance.netRest(mean, seen.feat_key), strict=True)))
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])
@@ -230,7 +230,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skin = skin_weights(mesh, skeleton, fits=0)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    p = creature.start(found.rotation, found.translation, found.angles, found.rest)
+    p = creature.start(found.rotation, found.translation, found.angles, found.rest, seen.girth[0])
     fine = request.quality == "fine" and ablate != "fit"
     if ablate != "fit":
         p = fitting.align(creature, p, evidence)
@@ -250,7 +250,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen.girth[0], crop_focal)) for h in range(4))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
 
@@ -266,10 +266,10 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(p), posed)
 
 
-def thumbnail(creature: Creature, option: fitting.Solution, focal: float) -> np.ndarray:
+def thumbnail(creature: Creature, option: fitting.Solution, girth: Tensor, focal: float) -> np.ndarray:
     """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
     with torch.no_grad():
-        p = creature.start(option.rotation, option.translation, option.angles, option.rest)
+        p = creature.start(option.rotation, option.translation, option.angles, option.rest, girth)
         posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
         camera = posed @ option.rotation.T + option.translation
         light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)

@@ -18,7 +18,7 @@ from backend.methods.fauna.articulation import Articulation
 from backend.methods.fauna.bank import SemanticBank
 from backend.methods.fauna.config import FaunaConfig
 from backend.methods.fauna.fields import BaseShape, deformation_field, feature_field, texture_field
-from backend.methods.fauna.heads import ConvHead, JointHead, Light, RestJoints, ViewpointHead, Viewpoints
+from backend.methods.fauna.heads import ConvHead, JointHead, Light, RestShape, ViewpointHead, Viewpoints
 from backend.rig.template import Template, load_quadruped
 
 TAPS = (40, 112, 320)
@@ -78,7 +78,7 @@ class Instance(nn.Module):
         self.netArticulation = Articulation(config)
         self.netTexture = texture_field(config)
         self.netLight = Light(config)
-        self.netRest = RestJoints(config, len(template.centre_points), len(template.paired_points))
+        self.netRest = RestShape(config, template)
         self.netJoints = JointHead(TAPS, len(template.points), config.joint_grid)
 
 
@@ -86,7 +86,8 @@ class Instance(nn.Module):
 class Perception:
     """What one forward pass sees, before articulation.
 
-    code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; rest (B, P, 3) rest points;
+    code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; rest (B, P, 3) rest points; girth (B, n, 2) log
+    girths of the deforming bones over the canonical ones, along local X and Z;
     heat (B, P, g, g) logits, seen (B, P, 2) in [-1, 1] y down, confidence (B, P).
     """
 
@@ -96,6 +97,7 @@ class Perception:
     key_map: Tensor
     viewpoints: Viewpoints
     rest: Tensor
+    girth: Tensor
     heat: Tensor
     seen: Tensor
     confidence: Tensor
@@ -121,7 +123,7 @@ class Fauna(nn.Module):
         self.register_buffer("bone_tails", torch.tensor([point[str(bone.tail)] for bone in bones]), persistent=False)
         self.netBase = Base(config)
         self.netInstance = Instance(config, template)
-        # The base SDF's own rest points: every shape is learnt on one mean skeleton; `rest` carries its proportions.
+        # The base SDF's own rest points: every shape is learnt on one mean skeleton; `rest` and `girth` carry its proportions.
         self.register_buffer("canonical", torch.zeros(len(template.points), 3))
         self.focal = 1 / math.tan(math.radians(config.crop_fov_degrees / 2))
 
@@ -133,8 +135,8 @@ class Fauna(nn.Module):
         feat_out = instance.netEncoder.final_layer_patch_out(token_map)
         feat_key = instance.netEncoder.final_layer_patch_key(key_map)
         heat, seen, confidence = instance.netJoints((taps.stride8, taps.stride16, taps.stride32))
-        rest = instance.netRest(code, feat_key)
-        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, heat, seen, confidence)
+        rest, girth = instance.netRest(code, feat_key)
+        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, girth, heat, seen, confidence)
 
     def project(self, points: Tensor) -> Tensor:
         """OpenGL camera points (..., 3) -> crop positions (..., 2) in [-1, 1], y down."""

@@ -74,7 +74,11 @@ def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
 
 @dataclass(frozen=True)
 class Batch:
-    """Truth of B pictures. rotation, translation: OpenGL camera; points: posed, object frame; rotations (B, b, 3, 3) of all bones."""
+    """Truth of B pictures.
+
+    rotation, translation: OpenGL camera; points: posed, object frame; rest (B, P, 3), girth (B, n, 2): of the shape; rotations (B, b, 3, 3)
+    of all bones.
+    """
 
     taps: Taps
     shape: Tensor
@@ -82,6 +86,7 @@ class Batch:
     translation: Tensor
     points: Tensor
     rest: Tensor
+    girth: Tensor
     visible: Tensor
     rotations: Tensor
 
@@ -94,8 +99,13 @@ class Samples:
         self.truth: dict[str, NDArray] = {name: truth[name] for name in truth.files}
         shapes = np.load(folder / "shapes.npz")
         self.names = [str(n) for n in shapes["names"]]
-        self.canonical = torch.from_numpy(np.load(folder / "canonical_points.npy"))  # (42, 3)
+        canonical = np.load(folder / "canonical.npz")
+        if [str(n) for n in canonical["names"]] != self.names:
+            raise ValueError(f"{folder}: the canonical shapes are not those of the pictures")
+        self.canonical = torch.from_numpy(canonical["points"])  # (42, 3)
         self.rest = torch.from_numpy(shapes["points"].astype(np.float32))  # (S, 42, 3)
+        deform = [i for i, bone in enumerate(load_quadruped().bones) if bone.deform]
+        self.girths = torch.from_numpy(canonical["girths"][:, deform])  # (S, n, 2)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
         self.taps = {name: np.load(folder / f"features_{name}.npy", mmap_mode="r") for name in TAP_SHAPES}
         split = np.array([str(s) for s in self.truth["split"]])
@@ -117,6 +127,7 @@ class Samples:
             camera[:, :3, 3],
             torch.from_numpy(self.truth["points"][index].astype(np.float32)),
             self.rest[shape],
+            self.girths[shape],
             torch.from_numpy(self.truth["visibility"][index].astype(np.float32)),
             quaternion_to_matrix(torch.from_numpy(self.truth["rotations"][index].astype(np.float32))),
         )
@@ -128,7 +139,7 @@ class DistanceGrids:
     def __init__(self, folder: Path) -> None:
         self.grids = np.load(folder / "canonical_sdf.npy", mmap_mode="r")
         self.near: dict[int, NDArray[np.int64]] = {}
-        template, points = load_quadruped(), np.load(folder / "canonical_points.npy")
+        template, points = load_quadruped(), np.load(folder / "canonical.npz")["points"]
         bones = [b for b, bone in enumerate(template.bones) if bone.deform]
         self.heads, self.tails = points[template.head_points[bones]], points[template.tail_points[bones]]
 

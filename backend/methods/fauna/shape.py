@@ -21,7 +21,7 @@ from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import skin_weights
 from backend.shape.cleanup import clean
-from backend.shape.extract import extract
+from backend.shape.extract import SignedDistance, extract
 from backend.shape.laplacian import adjacency, laplacian
 from backend.shape.untangle import untangle
 from backend.types import FloatArray, Mesh, Skeleton, Skin
@@ -68,8 +68,8 @@ class BoneCore:
         return (self.radius - (offset - t[..., None] * self.along).norm(dim=-1)).amax(-1)
 
 
-def category_mesh(model: Fauna, code: Tensor) -> Mesh:
-    """The base surface of a code (code_dim,), cleaned; the union with the bones' core is smooth (polynomial maximum)."""
+def category_field(model: Fauna, code: Tensor) -> SignedDistance:
+    """The base SDF of a code (code_dim,), united with the bones' core; the union is smooth (polynomial maximum)."""
     core = BoneCore(model)
 
     def distance(points: Tensor) -> Tensor:
@@ -78,6 +78,12 @@ def category_mesh(model: Fauna, code: Tensor) -> Mesh:
             h = (CORE_BLEND - (learnt - least).abs()).clamp_min(0)
             return torch.maximum(learnt, least) + h * h / (4 * CORE_BLEND)
 
+    return distance
+
+
+def category_mesh(model: Fauna, code: Tensor) -> Mesh:
+    """The base surface of a code (code_dim,), cleaned."""
+    distance = category_field(model, code)
     surface = extract(distance, CELLS, LIPSCHITZ, model.config.half_extent)
     return clean(surface, distance, TRIANGLES, CRACK_CELLS)
 

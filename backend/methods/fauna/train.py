@@ -4,8 +4,9 @@
 
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive with --source). Three stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes as an
-auto-decoder (one code a shape, all on one mean skeleton), whose codes start the bank's values by k-means; then everything learns together
-from the pictures. The checkpoint is safetensors; what is shipped is `--export FILE` in fp16.
+auto-decoder (one code a shape, all on one mean skeleton), whose codes start at the shapes' principal components
+and start the bank's values by k-means; then everything learns together from the pictures. The checkpoint is
+safetensors; what is shipped is `--export FILE` in fp16.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ from backend.rig.rotations import euler_to_matrix
 from backend.weights.manifest import MANIFEST, register
 
 SAVE_SECONDS = 180
+CODE_NORM, CODE_RATE = 0.6, 5e-4
+"""Mean length of the codes that the auto-decoder starts from, and how fast they may leave there."""
+CATEGORY = 0.5
+"""Weight of the rest shape that the bank's code alone gives, over the one with the instance's feature."""
 
 
 def save(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None, extra: dict[str, Tensor], note: dict[str, object]) -> None:
@@ -63,19 +68,35 @@ def restore(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None) -
     return {k[6:]: v for k, v in tensors.items() if k.startswith("extra.")}
 
 
+def principal_codes(grids: DistanceGrids, shapes: np.ndarray, count: int, dim: int) -> Tensor:
+    """Scores of the shapes' clamped distances (every second node) on their principal components -> (count, dim), 0 for all other shapes.
+
+    A code drawn at random says nothing of the shape it comes to stand for, and no bank could find it: here like shapes begin
+    alike. Scaled to a mean norm of CODE_NORM.
+    """
+    fields = np.stack([np.asarray(grids.grids[s][::2, ::2, ::2], np.float32).ravel() for s in shapes]).clip(-losses.CLAMP, losses.CLAMP)
+    fields -= fields.mean(0)
+    spread, axes = np.linalg.eigh((fields @ fields.T).astype(np.float64))
+    order = np.argsort(-spread)[:dim]
+    scores = axes[:, order] * np.sqrt(spread[order].clip(0))  # (s, <= dim)
+    codes = np.zeros((count, dim), np.float32)
+    codes[shapes, : scores.shape[1]] = scores * (CODE_NORM / max(float(np.linalg.norm(scores, axis=1).mean()), 1e-9))
+    return torch.from_numpy(codes)
+
+
 def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, count: int, path: Path, steps: int, seed: int) -> Tensor:
     """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (count, code_dim)."""
-    codes = torch.nn.Parameter(torch.zeros(count, model.config.code_dim).normal_(0, 0.05, generator=torch.Generator().manual_seed(seed)))
+    codes = torch.nn.Parameter(principal_codes(grids, shapes, count, model.config.code_dim))
     network = model.netBase.netShape
-    optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": 2e-3}])
+    optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
+    step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
-        extra = restore(path, model, None)
-        if int(extra["step"]) >= steps:
-            return extra["codes"]
-    rng = np.random.default_rng(seed)
-    started = time.perf_counter()
-    for step in range(steps):
-        for group, base in zip(optimizer.param_groups, (1e-3, 2e-3), strict=True):
+        extra = restore(path, model, optimizer)
+        step = int(extra["step"])
+        codes.data.copy_(extra["codes"])
+    rng = np.random.default_rng(seed + step)
+    while step < steps:
+        for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
             group["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / steps))
         chosen = rng.choice(shapes, 12)
         pairs = [grids.sample(int(s), 768, rng) for s in chosen]
@@ -87,9 +108,12 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, count: 
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
+        step += 1
         if step % 100 == 0:
             print(f"shapes {step}/{steps} sdf {loss.item():.4f} {time.perf_counter() - started:.0f} s", flush=True)
-    save(path, model, None, {"codes": codes.detach(), "step": torch.tensor(steps)}, {"stage": "shapes"})
+        if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
+            save(path, model, optimizer, {"codes": codes.detach(), "step": torch.tensor(step)}, {"stage": "shapes"})
+            saved = time.perf_counter()
     return codes.detach()
 
 
@@ -108,7 +132,7 @@ def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None
         model.netBase.memory_bank.copy_(values)
         model.netBase.memory_bank_keys.copy_(functional.normalize(keys, dim=-1))
     fold = model.netInstance.netRest.fold(samples.rest[samples.truth["shape"][index].astype(np.int64)])
-    model.netInstance.netRest.mean.copy_(fold.mean(0))  # type: ignore[operator]
+    model.netInstance.netRest.mean[: fold.shape[1]].copy_(fold.mean(0))  # type: ignore[index]
     model.canonical.copy_(samples.canonical)  # type: ignore[operator]
 
 
@@ -153,7 +177,10 @@ def batch_losses(
     moved = model.netInstance.netDeform(points.detach(), seen.feat_key[torch.from_numpy(few)]) * model.config.deformation_scale
     deform = ((moved + gap).square().sum(-1) * close).sum() / close.sum().clamp_min(1)
 
-    rest = (seen.rest - batch.rest).abs().sum(-1).mean()
+    # The code alone is to say what the category looks like; the instance's feature adds to it.
+    category, stout = model.netInstance.netRest(seen.code, None)
+    rest = (seen.rest - batch.rest).abs().sum(-1).mean() + CATEGORY * (category - batch.rest).abs().sum(-1).mean()
+    girth = (seen.girth - batch.girth).abs().mean() + CATEGORY * (stout - batch.girth).abs().mean()
     chosen = seen.viewpoints.rotation[rows, quadrant]
     angles = model.articulate(seen, chosen, seen.viewpoints.translation)
     local = euler_to_matrix(angles)
@@ -165,7 +192,7 @@ def batch_losses(
     overlay = (model.project(through) - image_points).abs().sum(-1).clamp(max=1).mean()
     terms = {
         "turn": 2 * turn, "logit": 0.3 * logit, "place": 2 * place, "heat": 2 * heat, "code": 0.3 * code, "sdf": 8 * sdf,
-        "deform": 4 * deform, "rest": rest, "bones": 0.5 * bones, "posed": posed_gap, "overlay": 2 * overlay,
+        "deform": 4 * deform, "rest": rest, "girth": 2 * girth, "bones": 0.5 * bones, "posed": posed_gap, "overlay": 2 * overlay,
     }  # fmt: skip
     return terms, seen
 
@@ -194,7 +221,8 @@ def validate(model: Fauna, samples: Samples, limit: int = 512) -> dict[str, floa
             {"heading": float(heading[i]), "heading45": float(heading[i] < 45),
              "pck_seen": float(((seen.seen[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
              "pck_posed": float(((image[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
-             "rest": float((seen.rest[i] - batch.rest[i]).norm(dim=-1).mean() / diagonal[i])}
+             "rest": float((seen.rest[i] - batch.rest[i]).norm(dim=-1).mean() / diagonal[i]),
+             "girth": float((seen.girth[i] - batch.girth[i]).abs().mean())}
             for i in range(len(part))
         ]  # fmt: skip
     model.train()
@@ -261,8 +289,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend train fauna")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared shapes and pictures")
     parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip: fills the data folder first")
-    parser.add_argument("--images", type=int, default=16000)
-    parser.add_argument("--variants", type=int, default=320)
+    parser.add_argument("--images", type=int, default=14000)
+    parser.add_argument("--variants", type=int, default=280)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--shape-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=4000)
