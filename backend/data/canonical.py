@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from backend.data import variety
 from backend.data.stage import Figure
-from backend.rig.kinematics import carry_ears, rest_frames
+from backend.rig.kinematics import rest_frames
+from backend.rig.proportions import carry_bones
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
@@ -31,11 +32,7 @@ def stretch_onto(mean: FloatArray, points: FloatArray, girths: FloatArray) -> ND
     length = np.linalg.norm(both[:, template.tail_points] - both[:, template.head_points], axis=2)  # (2, b)
     ratio = np.clip(length[0] / np.maximum(length[1], 1e-6), SHORTEST, LONGEST)
     ratio[template.parents < 0] = 1
-    scale = np.tile(np.eye(4), (len(ratio), 1, 1))
-    scale[:, 1, 1] = ratio
-    scale[:, 0, 0], scale[:, 2, 2] = np.exp(-girths).T
-    matrices = frames[0] @ torch.from_numpy(scale) @ torch.linalg.inv(frames[1])
-    return carry_ears(matrices, frames[1, :, :3, 3], frames[0, :, :3, 3]).numpy()
+    return carry_bones(frames[1], frames[0], torch.from_numpy(ratio), torch.from_numpy(-girths.astype(np.float64))).numpy()
 
 
 def canonical_vertices(mean: FloatArray, figure: Figure, girths: FloatArray) -> FloatArray:

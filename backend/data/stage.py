@@ -19,7 +19,7 @@ from backend.data.quadrupeds import DIAGONAL, Quadruped
 from backend.data.smoothing import weld
 from backend.data.variety import Variation
 from backend.data.zero_ad import Archive
-from backend.rig.influence import template_weights
+from backend.rig.proportions import template_weights
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
 from backend.types import ByteArray, FloatArray, IntArray

@@ -20,6 +20,8 @@ from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
 TRUNK = ("hips", "spine.001", "spine.002", "spine.003", "chest")
+
+
 @dataclass(frozen=True)
 class Variation:
     """scales: (b, 3) factors along each template bone's local X, Y (along) and Z, left and right alike."""

@@ -23,8 +23,8 @@ from backend.rig.rotations import euler_to_matrix, matrix_to_euler, matrix_to_qu
 from backend.rig.template import load_quadruped
 
 __all__ = [
-    "blend", "bone_frames", "carry_ears", "dense_weights", "euler_to_matrix", "ground_height", "leg_normals", "matrix_to_euler",
-    "matrix_to_quaternion", "pose_matrices", "pose_points", "quaternion_to_matrix", "rest_frames", "skin",
+    "blend", "bone_frames", "dense_weights", "euler_to_matrix", "ground_height", "leg_normals", "matrix_to_euler", "matrix_to_quaternion",
+    "pose_matrices", "pose_points", "quaternion_to_matrix", "rest_frames", "skin",
 ]  # fmt: skip
 
 SIDEWAYS_PULL = 0.2
@@ -125,21 +125,6 @@ def bone_frames(heads: Tensor, along: Tensor, normals: Tensor) -> Tensor:
     rotation = torch.stack([x, y * unfold, z * unfold], -1)  # columns
     bottom = heads.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*heads.shape[:-1], 1, 4)
     return torch.cat([torch.cat([rotation, heads[..., None]], -1), bottom], -2)
-
-
-def carry_ears(transforms: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Affine transforms (b, 4, 4) that bring one rest skeleton onto another, with ears that keep their shape and side of the head.
-
-    before, after (b, 3): heads of all bones. Between an elephant's flap and a deer's ear lies half a turn, which would tear the
-    head's side: an ear goes with its own base and otherwise as its parent does.
-    """
-    template = load_quadruped()
-    ears = [i for i, bone in enumerate(template.bones) if bone.name.startswith("ear")]
-    linear = transforms[template.parents[ears], :3, :3]  # (2, 3, 3)
-    shift = after[ears] - (linear @ before[ears][..., None])[..., 0]
-    own = transforms.clone()
-    own[ears, :3, :3], own[ears, :3, 3] = linear, shift
-    return own
 
 
 def pose_matrices(rest: Tensor, rotations: Tensor, root: Tensor | None = None, levels: Sequence[NDArray[np.int64]] | None = None,

@@ -8,7 +8,7 @@ from backend.data import variety
 from backend.data.quadrupeds import DIAGONAL, Quadruped
 from backend.data.smoothing import weld
 from backend.data.stage import Stage
-from backend.rig.influence import template_weights
+from backend.rig.proportions import template_weights
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
 from tests.rig.animals import rest_points

@@ -17,8 +17,8 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
-from backend.rig.influence import template_weights
-from backend.rig.kinematics import blend, carry_ears, pose_matrices, rest_frames, skin
+from backend.rig.kinematics import blend, pose_matrices, rest_frames, skin
+from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.rotations import euler_to_matrix
 from backend.shape.laplacian import adjacency, laplacian
 from backend.types import Mesh, Skin
@@ -165,12 +165,9 @@ class Creature:
             # Smoothed: what the bank knows is large shape; a changed code's ripples would crumple the surface.
             v = v + SmoothSolve.apply(offset, self.solver) * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
         frames = rest_frames(self.rest_points(p)[None])[0]
-        girth = torch.exp((p.girth + p.girth[self.mirror_bone]) / 2)
-        girth = torch.cat([torch.ones(1, 2), girth])  # the root does not deform
-        old, new = self._lengths(self.rest), self._lengths(self.rest_points(p))
-        stretch = torch.cat([torch.ones(1), new / old])
-        scale = torch.diag_embed(torch.stack([girth[:, 0], stretch, girth[:, 1], torch.ones_like(stretch)], -1))  # (b, 4, 4)
-        moves = carry_ears(frames @ scale @ torch.linalg.inv(self.frames), self.frames[:, :3, 3], frames[:, :3, 3])
+        girth = torch.cat([torch.zeros(1, 2), (p.girth + p.girth[self.mirror_bone]) / 2])  # the root does not deform
+        stretch = torch.cat([torch.ones(1), self._lengths(self.rest_points(p)) / self._lengths(self.rest)])
+        moves = carry_bones(self.frames, frames, stretch, girth)
         shaped = blend(v[None], self.soft, moves[None])[0]
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 

@@ -1,14 +1,17 @@
-"""Smooth weights by which a rest shape is brought onto other rest points: training's shapes onto the mean skeleton, and back.
+"""How a rest shape is brought onto other proportions: training's shapes onto the mean skeleton, and the model's answer back.
 
-Enters a rest mesh and its points; leaves every template bone's influence. Softer than a skin's weights and blind to what touches
-what: they carry a shape from one rest pose to another, never into a bend.
+Enters a rest mesh, its points and another skeleton; leaves every template bone's influence on the mesh and one affine map a bone.
+The weights are softer than a skin's and blind to what touches what: they carry a shape from one rest pose to another, never into
+a bend.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray, IntArray
@@ -17,6 +20,24 @@ SHARPNESS = 3.0
 """How fast a bone's influence on a vertex fades with its distance, in the bone's own radii."""
 OVERSHOOT = 2.0
 """How much farther a bone is from what lies beyond its ends, in shares of how far beyond."""
+
+
+def carry_bones(before: Tensor, after: Tensor, stretch: Tensor, girth: Tensor) -> Tensor:
+    """Affine maps (b, 4, 4) of the template's bones from one rest skeleton onto another; the way back undoes them.
+
+    before, after (b, 4, 4): rest frames. stretch (b,): the new length over the old; girth (b, 2): logarithm of the same across, along
+    local X and Z. An ear keeps its shape and its side of the head: between an elephant's flap and a deer's ear lies half a turn,
+    which would tear the head, so an ear goes with its own base and otherwise as its parent does.
+    """
+    template = load_quadruped()
+    across = torch.exp(girth)
+    scale = torch.diag_embed(torch.stack([across[:, 0], stretch, across[:, 1], torch.ones_like(stretch)], -1))
+    maps = after @ scale @ torch.linalg.inv(before)
+    ears = [i for i, bone in enumerate(template.bones) if bone.name.startswith("ear")]
+    linear = maps[template.parents[ears], :3, :3]  # (e, 3, 3)
+    shift = after[ears, :3, 3] - (linear @ before[ears, :3, 3, None])[..., 0]
+    carried = torch.cat([torch.cat([linear, shift[..., None]], -1), maps[ears, 3:]], 1)
+    return maps.index_copy(0, torch.tensor(ears), carried)
 
 
 def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, places: NDArray[np.int64] | None = None) -> FloatArray:
