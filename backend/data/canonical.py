@@ -1,9 +1,9 @@
 """Every rest shape brought onto one mean skeleton: what the base SDF learns.
 
-Enters a figure and the mean's points and girths (see `girths`); leaves the figure's rest skin there. A shape's bones are carried onto
-the mean's, stretched along themselves to the mean's length and across to the mean's girth, and its skin follows by the template
-weights. Legs and necks then lie in one place in all species, equally thick, so that a blend of shape codes keeps them; proportions
-and girths are the rest-shape head's business.
+Enters a figure, its log girths over the mean's (see `girths`) and the mean's points; leaves the figure's rest skin there. A shape's
+bones are carried onto the mean's, stretched along themselves to the mean's length and across to the mean's girth, and its skin follows
+by the template weights. Legs and necks then lie in one place in all species, equally thick, so that a blend of shape codes keeps them;
+proportions and girths are the rest-shape head's business.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from backend.rig.proportions import carry_bones
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
-LONGEST, SHORTEST = 2.5, 0.4
-"""Bounds of a bone's stretch: a missing tail or ear isn't drawn out into one."""
-
 
 def stretch_onto(mean: FloatArray, points: FloatArray, girths: FloatArray) -> NDArray[np.float64]:
     """Rest points (42, 3) of the mean and of a shape, its log girths (b, 2) over the mean's -> (b, 4, 4) affine matrices that carry
@@ -29,8 +26,8 @@ def stretch_onto(mean: FloatArray, points: FloatArray, girths: FloatArray) -> ND
     template = load_quadruped()
     both = torch.from_numpy(np.stack([mean, points]).astype(np.float64))
     frames = rest_frames(both)  # (2, b, 4, 4)
-    length = np.linalg.norm(both[:, template.tail_points] - both[:, template.head_points], axis=2)  # (2, b)
-    ratio = np.clip(length[0] / np.maximum(length[1], 1e-6), SHORTEST, LONGEST)
+    length = (both[:, template.tail_points] - both[:, template.head_points]).norm(dim=2).numpy()  # (2, b)
+    ratio = length[0] / np.maximum(length[1], 1e-6)
     ratio[template.parents < 0] = 1
     return carry_bones(frames[1], frames[0], torch.from_numpy(ratio), torch.from_numpy(-girths.astype(np.float64))).numpy()
 

@@ -4,7 +4,7 @@ Enters 0 A.D.'s archive; leaves a folder:
   shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation
   shapes_sdf.npy    (S, 31, 121, 121) float16, positive inside (see `distances`)
   canonical_sdf.npy the same of the shapes on one mean skeleton (see `canonical`)
-  canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2) of the shapes over its own (see `girths`)
+  canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2): logarithms of the shapes' over its own (see `girths`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
   truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
@@ -39,6 +39,8 @@ from backend.types import FloatArray
 
 SEED_SHAPES, SEED_IMAGES = 1, 2
 CHUNK = 64
+_Shape = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]
+"""Rest points (42, 3), scales (b, 3) and girths (b, 2) of one."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,15 @@ def prepare(
     Raises UnreadableArchive, ReservedAnimal.
     """
     out.mkdir(parents=True, exist_ok=True)
-    job = plan_job(source, out, images, validation, variants, seed, size, held_out)
+    (out / "features_done.txt").unlink(missing_ok=True)  # those of earlier pictures
+    job = _plan_job(source, out, images, validation, variants, seed, size, held_out)
     plans, total = list(job.plans), job.total
     for name in ("shapes_sdf.npy", "canonical_sdf.npy"):
         np.lib.format.open_memmap(out / name, "w+", np.float16, (len(plans), *SHAPE)).flush()
     np.lib.format.open_memmap(out / "images_rgb.npy", "w+", np.uint8, (total, size, size, 3)).flush()
     np.lib.format.open_memmap(out / "images_mask.npy", "w+", np.uint8, (total, size, size)).flush()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(job,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
         shapes = list(pool.map(_make_shape, range(len(plans)), chunksize=4))
         _write_shapes(out, plans, shapes)
         _write_canonical(out, plans, shapes, pool)
@@ -115,7 +118,7 @@ def _names(plans: list[ShapePlan]) -> NDArray[np.str_]:
     return np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans])
 
 
-def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]]) -> None:
+def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[_Shape]) -> None:
     names = quadrupeds.catalogue()["meshes"]
     np.savez(
         out / "shapes.npz",
@@ -127,17 +130,17 @@ def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any
     )
 
 
-def _write_canonical(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]], pool: ProcessPoolExecutor) -> None:
+def _write_canonical(out: Path, plans: list[ShapePlan], shapes: list[_Shape], pool: ProcessPoolExecutor) -> None:
     numbers, train = range(len(plans)), np.array([p.split == "train" for p in plans])
     mean = np.stack([s[0] for s in shapes])[train].mean(0).astype(np.float32)
-    measured = np.stack(list(pool.map(_measure_girths, numbers, chunksize=4)))
+    measured = np.stack([s[2] for s in shapes])
     girths = relative_girths(measured, mean_girths(measured[train]))
     np.savez(out / "canonical.npz", names=_names(plans), points=mean, girths=girths)
     for _ in pool.map(_make_canonical, numbers, [mean] * len(plans), girths, chunksize=4):
         pass
 
 
-def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[tuple[Any, Any]], truths: list[dict[str, Any]]) -> None:
+def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[_Shape], truths: list[dict[str, Any]]) -> None:
     shape = np.array([t["shape"] for t in truths])
     points = np.stack([t["points"] for t in truths])
     rotations = np.zeros((len(truths), len(load_quadruped().bones), 4), np.float32)
@@ -166,12 +169,12 @@ class _Job:
 _current: list[_Job] = []
 
 
-def start_worker(job: _Job) -> None:
+def _start_worker(job: _Job) -> None:
     _current[:] = [job]
     _stage.cache_clear()
 
 
-def plan_job(
+def _plan_job(
     source: Path, out: Path, images: int, validation: int, variants: int, seed: int, size: int, held_out: tuple[str, ...] | None
 ) -> _Job:
     """What the workers share."""
@@ -192,7 +195,7 @@ def _stage(name: str) -> Stage:
 
 
 @lru_cache(8)
-def figure_of(number: int) -> Figure:
+def _figure_of(number: int) -> Figure:
     plan, seed = _current[0].plans[number], _current[0].seed
     if plan.variation == 0:
         return build_figure(_stage(plan.name), variety.identity())
@@ -200,21 +203,17 @@ def figure_of(number: int) -> Figure:
     return build_figure(_stage(plan.name), variety.random_variation(rng))
 
 
-def _make_shape(number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    figure = figure_of(number)
+def _make_shape(number: int) -> _Shape:
+    figure = _figure_of(number)
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "shapes_sdf.npy", "r+")
     grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
     grids.flush()
-    return figure.points, figure.variation.scales
-
-
-def _measure_girths(number: int) -> NDArray[np.float64]:
-    figure = figure_of(number)
-    return measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, figure.stage.influence)
+    girths = measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, figure.stage.influence)
+    return figure.points, figure.variation.scales, girths
 
 
 def _make_canonical(number: int, mean: FloatArray, girths: FloatArray) -> None:
-    figure = figure_of(number)
+    figure = _figure_of(number)
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "canonical_sdf.npy", "r+")
     grids[number] = signed_distance_grid(canonical_vertices(mean, figure, girths), figure.stage.animal.faces)
     grids.flush()
@@ -240,7 +239,7 @@ def _pictures(images: list[int]) -> Iterator[dict[str, Any]]:
     masks = np.lib.format.open_memmap(Path(job.out) / "images_mask.npy", "r+")
     for image in images:
         number = _shape_of(job, image)
-        figure = figure_of(number)
+        figure = _figure_of(number)
         rng = np.random.default_rng([job.seed, SEED_IMAGES, image, 1])
         frame = int(rng.choice(len(figure.stage.shares), p=figure.stage.shares))
         if image < job.images:

@@ -20,18 +20,20 @@ SHARPNESS = 3.0
 """How fast a bone's influence on a vertex fades with its distance, in the bone's own radii."""
 OVERSHOOT = 2.0
 """How much farther a bone is from what lies beyond its ends, in shares of how far beyond."""
+LONGEST = 2.5
+"""Bound of a bone's stretch, and 1 / LONGEST of its shrinking: a missing tail or ear isn't drawn out into one."""
 
 
 def carry_bones(before: Tensor, after: Tensor, stretch: Tensor, girth: Tensor) -> Tensor:
     """Affine maps (b, 4, 4) of the template's bones from one rest skeleton onto another; the way back undoes them.
 
-    before, after (b, 4, 4): rest frames. stretch (b,): the new length over the old; girth (b, 2): logarithm of the same across, along
-    local X and Z. An ear keeps its shape and its side of the head: between an elephant's flap and a deer's ear lies half a turn,
-    which would tear the head, so an ear goes with its own base and otherwise as its parent does.
+    before, after (b, 4, 4): rest frames. stretch (b,): the new length over the old, bounded by LONGEST; girth (b, 2): logarithm of the
+    same across, along local X and Z. An ear keeps its shape and its side of the head: between an elephant's flap and a deer's ear lies
+    half a turn, which would tear the head, so an ear goes with its own base and otherwise as its parent does.
     """
     template = load_quadruped()
     across = torch.exp(girth)
-    scale = torch.diag_embed(torch.stack([across[:, 0], stretch, across[:, 1], torch.ones_like(stretch)], -1))
+    scale = torch.diag_embed(torch.stack([across[:, 0], stretch.clamp(1 / LONGEST, LONGEST), across[:, 1], torch.ones_like(stretch)], -1))
     maps = after @ scale @ torch.linalg.inv(before)
     ears = [i for i, bone in enumerate(template.bones) if bone.name.startswith("ear")]
     linear = maps[template.parents[ears], :3, :3]  # (e, 3, 3)
@@ -41,11 +43,12 @@ def carry_bones(before: Tensor, after: Tensor, stretch: Tensor, girth: Tensor) -
 
 
 def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, places: NDArray[np.int64] | None = None) -> FloatArray:
-    """Smooth influence of the template's bones on a rest mesh: (v, b), rows sum to 1, none of the other side's legs.
+    """Smooth influence of the template's bones on a rest mesh: (v, b), rows sum to 1, mirrored where the mesh is.
 
     Nearness is counted in each bone's own radius, so a belly belongs to the spine far above it rather than to a thigh; a few rounds
     of averaging over edges make the borders soft. What lies beyond a bone's ends counts as farther away: an elephant's forehead is
     near the neck's end, but the head's, and a bone stretched to twice its length would draw it out.
+    The other side's bones reach no farther than that averaging takes them.
     places (v,): which vertices are one when welded, where a mesh is split at seams.
     """
     template = load_quadruped()
@@ -67,7 +70,7 @@ def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, 
             own = distance[nearest == bone, bone]
             if len(own) > 3:
                 radius[bone] = 0.5 * radius[bone] + 0.5 * float(np.clip(np.median(own), 0.04, 0.9))
-    ratio = distance / radius
+    ratio = distance / ((radius + radius[template.mirror_bones]) / 2)  # ties on the plane of symmetry went to one side
     weights = np.exp(-SHARPNESS * (ratio - ratio.min(1, keepdims=True)))
     weights[weights < 1e-3] = 0
     weights /= weights.sum(1, keepdims=True)

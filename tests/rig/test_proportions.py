@@ -36,6 +36,13 @@ def test_bones_land_on_the_other_skeleton_and_ears_keep_their_shape() -> None:
     np.testing.assert_array_equal(maps[ear, :3, :3], maps[TEMPLATE.parents[ear], :3, :3])
 
 
+def test_influence_is_mirrored_with_the_mesh() -> None:
+    mesh, rest = animal("horse")
+    assert mesh.mirror is not None
+    weights = template_weights(mesh.vertices, mesh.faces, rest.astype(np.float32))
+    np.testing.assert_allclose(weights[mesh.mirror][:, TEMPLATE.mirror_bones], weights, atol=1e-5)
+
+
 def test_what_lies_beyond_a_bones_end_is_not_its_own() -> None:
     mesh, rest = animal("horse")
     points = rest.astype(np.float32)

@@ -2,7 +2,7 @@
 
 `OFFICIAL` has the names and shapes of the published checkpoint (arXiv 2401.02400; papers' released code).
 `BUNDLED` is the same forward path with an encoder that fits a laptop, one articulation token per bone of the
-quadruped template, regressed rest joints and a 2D-joint head; every difference is a field here.
+quadruped template, regressed rest shape and a 2D-joint head; every difference is a field here.
 Lengths are in object units: the world box spans +-`half_extent`, an animal's rest box has a diagonal near 4.6.
 """
 

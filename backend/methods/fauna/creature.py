@@ -64,8 +64,8 @@ class Parameters:
 
     rotation (3, 3), translation (3,): the start's object-to-camera (OpenCV), turned by `turn` (3,) and moved by
     `shift` (3,): x and y in units of depth, z as log depth. angles (n, 3) rad of the deforming bones.
-    points (H,): change of the canonical points in half form; girth (n, 2): log thickness along local X and Z; code (C,): change of phi;
-    free (V, 3): source of the smooth free deformation.
+    points (H,): change of the canonical points in half form; girth (n, 2): log thickness along local X and Z; code (C,): change of phi in
+    standard deviations of the bank; free (V, 3): source of the smooth free deformation.
     """
 
     rotation: Tensor
@@ -91,6 +91,7 @@ class Creature:
         self.bones = torch.from_numpy(skin_.bones.astype(np.int64))
         self.weights = torch.from_numpy(skin_.weights)
         self.rest, self.code = rest, code  # (P, 3), (C,)
+        self.code_spread = model.netBase.memory_bank.detach().std(0)  # (C,)
         bones = [bone for bone in model.template.bones if bone.deform]
         names = [bone.name for bone in bones]
         twin = {n: (n[:-1] + ("R" if n[-1] == "L" else "L")) if n.endswith((".L", ".R")) else n for n in names}
@@ -134,8 +135,8 @@ class Creature:
     def _prepare_smoothing(self) -> None:
         graph = laplacian(adjacency(self.mesh))
         self.solver = splu((identity(len(self.mesh.vertices)) + SMOOTHNESS * graph).tocsc())
-        # Proportions undo what brought training's shapes onto the mean skeleton: by the same weights.
-        self.soft = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
+        # Proportions undo what brought training's shapes onto the mean skeleton, by weights found in the same way.
+        self.influence = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
 
     def symmetric(self, offset: Tensor) -> Tensor:
         """(V, 3) -> its mirror-symmetric part (x = 0 on the plane stays on it)."""
@@ -154,7 +155,7 @@ class Creature:
         """(V, 3) rest vertices: level set, proportions, free deformation."""
         v = self.vertices
         if use_code:
-            distance = self.model.netBase.netShape(v[self.left][None], (self.code + p.code)[None])[0]
+            distance = self.model.netBase.netShape(v[self.left][None], (self.code + p.code * self.code_spread)[None])[0]
             # an inside-positive distance that grew by d moves the surface outward by d
             moved = (distance - self.distance).clamp(-0.3, 0.3)[:, None] * self.step
             offset = torch.zeros_like(v).index_copy(0, self.left, moved)
@@ -168,7 +169,7 @@ class Creature:
         girth = torch.cat([torch.zeros(1, 2), (p.girth + p.girth[self.mirror_bone]) / 2])  # the root does not deform
         stretch = torch.cat([torch.ones(1), self._lengths(self.rest_points(p)) / self._lengths(self.rest)])
         moves = carry_bones(self.frames, frames, stretch, girth)
-        shaped = blend(v[None], self.soft, moves[None])[0]
+        shaped = blend(v[None], self.influence, moves[None])[0]
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 
     def _sided(self, vertices: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class Stage:
 
 
 VIEW = {"turn": 0.012, "shift": 0.006, "angles": 0.025}
-SHAPE = {"points": 0.008, "girth": 0.02, "code": 0.01}
+SHAPE = {"points": 0.008, "girth": 0.02, "code": 0.04}
 STAGES = (
     Stage(50, VIEW, code=False, free=False),
     Stage(90, VIEW | SHAPE, code=True, free=False),
@@ -121,9 +121,9 @@ def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
     return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
 
 
-def girth_prior(change: Tensor, thick: Tensor) -> Tensor:
-    """Squared change (n, 2) of the log girths from the network's, by bone `thick` (n,) times, and of one direction without the other."""
-    return (change.square().mean(-1) * thick).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
+def girth_prior(change: Tensor) -> Tensor:
+    """Squared change (n, 2) of the log girths from the network's, and of one direction without the other."""
+    return change.square().mean(-1).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
 
 
 def stiffness(template: Template) -> Tensor:
@@ -248,8 +248,6 @@ def fit(
     start_angles, start_points, start_girth = (x.detach().clone() for x in (p.angles, p.points, p.girth))
     template = creature.model.template
     stiff = stiffness(template)
-    thick = torch.tensor([EAR_STIFFNESS if b.name.startswith("ear") else 1.0 for b in template.bones if b.deform])
-    code_spread = creature.model.netBase.memory_bank.detach().std(0).clamp_min(1e-3)
     total = sum(stage.steps for stage in stages)
     done = 0
     for stage in stages:
@@ -275,8 +273,8 @@ def fit(
                 + 0.2 * turn_prior(p.turn)
                 + 0.3 * lift_excess(points, template)
                 + 0.5 * ((p.points - start_points).square() * stiff).sum()
-                + 0.02 * girth_prior(p.girth - start_girth, thick)
-                + 0.01 * (p.code / code_spread).square().mean()
+                + 0.02 * girth_prior(p.girth - start_girth)
+                + 0.01 * p.code.square().mean()
             )
             if stage.free:
                 energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()

@@ -210,7 +210,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if ablate == "bank":
         mean = model.netBase.memory_bank.mean(0, keepdim=True)
         with torch.no_grad():
-            seen = replace(seen, code=mean, **dict(zip(("rest", "girth"), model.netInstance.netRest(mean, seen.feat_key), strict=True)))
+            rest, girth = model.netInstance.netRest(mean, seen.feat_key)
+        seen = replace(seen, code=mean, rest=rest, girth=girth)
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])

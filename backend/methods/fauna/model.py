@@ -1,4 +1,4 @@
-"""3D-Fauna as one module (arXiv 2401.02400): image -> bank code, viewpoint, rest joints, bone angles, fields.
+"""3D-Fauna as one module (arXiv 2401.02400): image -> bank code, viewpoint, rest shape, bone angles, fields.
 
 `netBase` holds what a category shares (bank, base SDF, feature field), `netInstance` what an image adds; names and
 shapes of the `official` preset are those of the published checkpoint. Camera quantities are in the OpenGL camera

@@ -1,11 +1,12 @@
 """Training samples: features stored once, truth, and points of the signed-distance grids.
 
 Enters a folder written by `backend.data.prepare`; leaves batches of tensors in the model's conventions (OpenGL
-camera, half-form rest joints). The encoder is frozen, so its taps are computed once a picture and kept as fp16.
+camera, half-form rest shapes). The encoder is frozen, so its taps are computed once a picture and kept as fp16.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,12 +135,19 @@ class Samples:
 
 
 class DistanceGrids:
-    """The shapes on the mean skeleton: signed distances on half grids (S, 31, 121, 121), positive inside, sampled trilinearly."""
+    """The shapes on the mean skeleton: signed distances on half grids (S, 31, 121, 121), positive inside, sampled trilinearly.
+
+    fingerprint: of the shapes' names, points and girths; a checkpoint knows by it what it was learnt from.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.grids = np.load(folder / "canonical_sdf.npy", mmap_mode="r")
         self.near: dict[int, NDArray[np.int64]] = {}
-        template, points = load_quadruped(), np.load(folder / "canonical.npz")["points"]
+        template, canonical = load_quadruped(), np.load(folder / "canonical.npz")
+        points = canonical["points"]
+        if len(self.grids) != len(canonical["names"]):
+            raise ValueError(f"{folder}: {len(self.grids)} canonical grids of {len(canonical['names'])} shapes")
+        self.fingerprint = hashlib.sha256(b"".join(np.ascontiguousarray(canonical[key]).tobytes() for key in canonical.files)).hexdigest()
         bones = [b for b, bone in enumerate(template.bones) if bone.deform]
         self.heads, self.tails = points[template.head_points[bones]], points[template.tail_points[bones]]
 

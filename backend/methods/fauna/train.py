@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
@@ -52,8 +53,11 @@ def save(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None, extr
     os.replace(partial, path)
 
 
-def restore(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None) -> dict[str, Tensor]:
-    """Load what `save` wrote; returns the extra tensors."""
+def restore(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None, data: str) -> dict[str, Tensor]:
+    """Load what `save` wrote; returns the extra tensors. Raises ValueError where it was learnt from other samples than `data`."""
+    with safe_open(path, "pt") as file:
+        if json.loads(file.metadata()["note"])["data"] != data:
+            raise ValueError(f"{path} was learnt from other shapes: go on with their folder, or begin in another --out")
     tensors = load_file(path)
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     if optimizer is not None:
@@ -68,8 +72,8 @@ def restore(path: Path, model: Fauna, optimizer: torch.optim.Optimizer | None) -
     return {k[6:]: v for k, v in tensors.items() if k.startswith("extra.")}
 
 
-def principal_codes(grids: DistanceGrids, shapes: np.ndarray, count: int, dim: int) -> Tensor:
-    """Scores of the shapes' clamped distances (every second node) on their principal components -> (count, dim), 0 for all other shapes.
+def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tensor:
+    """Scores (len(shapes), dim) of the shapes' clamped distances (every second node) on their principal components.
 
     A code drawn at random says nothing of the shape it comes to stand for, and no bank could find it: here like shapes begin
     alike. Scaled to a mean norm of CODE_NORM.
@@ -79,21 +83,23 @@ def principal_codes(grids: DistanceGrids, shapes: np.ndarray, count: int, dim: i
     spread, axes = np.linalg.eigh((fields @ fields.T).astype(np.float64))
     order = np.argsort(-spread)[:dim]
     scores = axes[:, order] * np.sqrt(spread[order].clip(0))  # (s, <= dim)
-    codes = np.zeros((count, dim), np.float32)
-    codes[shapes, : scores.shape[1]] = scores * (CODE_NORM / max(float(np.linalg.norm(scores, axis=1).mean()), 1e-9))
+    codes = np.zeros((len(shapes), dim), np.float32)
+    codes[:, : scores.shape[1]] = scores * (CODE_NORM / max(float(np.linalg.norm(scores, axis=1).mean()), 1e-9))
     return torch.from_numpy(codes)
 
 
-def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, count: int, path: Path, steps: int, seed: int) -> Tensor:
-    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (count, code_dim)."""
-    codes = torch.nn.Parameter(principal_codes(grids, shapes, count, model.config.code_dim))
+def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int) -> Tensor:
+    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all."""
+    codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim))
     network = model.netBase.netShape
     optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
-        extra = restore(path, model, optimizer)
+        extra = restore(path, model, optimizer, grids.fingerprint)
         step = int(extra["step"])
         codes.data.copy_(extra["codes"])
+    else:
+        codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim)
     rng = np.random.default_rng(seed + step)
     while step < steps:
         for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
@@ -112,7 +118,8 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, count: 
         if step % 100 == 0:
             print(f"shapes {step}/{steps} sdf {loss.item():.4f} {time.perf_counter() - started:.0f} s", flush=True)
         if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
-            save(path, model, optimizer, {"codes": codes.detach(), "step": torch.tensor(step)}, {"stage": "shapes"})
+            extra = {"codes": codes.detach(), "step": torch.tensor(step)}
+            save(path, model, optimizer, extra, {"stage": "shapes", "data": grids.fingerprint})
             saved = time.perf_counter()
     return codes.detach()
 
@@ -199,7 +206,7 @@ def batch_losses(
 
 @torch.no_grad()
 def validate(model: Fauna, samples: Samples, limit: int = 512) -> dict[str, float]:
-    """On species never trained: quadrant accuracy, heading, PCK@0.1 of seen and of posed points, rest joints' error."""
+    """On species never trained: quadrant accuracy, heading, PCK@0.1 of seen and of posed points, errors of the rest shape."""
     model.eval()
     index = samples.validation[:: max(1, len(samples.validation) // limit)]
     rows: list[dict[str, float]] = []
@@ -242,7 +249,7 @@ def learn_pictures(
     optimizer = torch.optim.AdamW([{"params": base, "lr": rates[0]}, {"params": rest, "lr": rates[1]}], weight_decay=1e-3)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
-        step = int(restore(path, model, optimizer)["step"])
+        step = int(restore(path, model, optimizer, grids.fingerprint)["step"])
         print(f"resumed at step {step}", flush=True)
     rng = np.random.default_rng(seed + step)
     running: dict[str, float] = {}
@@ -267,7 +274,7 @@ def learn_pictures(
             with log.open("a") as out:
                 out.write(json.dumps({"step": step, "seconds": round(time.perf_counter() - started), **scores}) + "\n")
         if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
-            save(path, model, optimizer, {"step": torch.tensor(step)}, {"stage": "pictures"})
+            save(path, model, optimizer, {"step": torch.tensor(step)}, {"stage": "pictures", "data": grids.fingerprint})
             saved = time.perf_counter()
 
 
@@ -296,7 +303,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="earlier checkpoint whose heads (not bank, shape, deformation) to begin with")
+    parser.add_argument("--start", type=Path, help="earlier checkpoint to take heads from: not bank, deformation, shapes")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the fp16 weights to this file at the end")
     args = parser.parse_args(argv)
@@ -312,7 +319,7 @@ def main(argv: list[str]) -> int:
     samples, grids = Samples(args.data), DistanceGrids(args.data)
     model = Fauna(BUNDLED)
     used = np.unique(samples.truth["shape"][samples.train])
-    codes = learn_shapes(model, grids, used, len(samples.names), args.out / "shapes.safetensors", args.shape_steps, args.seed)
+    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed)
     if not (args.out / "pictures.safetensors").exists():
         start_bank(model, samples, codes, args.seed)
         if args.start is not None:

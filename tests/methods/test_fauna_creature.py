@@ -1,0 +1,69 @@
+"""What a fit moves: the made-up animal under parameters whose effect is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.model import Fauna
+from backend.rig.skeleton import build_skeleton, skeleton_points
+from backend.rig.weights import skin_weights
+from tests.rig.animals import animal
+
+EYE, AWAY = torch.eye(3), torch.tensor([0.0, 0.0, 10.0])
+
+
+@pytest.fixture(scope="module")
+def creature() -> Creature:
+    torch.manual_seed(0)
+    mesh, points = animal("horse")
+    skeleton = build_skeleton(points.astype(np.float32))
+    rest = torch.from_numpy(skeleton_points(skeleton))
+    model = Fauna(BUNDLED).eval().requires_grad_(False)
+    model.canonical.copy_(rest)  # type: ignore[operator]
+    model.netBase.memory_bank.normal_(0, 0.1)
+    return Creature(model, mesh, skin_weights(mesh, skeleton, fits=0), rest, torch.zeros(BUNDLED.code_dim))
+
+
+@pytest.fixture
+def plain(creature: Creature) -> Parameters:
+    bones = len(creature.mirror_bone)
+    return creature.start(EYE, AWAY, torch.zeros(bones, 3), creature.rest, torch.zeros(bones, 2))
+
+
+def shape(creature: Creature, p: Parameters) -> np.ndarray:
+    return creature.rest_vertices(p, use_code=True, use_free=True).numpy()
+
+
+def test_nothing_moved_is_the_mesh_itself(creature: Creature, plain: Parameters) -> None:
+    away = np.abs(creature.mesh.vertices[:, 0]) > 0.05  # those near the plane are kept on their side of it
+    np.testing.assert_allclose(shape(creature, plain)[away], creature.mesh.vertices[away], atol=1e-4)
+
+
+def test_girth_thickens_its_bone_and_its_twin_along_the_axis_meant(creature: Creature, plain: Parameters) -> None:
+    names = [bone.name for bone in creature.model.template.bones if bone.deform]
+    plain.girth[names.index("front_shin.L"), 0] = 0.6  # half of it for each side: the mirror's share
+    before, after = creature.mesh.vertices, shape(creature, plain)
+    rest = creature.rest.numpy()
+    elbow, wrist = (rest[creature.model.template.point_index[name]] for name in ("elbow.L", "wrist.L"))
+    middle = np.abs(before[:, 1] - (elbow[1] + wrist[1]) / 2) < 0.12
+    for side in (1, -1):
+        shin = middle & (before[:, 0] * side > 0.03) & (before[:, 2] > 0.5 * elbow[2])
+        assert shin.sum() > 20
+        wide, deep = (np.ptp(after[shin][:, axis]) / np.ptp(before[shin][:, axis]) for axis in (0, 2))
+        assert 1.15 < wide <= np.exp(0.3) + 1e-3  # its neighbours hold a share
+        assert deep == pytest.approx(1, abs=0.03)
+
+
+def test_whatever_is_moved_the_shape_stays_mirrored(creature: Creature, plain: Parameters) -> None:
+    rng = torch.Generator().manual_seed(0)
+    for name, size in (("points", 0.05), ("girth", 0.2), ("code", 1.0), ("free", 1.0)):
+        value = getattr(plain, name)
+        setattr(plain, name, value + size * torch.randn(value.shape, generator=rng))
+    after = shape(creature, plain)
+    assert np.abs(after - creature.mesh.vertices).max() > 0.1
+    assert creature.mesh.mirror is not None
+    np.testing.assert_allclose(after[creature.mesh.mirror] * np.array([-1, 1, 1], np.float32), after, atol=1e-4)
