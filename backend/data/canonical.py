@@ -1,9 +1,9 @@
 """Every rest shape brought onto one mean skeleton: what the base SDF learns.
 
-Enters a figure, its log girths over the mean's (see `girths`) and the mean's points; leaves the figure's rest skin there. A shape's
-bones are carried onto the mean's, stretched along themselves to the mean's length and across to the mean's girth, and its skin follows
-by the template weights. Legs and necks then lie in one place in all species, equally thick, so that a blend of shape codes keeps them;
-proportions and girths are the rest-shape head's business.
+Enters a figure, its log girths over the mean's (see `girths`) and the mean's points; leaves the figure's rest skin there. Legs and
+necks then lie in one place in all species, equally long and thick, so that a blend of shape codes keeps them; proportions and girths are
+the rest-shape head's business. What counts is the way back: the method stretches and thickens a canonical shape bone by bone, by weights
+that it finds on that shape (`rig.proportions`), and has to arrive at the animal. So the canonical skin is solved for.
 """
 
 from __future__ import annotations
@@ -15,23 +15,40 @@ from numpy.typing import NDArray
 from backend.data import variety
 from backend.data.stage import Figure
 from backend.rig.kinematics import rest_frames
-from backend.rig.proportions import carry_bones
+from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
+ROUNDS, STEP = 16, 0.5
+"""Of the search for the canonical skin: a vertex moves this share of the way to where its present weights would have it."""
 
-def stretch_onto(mean: FloatArray, points: FloatArray, girths: FloatArray) -> NDArray[np.float64]:
-    """Rest points (42, 3) of the mean and of a shape, its log girths (b, 2) over the mean's -> (b, 4, 4) affine matrices that carry
-    the shape's bones onto the mean's."""
+
+def carrying_weights(figure: Figure) -> FloatArray:
+    """(v, b) the weights that bring the figure's rest skin onto other proportions."""
+    return template_weights(figure.vertices, figure.stage.animal.faces, figure.points, figure.stage.index)
+
+
+def proportion_maps(before: FloatArray, after: FloatArray, girths: FloatArray) -> NDArray[np.float64]:
+    """Rest points (42, 3) of two shapes, log girths (b, 2) of the second over the first -> (b, 4, 4) from one onto the other."""
     template = load_quadruped()
-    both = torch.from_numpy(np.stack([mean, points]).astype(np.float64))
+    both = torch.from_numpy(np.stack([before, after]).astype(np.float64))
     frames = rest_frames(both)  # (2, b, 4, 4)
-    length = (both[:, template.tail_points] - both[:, template.head_points]).norm(dim=2).numpy()  # (2, b)
-    ratio = length[0] / np.maximum(length[1], 1e-6)
-    ratio[template.parents < 0] = 1
-    return carry_bones(frames[1], frames[0], torch.from_numpy(ratio), torch.from_numpy(-girths.astype(np.float64))).numpy()
+    length = (both[:, template.tail_points] - both[:, template.head_points]).norm(dim=2).clamp_min(1e-6)
+    stretch = torch.where(torch.from_numpy(template.parents < 0), 1.0, length[1] / length[0])
+    return carry_bones(frames[0], frames[1], stretch, torch.from_numpy(girths.astype(np.float64))).numpy()
 
 
 def canonical_vertices(mean: FloatArray, figure: Figure, girths: FloatArray) -> FloatArray:
-    """The figure's rest vertices (v, 3) on the mean skeleton, with the mean's girths; girths (b, 2): the figure's own over those."""
-    return variety.stretch_vertices(stretch_onto(mean, figure.points, girths), figure.stage.influence, figure.vertices)
+    """The skin (v, 3) on the mean skeleton that the way back brings to the figure's; girths (b, 2): the figure's own over the mean's.
+
+    A fixed point: weights are found on the present skin, and their blended map is inverted at each vertex.
+    """
+    goal = figure.vertices.astype(np.float64)
+    skin = variety.stretch_vertices(proportion_maps(figure.points, mean, -girths), carrying_weights(figure), figure.vertices)
+    back = proportion_maps(mean, figure.points, girths)
+    for _ in range(ROUNDS):
+        weights = template_weights(skin, figure.stage.animal.faces, mean, figure.stage.index)
+        maps = np.einsum("vb,bij->vij", weights.astype(np.float64), back)
+        meant = np.linalg.solve(maps[:, :3, :3], (goal - maps[:, :3, 3])[..., None])[..., 0]
+        skin = (skin + STEP * (meant - skin)).astype(np.float32)
+    return skin

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.data import quadrupeds, variety
-from backend.data.canonical import canonical_vertices
+from backend.data.canonical import canonical_vertices, carrying_weights
 from backend.data.distances import SHAPE, signed_distance_grid
 from backend.data.girths import mean_girths, measure_girths, relative_girths
 from backend.data.images import random_view, take_picture
@@ -208,7 +208,7 @@ def _make_shape(number: int) -> _Shape:
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "shapes_sdf.npy", "r+")
     grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
     grids.flush()
-    girths = measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, figure.stage.influence)
+    girths = measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, carrying_weights(figure))
     return figure.points, figure.variation.scales, girths
 
 

@@ -25,6 +25,8 @@ from backend.rig.template import load_quadruped
 from backend.types import ByteArray, FloatArray, IntArray
 
 FRAMES_A_CLIP = 24
+SHARPNESS, OVERSHOOT = 3.0, 2.0
+"""Of the weights by which an animal's parts vary: sharper than those that carry a whole shape, so that each part varies on its own."""
 KINDS: tuple[tuple[str, float], ...] = (
     ("death", 0.02), ("sit", 0.10), ("lay", 0.06), ("rest", 0.05), ("idle", 0.38), ("feed", 0.10), ("gather", 0.04), ("walk", 0.22),
     ("pace", 0.06), ("trot", 0.08), ("canter", 0.06), ("run", 0.14), ("gallop", 0.08), ("attack", 0.08),
@@ -104,7 +106,7 @@ def build_stage(archive: Archive, name: str) -> Stage:
     frames = variety.posed_frames(animal.points, rotations, placement)
     odds = np.concatenate([np.array(s) for s in shares])
     index = weld(animal.vertices)[1]
-    influence = template_weights(animal.vertices, animal.faces, animal.points, index)
+    influence = template_weights(animal.vertices, animal.faces, animal.points, index, SHARPNESS, OVERSHOOT)
     skins = tuple(np.ascontiguousarray(quadrupeds.skin_image(archive, s)[..., :3]) for s in animal.skins)
     return Stage(animal, np.concatenate(matrices), every, frames, odds / odds.sum(), tuple(labels), influence, index, skins)
 

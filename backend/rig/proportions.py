@@ -16,9 +16,10 @@ from torch import Tensor
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray, IntArray
 
-SHARPNESS = 3.0
-"""How fast a bone's influence on a vertex fades with its distance, in the bone's own radii."""
-OVERSHOOT = 2.0
+SHARPNESS = 1.0
+"""How fast a bone's influence on a vertex fades with its distance, in the bone's own radii. Where neighbours move very differently,
+as an elephant's neck and head, sharper weights fold the shape, and the way back can't be found."""
+OVERSHOOT = 1.0
 """How much farther a bone is from what lies beyond its ends, in shares of how far beyond."""
 LONGEST = 2.5
 """Bound of a bone's stretch, and 1 / LONGEST of its shrinking: a missing tail or ear isn't drawn out into one."""
@@ -42,7 +43,10 @@ def carry_bones(before: Tensor, after: Tensor, stretch: Tensor, girth: Tensor) -
     return maps.index_copy(0, torch.tensor(ears), carried)
 
 
-def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, places: NDArray[np.int64] | None = None) -> FloatArray:
+def template_weights(
+    vertices: FloatArray, faces: IntArray, points: FloatArray, places: NDArray[np.int64] | None = None, sharpness: float = SHARPNESS,
+    overshoot: float = OVERSHOOT,
+) -> FloatArray:  # fmt: skip
     """Smooth influence of the template's bones on a rest mesh: (v, b), rows sum to 1, mirrored where the mesh is.
 
     Nearness is counted in each bone's own radius, so a belly belongs to the spine far above it rather than to a thigh; a few rounds
@@ -57,7 +61,7 @@ def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, 
     t = np.einsum("vbk,bk->vb", vertices[:, None] - heads[None], along) / np.maximum((along**2).sum(1), 1e-9)
     foot = heads[None] + np.clip(t, 0, 1)[..., None] * along[None]
     beyond = np.abs(t - np.clip(t, 0, 1)) * np.linalg.norm(along, axis=1)
-    distance = np.linalg.norm(vertices[:, None] - foot, axis=2) + OVERSHOOT * beyond  # (v, b)
+    distance = np.linalg.norm(vertices[:, None] - foot, axis=2) + overshoot * beyond  # (v, b)
     for bone, name in enumerate(template.bone_names):
         other = vertices[:, 0] < -0.02 if name.endswith(".L") else vertices[:, 0] > 0.02 if name.endswith(".R") else None
         if other is not None:
@@ -71,7 +75,7 @@ def template_weights(vertices: FloatArray, faces: IntArray, points: FloatArray, 
             if len(own) > 3:
                 radius[bone] = 0.5 * radius[bone] + 0.5 * float(np.clip(np.median(own), 0.04, 0.9))
     ratio = distance / ((radius + radius[template.mirror_bones]) / 2)  # ties on the plane of symmetry went to one side
-    weights = np.exp(-SHARPNESS * (ratio - ratio.min(1, keepdims=True)))
+    weights = np.exp(-sharpness * (ratio - ratio.min(1, keepdims=True)))
     weights[weights < 1e-3] = 0
     weights /= weights.sum(1, keepdims=True)
     return _soften(weights.astype(np.float32), faces, np.arange(len(vertices)) if places is None else places)

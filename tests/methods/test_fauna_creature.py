@@ -54,7 +54,7 @@ def test_girth_thickens_its_bone_and_its_twin_along_the_axis_meant(creature: Cre
         shin = middle & (before[:, 0] * side > 0.03) & (before[:, 2] > 0.5 * elbow[2])
         assert shin.sum() > 20
         wide, deep = (np.ptp(after[shin][:, axis]) / np.ptp(before[shin][:, axis]) for axis in (0, 2))
-        assert 1.15 < wide <= np.exp(0.3) + 1e-3  # its neighbours hold a share
+        assert 1.1 < wide <= np.exp(0.3) + 1e-3  # its neighbours hold a share
         assert deep == pytest.approx(1, abs=0.03)
 
 

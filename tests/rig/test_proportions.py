@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from backend.rig.kinematics import rest_frames
-from backend.rig.proportions import carry_bones, template_weights
+from backend.rig.proportions import OVERSHOOT, carry_bones, template_weights
 from backend.rig.template import load_quadruped
 from tests.rig.animals import animal, rest_points
 
@@ -53,5 +53,6 @@ def test_what_lies_beyond_a_bones_end_is_not_its_own() -> None:
     assert left.sum() > 100 and not weights[left][:, [i for name, i in index.items() if name.endswith(".R")]].any()
     neck_mid, poll = (points[TEMPLATE.point_index[name]] for name in ("neck_mid", "poll"))
     crown = poll + 0.5 * (poll - neck_mid)  # straight on from the neck, as near to its end as to the head
-    alone = template_weights(np.concatenate([mesh.vertices, crown[None]]), mesh.faces, points)[-1]
-    assert alone[index["head"]] > 0.9
+    places = np.concatenate([mesh.vertices, crown[None]])
+    alone, plain = (template_weights(places, mesh.faces, points, overshoot=share)[-1, index["head"]] for share in (OVERSHOOT, 0.0))
+    assert alone > 1.5 * plain

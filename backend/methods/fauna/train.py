@@ -300,7 +300,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--variants", type=int, default=280)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--shape-steps", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="earlier checkpoint to take heads from: not bank, deformation, shapes")
