@@ -44,6 +44,8 @@ ALONG = np.linspace(0.02, 0.98, 17)
 """Where along a bone it is looked at last of all."""
 TRIED = (0.01, 0.02, 0.04, 0.08)
 """Steps that an end of a bone outside tries, in body lengths."""
+SHORTER = (0.25, 0.5, 0.75)
+"""How much shorter it tries to make the bone."""
 TRIED_COST = 0.05
 """Of a step's length, against what the bones then stick out."""
 
@@ -174,10 +176,10 @@ def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], len
             break
         before = points
         for bone in outside:
-            for end in bone:
+            for end, other_end in (bone, bone[::-1]):
                 touching = [other for other in bones if end in other]
                 best, least = points, _excess(points, touching, surface, length)
-                for offset in _offsets(points[end], length):
+                for offset in _offsets(points[end], points[other_end], length):
                     tried = points.copy()
                     tried[end] += offset
                     found = _excess(tried, touching, surface, length) + TRIED_COST * float(np.linalg.norm(offset))
@@ -190,12 +192,12 @@ def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], len
     return points
 
 
-def _offsets(place: Array, length: float) -> Array:
-    """(n, 3) steps to try around a point: in the plane of symmetry, for a point on it."""
+def _offsets(place: Array, other: Array, length: float) -> Array:
+    """(n, 3) steps to try around a bone's end, in the plane of symmetry for one on it, and towards its other end: a tail may be short."""
     grid = np.stack(np.meshgrid(*([(-1, 0, 1)] * 3), indexing="ij"), -1).reshape(-1, 3).astype(np.float64)
     grid = grid[(np.abs(grid).sum(1) > 0) & ((place[0] != 0) | (grid[:, 0] == 0))]
     grid /= np.linalg.norm(grid, axis=1, keepdims=True)
-    return np.concatenate([share * length * grid for share in TRIED])
+    return np.concatenate([*(share * length * grid for share in TRIED), np.outer(SHORTER, other - place)])
 
 
 def _excess(points: Array, bones: list[tuple[int, int]], surface: Surface, length: float) -> float:

@@ -15,8 +15,8 @@ from backend.data.images import camera_turn, place_camera, random_view, take_pic
 from backend.data.smoothing import subdivide
 from backend.data.stage import Stage, build_figure, pose_figure
 from backend.data.zero_ad import SkinnedMesh
-from backend.rig.solve import solve_pose
 from backend.rig.proportions import template_weights
+from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
 from tests.data.figures import made_up_stage
 

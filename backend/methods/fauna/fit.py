@@ -39,6 +39,10 @@ TILT = 0.2
 """Weight of the camera's tilt against its heading."""
 EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
 """How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
+JOINTS = 0.3
+"""Weight of the seen joints against the overlap."""
+TRIALS = (0.08, 0.04, 0.02)
+"""Steps of `align`'s trials: place in half widths, log distance, half of the log girth."""
 UNEVEN = 2.0
 """Weight of a bone's girths changing apart: an outline shows but one of them."""
 
@@ -267,7 +271,7 @@ def fit(
                 1.0 * overlap
                 + 20.0 * stray
                 + 20.0 * uncovered
-                + 0.3 * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+                + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
                 + 0.2 * turn_prior(p.turn)
@@ -320,34 +324,53 @@ def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -
 
 @torch.no_grad()
 def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4) -> Parameters:
-    """Frame and fill the mask without gradients: the box sets place and distance, the area sets one girth for all bones.
+    """Fill the mask without gradients: place, distance and one change of girth for all bones, by moments, then by trial.
 
-    Changes `p.shift` and `p.girth` in place. What `fast` does about the silhouette, and where `fit` starts.
+    Returns `p` with another shift and girth. What `fast` does about the silhouette, and where `fit` starts.
     """
-    size = evidence.mask.shape[0]
     goal = evidence.mask > 0.5
     start = p.girth.clone()
     for _ in range(rounds):
-        posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
-        rotation, translation = creature.camera(p)
-        cover = silhouette(posed, creature.faces, rotation, translation, evidence.focal, size) > 0.5
+        cover = cover_of(creature, p, evidence)[0] > 0.5
         if not bool(cover.any()):
             return p
-        (low, high), (want_low, want_high) = box_of(cover), box_of(goal)
-        grow = ((want_high - want_low) / (high - low)).log().mean().clamp(-0.3, 0.3)
-        middle = (want_low + want_high - low - high) / 2
-        p.shift = p.shift + torch.cat([middle / evidence.focal, -grow[None]])
+        (middle, spread), (want_middle, want_spread) = moments(cover), moments(goal)
+        grow = (want_spread / spread).log().mean().clamp(-0.3, 0.3)
+        p.shift = p.shift + torch.cat([(want_middle - middle) / evidence.focal, -grow[None]])
         ratio = float(goal.sum()) / (float(cover.sum()) * math.exp(2 * float(grow)))
         change = p.girth - start + 0.5 * float(np.clip(math.log(ratio), -0.3, 0.3))
         p.girth = start + change.clamp(-0.35, 0.35)
+    least = mismatch(creature, p, evidence)
+    for size in TRIALS:
+        for way in torch.cat([torch.eye(4), -torch.eye(4)]) * size:
+            shift = way[:3] * torch.tensor([1 / evidence.focal, 1 / evidence.focal, 1.0])
+            tried = replace(p, shift=p.shift + shift, girth=p.girth + 2 * way[3])
+            found = mismatch(creature, tried, evidence)
+            if found < least and float((tried.girth - start).abs().max()) < 0.4:
+                p, least = tried, found
     return p
 
 
-def box_of(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(s, s) bool -> lower and upper corner (2,) in [-1, 1], a hundredth of the covered pixels left out on each side."""
-    sides = [torch.nonzero(mask)[:, axis].float().quantile(torch.tensor([0.01, 0.99])) for axis in (1, 0)]
-    low, high = torch.stack(sides, 1)
-    return (low + 0.5) / mask.shape[0] * 2 - 1, (high + 0.5) / mask.shape[0] * 2 - 1
+def cover_of(creature: Creature, p: Parameters, evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """-> coverage (s, s) of the unfitted creature, and its posed points in the image (P, 2)."""
+    posed, points = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
+    rotation, translation = creature.camera(p)
+    cover = silhouette(posed, creature.faces, rotation, translation, evidence.focal, evidence.mask.shape[0])
+    return cover, project(points, rotation, translation, evidence.focal)
+
+
+def mismatch(creature: Creature, p: Parameters, evidence: Evidence) -> float:
+    """What `fit` starts to lower: overlap missed, and joints missed."""
+    cover, image = cover_of(creature, p, evidence)
+    both = (cover * evidence.mask).sum()
+    overlap = both / (cover.sum() + evidence.mask.sum() - both).clamp_min(1)
+    return float(1 - overlap + JOINTS * joint_residual(image, evidence))
+
+
+def moments(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(s, s) bool -> mean and standard deviation of the covered pixels, (2,) each, in [-1, 1]: thin tails hardly move them."""
+    places = (torch.nonzero(mask).flip(1) + 0.5) / mask.shape[0] * 2 - 1  # (n, 2) x, y
+    return places.mean(0), places.std(0)
 
 
 def preview(coverage: Tensor, mask: Tensor) -> np.ndarray:
