@@ -42,11 +42,11 @@ SAMPLES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Where along a bone it is pushed inside, both ends at once."""
 ALONG = np.linspace(0.02, 0.98, 17)
 """Where along a bone it is looked at last of all."""
-TRIED = (0.01, 0.02, 0.04, 0.08)
+TRIED = (0.005, 0.01, 0.02, 0.04, 0.08)
 """Steps that an end of a bone outside tries, in body lengths."""
 SHORTER = (0.25, 0.5, 0.75)
 """How much shorter it tries to make the bone."""
-TRIED_COST = 0.05
+TRIED_COST = 0.01
 """Of a step's length, against what the bones then stick out."""
 
 
@@ -169,19 +169,21 @@ def embed_points(mesh: Mesh, points: NDArray[np.floating]) -> FloatArray:
 
 
 def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], length: float) -> Array:
-    """(42, 3) settled points -> the same with bones that still stick out moved inside, settled: each end in turn tries places around."""
+    """(42, 3) settled points -> the same with bones that still stick out moved inside, settled: each end in turn, then both at once, try
+    places around."""
     for _ in range(ROUNDS):
         outside = [bone for bone in bones if _excess(points, [bone], surface, 0.0) > 0]
         if not outside:
             break
         before = points
         for bone in outside:
-            for end, other_end in (bone, bone[::-1]):
-                touching = [other for other in bones if end in other]
+            for ends in ((bone[0],), (bone[1],), bone):
+                touching = [other for other in bones if set(ends) & set(other)]
                 best, least = points, _excess(points, touching, surface, length)
-                for offset in _offsets(points[end], points[other_end], length):
+                towards = points[bone[0]] + points[bone[1]] - 2 * points[ends[0]] if len(ends) == 1 else None
+                for offset in _offsets(points[list(ends)], towards, length):
                     tried = points.copy()
-                    tried[end] += offset
+                    tried[list(ends)] += offset
                     found = _excess(tried, touching, surface, length) + TRIED_COST * float(np.linalg.norm(offset))
                     if found < least:
                         best, least = tried, found
@@ -192,20 +194,25 @@ def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], len
     return points
 
 
-def _offsets(place: Array, other: Array, length: float) -> Array:
-    """(n, 3) steps to try around a bone's end, in the plane of symmetry for one on it, and towards its other end: a tail may be short."""
+def _offsets(ends: Array, towards: Array | None, length: float) -> Array:
+    """(n, 3) steps to try around one or both ends (1 or 2, 3) of a bone, in the plane of symmetry for those on it.
+
+    towards (3,): from one end to the other, where the bone may be made shorter: a tail may be.
+    """
     grid = np.stack(np.meshgrid(*([(-1, 0, 1)] * 3), indexing="ij"), -1).reshape(-1, 3).astype(np.float64)
-    grid = grid[(np.abs(grid).sum(1) > 0) & ((place[0] != 0) | (grid[:, 0] == 0))]
+    grid = grid[(np.abs(grid).sum(1) > 0) & ((ends[:, 0] != 0).all() | (grid[:, 0] == 0))]
     grid /= np.linalg.norm(grid, axis=1, keepdims=True)
-    return np.concatenate([*(share * length * grid for share in TRIED), np.outer(SHORTER, other - place)])
+    return np.concatenate([share * length * grid for share in TRIED] + ([] if towards is None else [np.outer(SHORTER, towards)]))
 
 
 def _excess(points: Array, bones: list[tuple[int, int]], surface: Surface, length: float) -> float:
-    """How far bones come nearer to the skin than half LEAST_DEPTH, at their worst, summed over the bones; length 0: outside it."""
+    """How far bones come nearer to the skin than half LEAST_DEPTH, at their worst, summed over the bones; what is outside weighs ten
+    times. length 0: only that."""
     heads, tails = (points[list(ends)] for ends in zip(*bones, strict=True))
     along = heads[:, None] + (tails - heads)[:, None] * ALONG[:, None]  # (b, n, 3)
-    lack = 0.5 * LEAST_DEPTH * length - surface.signed_gap(along.reshape(-1, 3))
-    return float(lack.reshape(len(bones), -1).max(1).clip(0).sum())
+    gap = surface.signed_gap(along.reshape(-1, 3))
+    lack = (0.5 * LEAST_DEPTH * length - gap).clip(0) + 9 * (-gap).clip(0)
+    return float(lack.reshape(len(bones), -1).max(1).sum())
 
 
 def _sink(left: Array, surface: Surface, wanted: Array, length: float) -> None:
