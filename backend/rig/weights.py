@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backend.rig.bends import fit_limb_weights
 from backend.rig.borders import part_shares
 from backend.rig.chain import along_chain, smooth_step
-from backend.rig.checks import dense_weights
+from backend.rig.checks import bend_report, dense_weights
 from backend.rig.names import mirror_name
 from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, part_bones, parts_of
@@ -31,8 +31,10 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
-FITS = 2
-"""Times that the legs' weights are fitted and pruned: what pruning folds, the next fit mends."""
+FITS, MOST_FITS = 2, 5
+"""Times that the legs' weights are fitted and pruned: what pruning folds, the next fit mends. A crumpled mesh may need more."""
+FLIPPED = 0.0006
+"""Share of triangles turned over in a test bend that is good enough; what must hold is less than 0.001."""
 LIMBS_FIRST = 3.0
 """How much more a leg's weight counts than the trunk's where there are too many: legs swing further."""
 
@@ -40,7 +42,7 @@ LIMBS_FIRST = 3.0
 def skin_weights(mesh: Mesh, skeleton: Skeleton, fits: int = FITS) -> Skin:
     """Weights of a closed rest mesh (any unit, object frame, symmetric in x) on a template skeleton (with or without tail).
 
-    fits: 0 leaves what geometry alone suggests, enough for a mesh that is yet to change.
+    fits: at least so many; 0 leaves what geometry alone suggests, enough for a mesh that is yet to change.
     Raises ValueError where the mesh has no vertices or isn't finite. Where `mesh.mirror` is set the skin is mirrored exactly.
     """
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
@@ -54,10 +56,17 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton, fits: int = FITS) -> Skin:
         dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     lead_enough(dense, vertices, skeleton, labels)
     skin = prune(unfold(dense, mesh, skeleton), skeleton)
-    for _ in range(fits):
+    best, least = skin, np.inf
+    for done in range(1, MOST_FITS + 1 if fits else 1):
         dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
         skin = prune(unfold(dense, mesh, skeleton), skeleton)
-    return skin
+        if done >= fits:
+            flipped = bend_report(mesh, skeleton, skin).flipped
+            if flipped < least:
+                best, least = skin, flipped
+            if least < FLIPPED:
+                break
+    return best
 
 
 def _trunk_weights(skeleton: Skeleton, vertices: Array) -> Array:
