@@ -31,18 +31,18 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
-FITS, MOST_FITS = 2, 5
-"""Times that the legs' weights are fitted and pruned: what pruning folds, the next fit mends. A crumpled mesh may need more."""
-FLIPPED = 0.0006
-"""Share of triangles turned over in a test bend that is good enough; what must hold is less than 0.001."""
+MOST_FITS = 5
+"""Times that the legs' weights are fitted and pruned, at most: what pruning folds, the next fit mends, until the test bends hold."""
+FLIPPED, MARGIN = 0.0006, 0.03
+"""Share of triangles turned over in a test bend that is good enough, and how far other measures stay from what must hold."""
 LIMBS_FIRST = 3.0
 """How much more a leg's weight counts than the trunk's where there are too many: legs swing further."""
 
 
-def skin_weights(mesh: Mesh, skeleton: Skeleton, fits: int = FITS) -> Skin:
+def skin_weights(mesh: Mesh, skeleton: Skeleton, fitted: bool = True) -> Skin:
     """Weights of a closed rest mesh (any unit, object frame, symmetric in x) on a template skeleton (with or without tail).
 
-    fits: at least so many; 0 leaves what geometry alone suggests, enough for a mesh that is yet to change.
+    fitted: False leaves what geometry alone suggests, enough for a mesh that is yet to change.
     Raises ValueError where the mesh has no vertices or isn't finite. Where `mesh.mirror` is set the skin is mirrored exactly.
     """
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
@@ -57,15 +57,14 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton, fits: int = FITS) -> Skin:
     lead_enough(dense, vertices, skeleton, labels)
     skin = prune(unfold(dense, mesh, skeleton), skeleton)
     best, least = skin, np.inf
-    for done in range(1, MOST_FITS + 1 if fits else 1):
+    for _ in range(MOST_FITS if fitted else 0):
         dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
         skin = prune(unfold(dense, mesh, skeleton), skeleton)
-        if done >= fits:
-            flipped = bend_report(mesh, skeleton, skin).flipped
-            if flipped < least:
-                best, least = skin, flipped
-            if least < FLIPPED:
-                break
+        report = bend_report(mesh, skeleton, skin)
+        if report.flipped < least:
+            best, least = skin, report.flipped
+        if report.flipped < FLIPPED and report.section > 0.6 + MARGIN and report.volume < 0.1 * (1 - MARGIN):
+            break
     return best
 
 

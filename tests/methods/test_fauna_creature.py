@@ -25,7 +25,7 @@ def creature() -> Creature:
     model = Fauna(BUNDLED).eval().requires_grad_(False)
     model.canonical.copy_(rest)  # type: ignore[operator]
     model.netBase.memory_bank.normal_(0, 0.1)
-    return Creature(model, mesh, skin_weights(mesh, skeleton, fits=0), rest, torch.zeros(BUNDLED.code_dim))
+    return Creature(model, mesh, skin_weights(mesh, skeleton, fitted=False), rest, torch.zeros(BUNDLED.code_dim))
 
 
 @pytest.fixture

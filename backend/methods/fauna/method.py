@@ -228,7 +228,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     mesh, canonical = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
     skeleton = build_skeleton(canonical)
     progress("skin", 0.35)
-    skin = skin_weights(mesh, skeleton, fits=0)
+    skin = skin_weights(mesh, skeleton, fitted=False)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     p = creature.start(found.rotation, found.translation, found.angles, found.rest, seen.girth[0])
