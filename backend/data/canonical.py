@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from backend.data import variety
 from backend.data.stage import Figure
-from backend.rig.kinematics import rest_frames
 from backend.rig.proportions import carry_bones, template_weights
-from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
 ROUNDS, STEP = 16, 0.5
@@ -30,12 +28,7 @@ def carrying_weights(figure: Figure) -> FloatArray:
 
 def proportion_maps(before: FloatArray, after: FloatArray, girths: FloatArray) -> NDArray[np.float64]:
     """Rest points (42, 3) of two shapes, log girths (b, 2) of the second over the first -> (b, 4, 4) from one onto the other."""
-    template = load_quadruped()
-    both = torch.from_numpy(np.stack([before, after]).astype(np.float64))
-    frames = rest_frames(both)  # (2, b, 4, 4)
-    length = (both[:, template.tail_points] - both[:, template.head_points]).norm(dim=2).clamp_min(1e-6)
-    stretch = torch.where(torch.from_numpy(template.parents < 0), 1.0, length[1] / length[0])
-    return carry_bones(frames[0], frames[1], stretch, torch.from_numpy(girths.astype(np.float64))).numpy()
+    return carry_bones(*(torch.from_numpy(array.astype(np.float64)) for array in (before, after, girths))).numpy()
 
 
 def canonical_vertices(mean: FloatArray, figure: Figure, girths: FloatArray) -> FloatArray:

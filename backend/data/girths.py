@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.rig.checks import face_normals
 from backend.rig.kinematics import rest_frames
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray, IntArray
@@ -27,8 +28,7 @@ def measure_girths(points: FloatArray, vertices: FloatArray, faces: IntArray, in
     """
     template = load_quadruped()
     frames = rest_frames(torch.from_numpy(np.asarray(points, np.float64))[None])[0].numpy()  # (b, 4, 4)
-    corner = vertices[faces].astype(np.float64)
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    area = np.linalg.norm(face_normals(vertices, faces), axis=1)
     share = np.bincount(faces.ravel(), np.repeat(area / (3 * area.sum()), 3), len(vertices))
     # squared: what two bones share says less about either
     weights = share[:, None] * influence.astype(np.float64) ** 2  # (v, b)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.rig.apart import legs_apart
-from backend.rig.checks import bend_report
+from backend.rig.checks import LEAST_HELD, LEAST_SECTION, LEAST_TRAVEL, MOST_FLIPPED, MOST_LEAK, MOST_VOLUME, bend_report
 from backend.rig.embed import contains
 from backend.shape.checks import measure
 from backend.types import Asset, Mesh, Skeleton
@@ -17,9 +17,10 @@ from backend.types import Asset, Mesh, Skeleton
 ALONG = np.linspace(0.02, 0.98, 9)
 """Where along a bone it is asked whether it lies inside."""
 
-LEAST = {"good_angles": 0.95, "held": 20, "bend_travel": 0.9, "bend_section": 0.6}
+LEAST = {"good_angles": 0.95, "held": LEAST_HELD, "bend_travel": LEAST_TRAVEL, "bend_section": LEAST_SECTION}
 MOST = {
-    "duplicates": 0, "crossing": 0.005, "bones_outside": 0, "bend_flipped": 0.001, "bend_volume": 0.1, "bend_leak": 0.005,
+    "duplicates": 0, "crossing": 0.005, "bones_outside": 0,
+    "bend_flipped": MOST_FLIPPED, "bend_volume": MOST_VOLUME, "bend_leak": MOST_LEAK,
 }  # fmt: skip
 TRUE = ("one_piece", "closed", "genus_0", "mirrored", "legs_apart")
 

@@ -30,6 +30,9 @@ SINGLE_BEND = math.radians(40.0)
 CROUCH_BEND = math.radians(90.0)
 CROUCH_SIGNS = {"front_shin": 1.0, "shin": -1.0}
 """Turn about local X that folds the leg: the elbow brings the forearm forward, the knee the shank back."""
+LEAST_TRAVEL, LEAST_SECTION, LEAST_HELD = 0.9, 0.6, 20
+MOST_FLIPPED, MOST_VOLUME, MOST_LEAK = 0.001, 0.1, 0.005
+"""What a rig must show, in the terms of the module; LEAST_HELD: vertices with any weight on a bone."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class BendReport:
     def passes(self) -> bool:
         """True if all stay within what a rig must show."""
         return (
-            self.travel >= 0.9 and self.flipped < 0.001 and self.section >= 0.6 and self.volume < 0.1 and self.leak <= 0.005
-            and min(self.held.values()) >= 20
+            self.travel >= LEAST_TRAVEL and self.section >= LEAST_SECTION and min(self.held.values()) >= LEAST_HELD
+            and self.flipped < MOST_FLIPPED and self.volume < MOST_VOLUME and self.leak <= MOST_LEAK
         )  # fmt: skip
 
 

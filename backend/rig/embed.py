@@ -180,8 +180,8 @@ def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], len
             for ends in ((bone[0],), (bone[1],), bone):
                 touching = [other for other in bones if set(ends) & set(other)]
                 best, least = points, _excess(points, touching, surface, length)
-                towards = points[bone[0]] + points[bone[1]] - 2 * points[ends[0]] if len(ends) == 1 else None
-                for offset in _offsets(points[list(ends)], towards, length):
+                shortening = points[list(bone)].sum(0) - 2 * points[list(ends)].mean(0)
+                for offset in _offsets(points[list(ends)], shortening, length):
                     tried = points.copy()
                     tried[list(ends)] += offset
                     found = _excess(tried, touching, surface, length) + TRIED_COST * float(np.linalg.norm(offset))
@@ -194,15 +194,15 @@ def _bring_in(points: Array, surface: Surface, bones: list[tuple[int, int]], len
     return points
 
 
-def _offsets(ends: Array, towards: Array | None, length: float) -> Array:
+def _offsets(ends: Array, shortening: Array, length: float) -> Array:
     """(n, 3) steps to try around one or both ends (1 or 2, 3) of a bone, in the plane of symmetry for those on it.
 
-    towards (3,): from one end to the other, where the bone may be made shorter: a tail may be.
+    shortening (3,): from one end to the other, as a bone, a tail's, may be made shorter; 0 where both ends move.
     """
     grid = np.stack(np.meshgrid(*([(-1, 0, 1)] * 3), indexing="ij"), -1).reshape(-1, 3).astype(np.float64)
     grid = grid[(np.abs(grid).sum(1) > 0) & ((ends[:, 0] != 0).all() | (grid[:, 0] == 0))]
     grid /= np.linalg.norm(grid, axis=1, keepdims=True)
-    return np.concatenate([share * length * grid for share in TRIED] + ([] if towards is None else [np.outer(SHORTER, towards)]))
+    return np.concatenate([share * length * grid for share in TRIED] + [np.outer(SHORTER, shortening)])
 
 
 def _excess(points: Array, bones: list[tuple[int, int]], surface: Surface, length: float) -> float:

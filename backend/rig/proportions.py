@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy.sparse import identity
 from torch import Tensor
 
+from backend.rig.kinematics import rest_frames
 from backend.rig.template import load_quadruped
+from backend.shape.laplacian import face_adjacency, neighbour_mean
 from backend.types import FloatArray, IntArray
 
 SHARPNESS = 1.0
@@ -25,20 +27,25 @@ LONGEST = 2.5
 """Bound of a bone's stretch, and 1 / LONGEST of its shrinking: a missing tail or ear isn't drawn out into one."""
 
 
-def carry_bones(before: Tensor, after: Tensor, stretch: Tensor, girth: Tensor) -> Tensor:
+def carry_bones(before: Tensor, after: Tensor, girth: Tensor) -> Tensor:
     """Affine maps (b, 4, 4) of the template's bones from one rest skeleton onto another; the way back undoes them.
 
-    before, after (b, 4, 4): rest frames. stretch (b,): the new length over the old, bounded by LONGEST; girth (b, 2): logarithm of the
-    same across, along local X and Z. An ear keeps its shape and its side of the head: between an elephant's flap and a deer's ear lies
-    half a turn, which would tear the head, so an ear goes with its own base and otherwise as its parent does.
+    before, after (P, 3): rest points; a bone is stretched by the ratio of its lengths, bounded by LONGEST. girth (b, 2): logarithm of
+    the same across, along local X and Z. An ear keeps its shape and its side of the head: between an elephant's flap and a deer's ear
+    lies half a turn, which would tear the head, so an ear goes with its own base and otherwise as its parent does.
     """
     template = load_quadruped()
+    both = torch.stack([before, after])
+    frames = rest_frames(both)  # (2, b, 4, 4)
+    length = (both[:, template.tail_points] - both[:, template.head_points]).norm(dim=2).clamp_min(1e-6)
+    stretch = (length[1] / length[0]).clamp(1 / LONGEST, LONGEST)
+    stretch = torch.where(torch.from_numpy(template.parents < 0), 1.0, stretch)
     across = torch.exp(girth)
-    scale = torch.diag_embed(torch.stack([across[:, 0], stretch.clamp(1 / LONGEST, LONGEST), across[:, 1], torch.ones_like(stretch)], -1))
-    maps = after @ scale @ torch.linalg.inv(before)
+    scale = torch.diag_embed(torch.stack([across[:, 0], stretch, across[:, 1], torch.ones_like(stretch)], -1))
+    maps = frames[1] @ scale @ torch.linalg.inv(frames[0])
     ears = [i for i, bone in enumerate(template.bones) if bone.name.startswith("ear")]
     linear = maps[template.parents[ears], :3, :3]  # (e, 3, 3)
-    shift = after[ears, :3, 3] - (linear @ before[ears, :3, 3, None])[..., 0]
+    shift = frames[1, ears, :3, 3] - (linear @ frames[0, ears, :3, 3, None])[..., 0]
     carried = torch.cat([torch.cat([linear, shift[..., None]], -1), maps[ears, 3:]], 1)
     return maps.index_copy(0, torch.tensor(ears), carried)
 
@@ -85,14 +92,8 @@ def _soften(weights: FloatArray, faces: IntArray, index: NDArray[np.int64]) -> F
     count = int(index.max()) + 1
     welded = np.zeros((count, weights.shape[1]), np.float32)
     welded[index] = weights
-    f = index[faces]
-    rows = np.concatenate([f[:, 0], f[:, 1], f[:, 2], f[:, 1], f[:, 2], f[:, 0]])
-    columns = np.concatenate([f[:, 1], f[:, 2], f[:, 0], f[:, 0], f[:, 1], f[:, 2]])
-    graph = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), (count, count))
-    graph.data[:] = 1
-    graph = graph + sparse.identity(count, np.float32, "csr")
-    graph = sparse.diags((1 / np.asarray(graph.sum(1)).ravel()).astype(np.float32)) @ graph
+    around = neighbour_mean(face_adjacency(index[faces], count) + identity(count)).astype(np.float32)
     for _ in range(3):
-        welded = graph @ welded
+        welded = around @ welded
     welded[welded < 1e-3] = 0
     return np.asarray(welded[index] / welded[index].sum(1, keepdims=True), np.float32)

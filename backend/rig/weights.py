@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backend.rig.bends import fit_limb_weights
 from backend.rig.borders import part_shares
 from backend.rig.chain import along_chain, smooth_step
-from backend.rig.checks import bend_report, dense_weights
+from backend.rig.checks import LEAST_SECTION, MOST_VOLUME, bend_report, dense_weights
 from backend.rig.names import mirror_name
 from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, part_bones, parts_of
@@ -63,7 +63,7 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton, fitted: bool = True) -> Skin:
         report = bend_report(mesh, skeleton, skin)
         if report.flipped < least:
             best, least = skin, report.flipped
-        if report.flipped < FLIPPED and report.section > 0.6 + MARGIN and report.volume < 0.1 * (1 - MARGIN):
+        if report.flipped < FLIPPED and report.section > LEAST_SECTION + MARGIN and report.volume < MOST_VOLUME * (1 - MARGIN):
             break
     return best
 

@@ -96,7 +96,6 @@ class Creature:
         names = [bone.name for bone in bones]
         twin = {n: (n[:-1] + ("R" if n[-1] == "L" else "L")) if n.endswith((".L", ".R")) else n for n in names}
         self.mirror_bone = torch.tensor([names.index(twin[n]) for n in names])
-        self.frames = rest_frames(rest[None])[0].detach()  # (b, 4, 4)
         self._prepare_level_set()
         self._prepare_smoothing()
 
@@ -165,10 +164,8 @@ class Creature:
             on_plane = (v[:, :1].abs() > 1e-6).to(v.dtype)
             # Smoothed: what the bank knows is large shape; a changed code's ripples would crumple the surface.
             v = v + SmoothSolve.apply(offset, self.solver) * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
-        frames = rest_frames(self.rest_points(p)[None])[0]
         girth = torch.cat([torch.zeros(1, 2), (p.girth + p.girth[self.mirror_bone]) / 2])  # the root does not deform
-        stretch = torch.cat([torch.ones(1), self._lengths(self.rest_points(p)) / self._lengths(self.rest)])
-        moves = carry_bones(self.frames, frames, stretch, girth)
+        moves = carry_bones(self.rest, self.rest_points(p), girth)
         shaped = blend(v[None], self.influence, moves[None])[0]
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 
@@ -179,11 +176,6 @@ class Creature:
         inside = MARGIN * torch.exp((across / MARGIN - 1).clamp(max=0))
         kept = torch.where(across < MARGIN, inside, across) * side
         return torch.cat([kept[:, None], vertices[:, 1:]], 1)
-
-    def _lengths(self, points: Tensor) -> Tensor:
-        heads, tails = self.model.bone_heads, self.model.bone_tails
-        assert isinstance(heads, Tensor) and isinstance(tails, Tensor)
-        return (points[tails] - points[heads]).norm(dim=-1).clamp_min(1e-3)
 
     def camera(self, p: Parameters) -> tuple[Tensor, Tensor]:
         """Object-to-camera rotation (3, 3) and translation (3,), OpenCV."""

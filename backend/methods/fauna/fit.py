@@ -210,6 +210,12 @@ def silhouette(vertices: Tensor, faces: Tensor, rotation: Tensor, translation: T
     return antialias(covered, rast, clip, faces)[0, ..., 0]
 
 
+def overlap(coverage: Tensor, mask: Tensor) -> Tensor:
+    """Intersection over union of two pictures (s, s) of shares."""
+    both = coverage * mask
+    return both.sum() / (coverage + mask - both).sum().clamp_min(1)
+
+
 class MaskTarget:
     """The mask and what reaches further than its outline."""
 
@@ -225,8 +231,7 @@ class MaskTarget:
         self.pixels = torch.from_numpy(xy.astype(np.float32))  # (n, 2)
 
     def energy(self, image: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Projected vertices (V, 2) and coverage (s, s) -> (overlap loss, stray vertices, uncovered pixels)."""
-        overlap = (coverage * self.mask).sum() / (coverage + self.mask - coverage * self.mask).sum().clamp_min(1)
+        """Projected vertices (V, 2) and coverage (s, s) -> (overlap missed, stray vertices, uncovered pixels)."""
         at = functional.grid_sample(self.outside, image[None, None].clamp(-1.5, 1.5), padding_mode="border", align_corners=False)
         with torch.no_grad():
             size = coverage.shape[0]
@@ -235,7 +240,7 @@ class MaskTarget:
             pixels = self.pixels[bare]
             nearest = torch.cdist(pixels, image).argmin(-1) if len(pixels) else torch.zeros(0, dtype=torch.long)
         uncovered = (image[nearest] - pixels).square().sum() / len(self.pixels)
-        return 1 - overlap, at.square().mean(), uncovered
+        return 1 - overlap(coverage, self.mask), at.square().mean(), uncovered
 
 
 def fit(
@@ -266,9 +271,9 @@ def fit(
             rotation, translation = creature.camera(p)
             coverage = silhouette(posed, creature.faces, rotation, translation, evidence.focal, RENDER_SIZE)
             image = project(posed, rotation, translation, evidence.focal)
-            overlap, stray, uncovered = target.energy(image, coverage)
+            missed, stray, uncovered = target.energy(image, coverage)
             energy = (
-                1.0 * overlap
+                1.0 * missed
                 + 20.0 * stray
                 + 20.0 * uncovered
                 + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
@@ -331,7 +336,7 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
     goal = evidence.mask > 0.5
     start = p.girth.clone()
     for _ in range(rounds):
-        cover = cover_of(creature, p, evidence)[0] > 0.5
+        cover = seen_as(creature, p, evidence)[0] > 0.5
         if not bool(cover.any()):
             return p
         (middle, spread), (want_middle, want_spread) = moments(cover), moments(goal)
@@ -351,9 +356,11 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
     return p
 
 
-def cover_of(creature: Creature, p: Parameters, evidence: Evidence) -> tuple[Tensor, Tensor]:
-    """-> coverage (s, s) of the unfitted creature, and its posed points in the image (P, 2)."""
-    posed, points = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
+def seen_as(
+    creature: Creature, p: Parameters, evidence: Evidence, use_code: bool = False, use_free: bool = False
+) -> tuple[Tensor, Tensor]:
+    """-> coverage (s, s) of the posed creature, and its posed points in the image (P, 2)."""
+    posed, points = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
     rotation, translation = creature.camera(p)
     cover = silhouette(posed, creature.faces, rotation, translation, evidence.focal, evidence.mask.shape[0])
     return cover, project(points, rotation, translation, evidence.focal)
@@ -361,10 +368,8 @@ def cover_of(creature: Creature, p: Parameters, evidence: Evidence) -> tuple[Ten
 
 def mismatch(creature: Creature, p: Parameters, evidence: Evidence) -> float:
     """What `fit` starts to lower: overlap missed, and joints missed."""
-    cover, image = cover_of(creature, p, evidence)
-    both = (cover * evidence.mask).sum()
-    overlap = both / (cover.sum() + evidence.mask.sum() - both).clamp_min(1)
-    return float(1 - overlap + JOINTS * joint_residual(image, evidence))
+    cover, image = seen_as(creature, p, evidence)
+    return float(1 - overlap(cover, evidence.mask) + JOINTS * joint_residual(image, evidence))
 
 
 def moments(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -305,11 +305,8 @@ def rotations(model: Fauna, p: Parameters) -> np.ndarray:
 def silhouette_iou(creature: Creature, p: Parameters, evidence: fitting.Evidence, use_code: bool, use_free: bool) -> float:
     """Overlap of the posed creature's silhouette with the mask, in the crop."""
     with torch.no_grad():
-        posed, _ = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
-        rotation, translation = creature.camera(p)
-        cover = fitting.silhouette(posed, creature.faces, rotation, translation, evidence.focal, fitting.RENDER_SIZE) > 0.5
-        mask = evidence.mask > 0.5
-        return float((cover & mask).sum() / (cover | mask).sum().clamp_min(1))
+        cover, _ = fitting.seen_as(creature, p, evidence, use_code, use_free)
+        return float(fitting.overlap((cover > 0.5).float(), (evidence.mask > 0.5).float()))
 
 
 def deformation_scores(creature: Creature, p: Parameters, evidence: fitting.Evidence) -> dict[str, float]:
