@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.methods.fauna import fit as fitting
-from backend.methods.fauna import method as fauna
+from backend.methods.fauna import viewpoint as fauna
+from backend.methods.fauna.evidence import Evidence
 from backend.methods.request import Request
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import load_quadruped
@@ -27,28 +27,29 @@ class View:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.template = load_quadruped()
         count = len(self.template.points)
-        self.evidence = fitting.Evidence(
+        self.evidence = Evidence(
             torch.zeros(8, 8), torch.arange(2.0 * count).reshape(count, 2), torch.ones(count), 1.0, torch.zeros(1, 3, 2), torch.zeros(1)
         )
         turns = euler_to_matrix(torch.tensor([[0.0, np.pi / 2 * h, 0.0] for h in range(4)], dtype=torch.float32))
         viewpoints = SimpleNamespace(rotation=turns[None], translation=torch.zeros(1, 3), logits=torch.tensor([LOGITS]))
         self.seen: Any = SimpleNamespace(viewpoints=viewpoints, rest=torch.zeros(1, count, 3))
-        model = SimpleNamespace(template=self.template, articulate=lambda *words: torch.zeros(1, 1, 3))
-        self.networks: Any = SimpleNamespace(model=model)
-        self.last: fitting.Evidence | None = None
-        monkeypatch.setattr(fitting, "solve_joints", self.solve)
+        self.model: Any = SimpleNamespace(template=self.template, articulate=lambda *words: torch.zeros(1, 1, 3))
+        self.last: Evidence | None = None
+        monkeypatch.setattr(fauna, "solve_joints", self.solve)
 
-    def solve(self, model: object, start: fitting.Solution, evidence: fitting.Evidence, *words: object, **more: object) -> fitting.Solution:
+    def solve(
+        self, model: object, starts: list[fauna.Solution], evidence: Evidence, *words: object, **more: object
+    ) -> list[fauna.Solution]:
         """With its legs swapped the animal is explained better by every other hypothesis, as real ones may be."""
         self.last = evidence
         swapped = not torch.equal(evidence.seen, self.evidence.seen)
-        return replace(start, energy=5.0 if swapped and float(start.rotation[0, 2]) > 0.5 else 0.0)
+        return [replace(start, energy=5.0 if swapped and float(start.rotation[0, 2]) > 0.5 else 0.0) for start in starts]
 
     def choose(self, **asked: Any) -> tuple[int, np.ndarray]:
         """-> the kept hypothesis and where its body points, (3,)."""
         request = Request(Image(np.zeros((8, 8, 3), np.uint8)), np.zeros((8, 8), np.float32), **asked)
-        evidence = fauna.swap_legs(self.networks.model, self.evidence) if request.swap_legs else self.evidence
-        best, options = fauna.choose_view(self.networks, self.seen, evidence, request, 1.0, "")
+        evidence = fauna.swap_legs(self.model, self.evidence) if request.swap_legs else self.evidence
+        best, options = fauna.choose_view(self.model, self.seen, evidence, request, 1.0, "")
         return best, options[best].rotation[:, 2].numpy()
 
 

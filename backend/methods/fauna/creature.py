@@ -31,18 +31,19 @@ MARGIN = 0.02
 
 
 def rotation_vector_matrix(vector: Tensor) -> Tensor:
-    """(3,) axis times angle -> (3, 3), Rodrigues' formula, differentiable at zero."""
-    zero = torch.zeros((), dtype=vector.dtype)
-    x, y, z = vector.unbind()
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+    """(..., 3) axis times angle -> (..., 3, 3), Rodrigues' formula, differentiable at zero."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
     return torch.linalg.matrix_exp(skew)
 
 
 def move_camera(rotation: Tensor, translation: Tensor, turn: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Object-to-camera pose turned by `turn` (3,), an object-frame rotation vector, and moved by `shift` (3,), as in `Parameters`."""
-    depth = translation[2] * torch.exp(shift[2])
-    plane = translation[:2] / translation[2] + shift[:2]
-    return rotation @ rotation_vector_matrix(turn), torch.cat([plane * depth, depth[None]])
+    """Object-to-camera pose (..., 3, 3), (..., 3) turned by `turn` (..., 3), an object-frame rotation vector, and moved by `shift`
+    (..., 3), as in `Parameters`."""
+    depth = translation[..., 2:] * torch.exp(shift[..., 2:])
+    plane = translation[..., :2] / translation[..., 2:] + shift[..., :2]
+    return rotation @ rotation_vector_matrix(turn), torch.cat([plane * depth, depth], -1)
 
 
 class SmoothSolve(torch.autograd.Function):

@@ -1,10 +1,8 @@
-"""Explain the photo: `solve_joints` (fast) and `fit` (fine), by gradient descent on a `Creature`'s parameters.
+"""Explain the silhouette: `align` (fast) by moments and trials, `fit` (fine) by gradient descent on a `Creature`'s parameters.
 
-`solve_joints` moves viewpoint and bones until the posed points project onto what the joint head saw, held by the
-network's own answer. `fit` renders the silhouette (Laine et al. 2020 antialiasing) and adds what reaches further
-than a pixel: the mask's distance transform pulls stray vertices in, covered pixels pull the nearest vertices out.
-Stages: viewpoint and bones; proportions and bank code too; last the smooth free deformation, held small.
-Image positions in [-1, 1], y down; camera frame OpenCV; the crop's focal length is in half widths.
+`fit` renders the silhouette (Laine et al. 2020 antialiasing) and adds what reaches further than a pixel: the mask's distance
+transform pulls stray vertices in, covered pixels pull the nearest vertices out. Stages: viewpoint and bones; proportions and bank
+code too; last the smooth free deformation, held small. Image positions and frames as in `evidence`.
 """
 
 from __future__ import annotations
@@ -19,49 +17,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.creature import Creature, Parameters, move_camera
-from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.evidence import (
+    Evidence,
+    joint_residual,
+    lift_excess,
+    limit_excess,
+    pose_prior,
+    project,
+    stiffness,
+    turn_prior,
+)
 from backend.render.cpu import antialias, rasterize
-from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
+from backend.rig.kinematics import pose_matrices, rest_frames, skin
 from backend.rig.rotations import euler_to_matrix
-from backend.rig.template import Template
 from backend.types import Progress
 
 RENDER_SIZE = 160
 """Pixels a side of the silhouettes that `fit` compares."""
-
-
-OUT_OF_PLANE = 3.0
-"""Weight of turns about a bone's Y and Z against those about its hinge X."""
-FREE_LIFT = 0.3
-"""How high a foot may be lifted at no cost, object units (a leg is about 1.3)."""
-TILT = 0.2
-"""Weight of the camera's tilt against its heading."""
-EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
-"""How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
 TRIALS = (0.08, 0.04, 0.02)
 """Steps of `align`'s trials: place in half widths, log distance, half of the log girth."""
 UNEVEN = 2.0
 """Weight of a bone's girths changing apart: an outline shows but one of them."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the photo says about one crop.
-
-    mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points;
-    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how
-    much a bone should stay in its own plane (legs and trunk swing about X; one picture says little of the rest).
-    """
-
-    mask: Tensor
-    seen: Tensor
-    confidence: Tensor
-    focal: float
-    limits: Tensor
-    sideways: Tensor
 
 
 @dataclass(frozen=True)
@@ -83,109 +62,9 @@ STAGES = (
 )
 
 
-def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float) -> Tensor:
-    """Object points (n, 3) -> crop positions (n, 2) in [-1, 1], y down."""
-    camera = points @ rotation.T + translation
-    return focal * camera[:, :2] / camera[:, 2:].clamp_min(0.1)
-
-
-def limit_excess(angles: Tensor, limits: Tensor) -> Tensor:
-    """Squared radians beyond the bones' limits, summed."""
-    return ((limits[..., 0] - angles).clamp_min(0).square() + (angles - limits[..., 1]).clamp_min(0).square()).sum()
-
-
-def pose_prior(angles: Tensor, start: Tensor, evidence: Evidence) -> Tensor:
-    """Squared radians from the network's answer, out-of-plane ones `OUT_OF_PLANE` times, and those of sideways bones from rest."""
-    axes = angles.new_tensor([1.0, OUT_OF_PLANE, OUT_OF_PLANE])
-    return ((angles - start).square() * axes).sum() + OUT_OF_PLANE * (angles[:, 1:].square().sum(-1) * evidence.sideways).sum()
-
-
-def turn_prior(turn: Tensor) -> Tensor:
-    """Squared radians from the network's viewpoint; a tilt counts less than a change of heading.
-
-    The network knows well which way an animal faces and less how far the camera looks down; tilts that cost as much as
-    heading made the hips roll and all legs lean instead.
-    """
-    return (turn.square() * turn.new_tensor([TILT, 1.0, TILT])).sum()
-
-
-def lift_excess(points: Tensor, template: Template) -> Tensor:
-    """Squared height of the feet above the lowest one, beyond `FREE_LIFT`: of posed points (P, 3), object frame.
-
-    A hidden leg can point at the viewer for all the picture says; animals seldom do that.
-    """
-    feet = [i for i, name in enumerate(template.points) if name.startswith(("front_tip", "hind_tip"))]
-    height = points[feet, 1]
-    return (height - height.min() - FREE_LIFT).clamp_min(0).square().sum()
-
-
-def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
-    """Robust (Geman-McClure-like) distance to the seen points, weighted by confidence."""
-    gap = (image - evidence.seen).square().sum(-1)
-    return (evidence.confidence * gap / (gap + 0.01)).sum() / evidence.confidence.sum().clamp_min(1e-3)
-
-
 def girth_prior(change: Tensor) -> Tensor:
     """Squared change (n, 2) of the log girths from the network's, and of one direction without the other."""
     return change.square().mean(-1).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
-
-
-def stiffness(template: Template) -> Tensor:
-    """(H,) how hard the rest points are to move, in half form."""
-    centre = [TAIL_STIFFNESS if name.startswith("tail") and name != "tail0" else 1.0 for name in template.centre_points]
-    paired = [EAR_STIFFNESS if name.startswith("ear") else 1.0 for name in template.paired_points]
-    return torch.cat([torch.tensor(centre).repeat_interleave(2), torch.tensor(paired).repeat_interleave(3)])
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What `solve_joints` found: rotation (3, 3), translation (3,), angles (n, 3), rest points (P, 3), and the remaining energy."""
-
-    rotation: Tensor
-    translation: Tensor
-    angles: Tensor
-    rest: Tensor
-    energy: float
-
-
-def solve_joints(
-    model: Fauna, start: Solution, evidence: Evidence, steps: int = 60, hold_angles: bool = False, proportions: bool = False
-) -> Solution:
-    """Viewpoint and angles (and, if asked, mirrored proportions) that put the rest points onto the seen ones."""
-    turn, shift = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
-    bend = start.angles.detach().clone().requires_grad_(True)
-    first = bend.detach().clone()
-    head = model.netInstance.netRest
-    half = head.fold(start.rest[None])[0].detach()
-    change = torch.zeros_like(half, requires_grad=True)  # of the rest points, in half form
-    stiff = stiffness(model.template)
-    groups = [{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}]
-    optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
-    eye = torch.eye(3)[None]
-
-    energy, rest = torch.zeros(()), start.rest
-    for step in range(steps):
-        if step == steps * 2 // 3:
-            for group in optimizer.param_groups:
-                group["lr"] *= 0.3
-        if proportions:
-            rest = head.unfold((half + change)[None])[0]
-        points = pose_points(rest[None], torch.cat([eye, euler_to_matrix(bend)])[None])[0]
-        r, t = move_camera(start.rotation, start.translation, turn, shift)
-        energy = (
-            joint_residual(project(points, r, t, evidence.focal), evidence)
-            + 0.01 * pose_prior(bend, first, evidence)
-            + 0.3 * turn_prior(turn)
-            + 0.1 * limit_excess(bend, evidence.limits)
-            + 0.3 * (change.square() * stiff).sum()
-            + 0.3 * lift_excess(points, model.template)
-        )
-        optimizer.zero_grad()
-        energy.backward()
-        optimizer.step()
-    with torch.no_grad():
-        r, t = move_camera(start.rotation, start.translation, turn, shift)
-        return Solution(r, t, bend.detach(), head.unfold((half + change)[None])[0] if proportions else start.rest, float(energy))
 
 
 def clip_of(camera: Tensor, focal: float) -> Tensor:

@@ -19,10 +19,12 @@ from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
 from backend.methods.fauna.config import BUNDLED
-from backend.methods.fauna.creature import Creature, Parameters, rotation_vector_matrix
+from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint, vertex_normals
+from backend.methods.fauna.viewpoint import Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
 from backend.render.cpu import interpolate, rasterize
@@ -42,10 +44,6 @@ CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
 """Grey behind the animal; training uses plain backgrounds of any colour."""
-NEIGHBOUR_COSINE = 0.3
-"""Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
-BELIEF_TEMPERATURE = 0.5
-"""Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
 SECONDS = {"fast": 7.5, "fine": 17.5}
 """Of a small photo with alpha."""
 SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
@@ -53,8 +51,6 @@ MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
 """Measured above an idle process: 425 MiB at 0.1 megapixels, 620 at 12, 1041 at 48."""
 LARGE_MEGAPIXELS, ENOUGH_MEGAPIXELS = 24, 12
 """What is worth a warning, and a size that the texture can't tell from a larger one."""
-FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-"""OpenGL camera frame <-> OpenCV camera frame."""
 
 
 def estimate(request: Request) -> Cost:
@@ -105,93 +101,6 @@ def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) ->
     return networks.model.perceive(taps), torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
-def bone_limits(model: Fauna) -> Tensor:
-    """(n, 3, 2) radians of the deforming bones."""
-    return torch.tensor([bone.limits for bone in model.template.bones if bone.deform], dtype=torch.float32)
-
-
-def sideways_stiffness(model: Fauna) -> Tensor:
-    """(n,) of the deforming bones: 0 for neck, head, ears and tail, which turn to the side, 1 for trunk and legs.
-
-    The hips carry everything: what they turn is the camera's to turn.
-    """
-    share = {"neck and head": 0.0, "tail": 0.0}
-    return torch.tensor([10.0 if bone.name == "hips" else share.get(bone.group, 1.0) for bone in model.template.bones if bone.deform])
-
-
-def choose_view(
-    networks: Networks, seen: Perception, evidence: fitting.Evidence, request: Request, scale: float, ablate: str
-) -> tuple[int, list[fitting.Solution]]:
-    """Solve the joints under each of the four hypotheses -> the index kept and all four.
-
-    A hypothesis' score is its predicted loss plus what its joints leave unexplained; the viewpoint asked for wins over all.
-    Facing the other way is counted from there, so that it turns what the artist sees. OpenCV camera frame.
-    """
-    model = networks.model
-    # Legs taken for their twins must not turn the animal: the choice is made with the points as they were seen.
-    judged = swap_legs(model, evidence) if request.swap_legs else evidence
-    held, steps = ablate == "articulation", 0 if ablate in ("fit", "joints") else 60
-    starts = []
-    for h in range(4):
-        rotation, translation = seen.viewpoints.rotation[:, h], seen.viewpoints.translation
-        angles = model.articulate(seen, rotation, translation)[0]
-        start = FLIP @ translation[0]
-        start = start * torch.tensor([1.0, 1.0, scale])  # the model sees a 25 degree crop; the photo's may be narrower
-        if held:
-            angles = torch.zeros_like(angles)
-        starts.append(fitting.Solution(FLIP @ rotation[0], start, angles, seen.rest[0], 0.0))
-    options = [fitting.solve_joints(model, first, judged, steps, held) for first in starts]
-    score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h].energy for h in range(4)]
-    best = int(np.argmin(score)) if request.viewpoint is None else request.viewpoint
-    if request.flip_heading:
-        best = facing_away(options, score, best)
-    if request.viewpoint is None:
-        options[best] = replace(options[best], rotation=between_neighbours(options, score, best))
-    if request.swap_legs:
-        swapped = fitting.solve_joints(model, starts[best], evidence, steps, held)
-        options[best] = replace(swapped, rotation=options[best].rotation)
-    if ablate not in ("fit", "joints"):
-        options[best] = fitting.solve_joints(model, options[best], evidence, 40, held, proportions=True)
-    return best, options
-
-
-def facing_away(options: list[fitting.Solution], score: list[float], index: int) -> int:
-    """The hypothesis whose body points most away from that of hypothesis `index`; of two alike the better scored."""
-    ahead = options[index].rotation[:, 2]
-    others = [h for h in range(len(options)) if h != index]
-    return min(others, key=lambda h: float(ahead @ options[h].rotation[:, 2]) + 0.05 * score[h])
-
-
-def between_neighbours(options: list[fitting.Solution], score: list[float], best: int) -> Tensor:
-    """The best hypothesis' rotation, turned to the mean of its neighbours by how well each is believed.
-
-    Seen from the side, truth lies on the border of two quadrants, and each hypothesis leans into its own.
-    """
-    axes = torch.stack([o.rotation[:, 2] for o in options])  # (4, 3)
-    near = (axes @ axes[best]) > NEIGHBOUR_COSINE
-    believed = torch.softmax((min(score) - torch.tensor(score)) / BELIEF_TEMPERATURE, 0) * near  # (4,)
-    if float(believed[best]) < 1e-3:  # asked for against all belief: a mean would turn it back
-        return options[best].rotation
-    return turned_toward(options[best].rotation, (believed[:, None] * axes).sum(0))
-
-
-def turned_toward(rotation: Tensor, forward: Tensor) -> Tensor:
-    """The rotation (3, 3), object to camera, turned the shortest way until the object's +Z points to `forward` (3,)."""
-    own, other = rotation[:, 2], torch.nn.functional.normalize(forward, dim=0)
-    axis = torch.linalg.cross(own, other)
-    angle = torch.atan2(axis.norm(), own @ other)
-    return rotation_vector_matrix(torch.nn.functional.normalize(axis, dim=0) * angle) @ rotation
-
-
-def swap_legs(model: Fauna, evidence: fitting.Evidence) -> fitting.Evidence:
-    """The evidence with left and right leg points exchanged."""
-    names = model.template.points
-    legs = ("scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock", "hind_knuckle", "hind_tip")
-    twin = {f"{leg}.{a}": f"{leg}.{b}" for leg in legs for a, b in (("L", "R"), ("R", "L"))}
-    order = torch.tensor([names.index(twin.get(name, name)) for name in names])
-    return replace(evidence, seen=evidence.seen[order], confidence=evidence.confidence[order])
-
-
 def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     """One photo -> asset, scores and the four viewpoints. Raises `MenagerieError` and `Cancelled`.
 
@@ -217,11 +126,12 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])
     crop_focal = 1 / math.tan(crop.fov / 2)
     small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
-    evidence = fitting.Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, bone_limits(model), sideways_stiffness(model))
+    limits, sideways = bone_limits(model.template), sideways_stiffness(model.template)
+    evidence = Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, limits, sideways)
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
-    best, options = choose_view(networks, seen, evidence, request, crop_focal / model.focal, ablate)
+    best, options = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
     found = options[best]
 
     progress("shape", 0.2)
@@ -267,7 +177,7 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(p), posed)
 
 
-def thumbnail(creature: Creature, option: fitting.Solution, girth: Tensor, focal: float) -> np.ndarray:
+def thumbnail(creature: Creature, option: Solution, girth: Tensor, focal: float) -> np.ndarray:
     """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
     with torch.no_grad():
         p = creature.start(option.rotation, option.translation, option.angles, option.rest, girth)
@@ -302,14 +212,14 @@ def rotations(model: Fauna, p: Parameters) -> np.ndarray:
     return out.numpy()
 
 
-def silhouette_iou(creature: Creature, p: Parameters, evidence: fitting.Evidence, use_code: bool, use_free: bool) -> float:
+def silhouette_iou(creature: Creature, p: Parameters, evidence: Evidence, use_code: bool, use_free: bool) -> float:
     """Overlap of the posed creature's silhouette with the mask, in the crop."""
     with torch.no_grad():
         cover, _ = fitting.seen_as(creature, p, evidence, use_code, use_free)
         return float(fitting.overlap((cover > 0.5).float(), (evidence.mask > 0.5).float()))
 
 
-def deformation_scores(creature: Creature, p: Parameters, evidence: fitting.Evidence) -> dict[str, float]:
+def deformation_scores(creature: Creature, p: Parameters, evidence: Evidence) -> dict[str, float]:
     """What the free deformation does: the overlap it adds, and its RMS over the body length (withers to tail base)."""
     with_it, without = (silhouette_iou(creature, p, evidence, True, free) for free in (True, False))
     with torch.no_grad():

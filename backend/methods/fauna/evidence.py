@@ -1,0 +1,104 @@
+"""What a photo says of one crop, and what is believed before: the terms that `viewpoint` and `fit` both lower.
+
+Image positions in [-1, 1], y down; camera frame OpenCV; the crop's focal length is in half widths. Every term takes any leading axes,
+one value for each: hypotheses are weighed side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backend.rig.template import Template
+
+OUT_OF_PLANE = 3.0
+"""Weight of turns about a bone's Y and Z against those about its hinge X."""
+FREE_LIFT = 0.3
+"""How high a foot may be lifted at no cost, object units (a leg is about 1.3)."""
+TILT = 0.2
+"""Weight of the camera's tilt against its heading."""
+EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
+"""How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the photo says about one crop.
+
+    mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points;
+    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how
+    much a bone should stay in its own plane (legs and trunk swing about X; one picture says little of the rest).
+    """
+
+    mask: Tensor
+    seen: Tensor
+    confidence: Tensor
+    focal: float
+    limits: Tensor
+    sideways: Tensor
+
+
+def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float) -> Tensor:
+    """Object points (..., n, 3) -> crop positions (..., n, 2) in [-1, 1], y down; rotation (..., 3, 3), translation (..., 3)."""
+    camera = points @ rotation.transpose(-1, -2) + translation[..., None, :]
+    return focal * camera[..., :2] / camera[..., 2:].clamp_min(0.1)
+
+
+def limit_excess(angles: Tensor, limits: Tensor) -> Tensor:
+    """Squared radians of the angles (..., n, 3) beyond the bones' limits, summed."""
+    return ((limits[..., 0] - angles).clamp_min(0).square() + (angles - limits[..., 1]).clamp_min(0).square()).sum((-2, -1))
+
+
+def pose_prior(angles: Tensor, start: Tensor, evidence: Evidence) -> Tensor:
+    """Squared radians from the network's answer, out-of-plane ones `OUT_OF_PLANE` times, and those of sideways bones from rest."""
+    axes = angles.new_tensor([1.0, OUT_OF_PLANE, OUT_OF_PLANE])
+    sideways = (angles[..., 1:].square().sum(-1) * evidence.sideways).sum(-1)
+    return ((angles - start).square() * axes).sum((-2, -1)) + OUT_OF_PLANE * sideways
+
+
+def turn_prior(turn: Tensor) -> Tensor:
+    """Squared radians from the network's viewpoint; a tilt counts less than a change of heading.
+
+    The network knows well which way an animal faces and less how far the camera looks down; tilts that cost as much as
+    heading made the hips roll and all legs lean instead.
+    """
+    return (turn.square() * turn.new_tensor([TILT, 1.0, TILT])).sum(-1)
+
+
+def lift_excess(points: Tensor, template: Template) -> Tensor:
+    """Squared height of the feet above the lowest one, beyond `FREE_LIFT`: of posed points (..., P, 3), object frame.
+
+    A hidden leg can point at the viewer for all the picture says; animals seldom do that.
+    """
+    feet = [i for i, name in enumerate(template.points) if name.startswith(("front_tip", "hind_tip"))]
+    height = points[..., feet, 1]
+    return (height - height.amin(-1, keepdim=True) - FREE_LIFT).clamp_min(0).square().sum(-1)
+
+
+def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
+    """Robust (Geman-McClure-like) distance of image points (..., P, 2) to the seen ones, weighted by confidence."""
+    gap = (image - evidence.seen).square().sum(-1)
+    return (evidence.confidence * gap / (gap + 0.01)).sum(-1) / evidence.confidence.sum().clamp_min(1e-3)
+
+
+def stiffness(template: Template) -> Tensor:
+    """(H,) how hard the rest points are to move, in half form."""
+    centre = [TAIL_STIFFNESS if name.startswith("tail") and name != "tail0" else 1.0 for name in template.centre_points]
+    paired = [EAR_STIFFNESS if name.startswith("ear") else 1.0 for name in template.paired_points]
+    return torch.cat([torch.tensor(centre).repeat_interleave(2), torch.tensor(paired).repeat_interleave(3)])
+
+
+def bone_limits(template: Template) -> Tensor:
+    """(n, 3, 2) radians of the deforming bones."""
+    return torch.tensor([bone.limits for bone in template.bones if bone.deform], dtype=torch.float32)
+
+
+def sideways_stiffness(template: Template) -> Tensor:
+    """(n,) of the deforming bones: 0 for neck, head, ears and tail, which turn to the side, 1 for trunk and legs.
+
+    The hips carry everything: what they turn is the camera's to turn.
+    """
+    share = {"neck and head": 0.0, "tail": 0.0}
+    return torch.tensor([10.0 if bone.name == "hips" else share.get(bone.group, 1.0) for bone in template.bones if bone.deform])
