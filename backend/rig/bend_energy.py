@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from backend.rig.checks import open_rim
 from backend.rig.rotations import axis_angle_to_matrix
-from backend.rig.sections import Loop, loop_points
+from backend.rig.sections import Loop, loop_area
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -50,7 +50,7 @@ class BendEnergy:
         self.moved = np.stack([(vertices - hinge[:3, 3]) @ turn.T + hinge[:3, 3] - vertices for turn in turns])  # (t, n, 3)
         self.turned = np.stack([self.normals @ turn.T - self.normals for turn in turns])  # (t, f, 3)
         self.whole = float(_volume(vertices, patch, self.rim, np.zeros_like(vertices)))
-        self.opening = 1.0 if section is None else float(np.linalg.norm(_vector_area(loop_points(vertices, section))))
+        self.opening = 1.0 if section is None else loop_area(vertices, section)
 
     def __call__(self, field: Array) -> tuple[float, Array]:
         """s (n,) -> E and its gradient (n,)."""
@@ -64,36 +64,45 @@ class BendEnergy:
                 total += VOLUME_WEIGHT * over**2
                 gradient += 2 * VOLUME_WEIGHT * over * math.copysign(1, change) / self.whole * (slope * moved).sum(1)
             if self.section is not None:
-                total += self._pinch(self.section, posed, moved, gradient)
+                total += _pinch(*self.section, posed, moved, self.opening, gradient)
             total += _folds(field, posed, moved, turned, self.normals, self.squares, self.faces, gradient)
         return total, gradient
-
-    def _pinch(self, section: Loop, posed: Array, moved: Array, gradient: Array) -> float:
-        """What the section's loss costs; adds its gradient (n,)."""
-        edges, shares = section
-        points = loop_points(posed, section)
-        area = _vector_area(points)
-        size = float(np.linalg.norm(area))
-        lack = SECTION_KEPT - size / self.opening
-        if lack <= 0:
-            return 0.0
-        slope = np.cross(np.roll(points, -1, 0) - np.roll(points, 1, 0), area / max(size, 1e-12)) / 2  # (m, 3) of the size
-        slope *= -2 * SECTION_WEIGHT * lack / self.opening
-        for end, share in enumerate((1 - shares, shares)):
-            np.add.at(gradient, edges[:, end], share * (slope * moved[edges[:, end]]).sum(1))
-        return SECTION_WEIGHT * lack**2
 
 
 def compile_kernels() -> None:
     """Has numba compile and cache this room's kernels: set-up's, not a job's."""
     corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3]])
-    BendEnergy(corners, faces, faces, np.eye(4), [0.5])(np.array([0.0, 0.5, 0.5, 1.0]))
+    section = np.array([[0, 1], [0, 2], [0, 3]]), np.full(3, 0.5)
+    BendEnergy(corners, faces, faces, np.eye(4), [0.5], section)(np.array([0.0, 0.5, 0.5, 1.0]))
 
 
-def _vector_area(points: Array) -> Array:
-    """(m, 3) points of a loop -> (3,)."""
-    return np.asarray(np.cross(points, np.roll(points, -1, 0)).sum(0) / 2)
+@njit(cache=True)
+def _pinch(edges, shares, posed, moved, opening, gradient):  # type: ignore[no-untyped-def]
+    """What the loss of a section of area `opening` costs; adds its gradient (n,)."""
+    count = len(edges)
+    points = np.empty((count, 3))
+    for number in range(count):
+        for axis in range(3):
+            points[number, axis] = posed[edges[number, 0], axis] * (1 - shares[number]) + posed[edges[number, 1], axis] * shares[number]
+    area = np.zeros(3)
+    for number in range(count):
+        p, q = points[number], points[(number + 1) % count]
+        area[0] += (p[1] * q[2] - p[2] * q[1]) / 2
+        area[1] += (p[2] * q[0] - p[0] * q[2]) / 2
+        area[2] += (p[0] * q[1] - p[1] * q[0]) / 2
+    size = math.sqrt(area[0] ** 2 + area[1] ** 2 + area[2] ** 2)
+    lack = SECTION_KEPT - size / opening
+    if lack <= 0:
+        return 0.0
+    pull = -SECTION_WEIGHT * lack / opening / max(size, 1e-12)
+    for number in range(count):
+        d = points[(number + 1) % count] - points[number - 1]  # the size's slope here is d x area / (2 size)
+        x, y, z = d[1] * area[2] - d[2] * area[1], d[2] * area[0] - d[0] * area[2], d[0] * area[1] - d[1] * area[0]
+        for end, share in enumerate((1 - shares[number], shares[number])):
+            vertex = edges[number, end]
+            gradient[vertex] += share * pull * (x * moved[vertex, 0] + y * moved[vertex, 1] + z * moved[vertex, 2])
+    return SECTION_WEIGHT * lack**2
 
 
 @njit(cache=True)
