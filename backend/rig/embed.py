@@ -80,6 +80,8 @@ class Surface:
             offset = self.points[nearest] - foot
             height = (offset * inward).sum(1)
             smaller = (gap < 0.999 * radius) & (height > 1e-6 * size)
+            if not smaller.any():
+                break
             radius = np.where(smaller, (offset**2).sum(1) / (2 * np.where(smaller, height, 1)), radius)
         return radius
 

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -127,16 +128,18 @@ def reconstruct(
     cover = find_mask(image, stages) if mask is None else read_mask(mask, image)
     result = module.run(replace(request, mask=cover), stages.part("method"))
     stages.part("write")("write", 0.0)
-    with whole_folder(out) as folder:
-        write_asset(result.asset, folder / ASSET)
-        write_gltf(result.asset, folder / GLB)
-        stages("overlay", 0.4)
-        write_picture(folder / MASK, as_bytes(cover))
-        write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
-        if not image.plain:
-            Picture.fromarray(image.rgb).save(folder / PHOTO, quality=PHOTO_QUALITY)
+    # Files are packed, without Python's lock, while the overlay is drawn.
+    with whole_folder(out) as folder, ThreadPoolExecutor(1) as packer:
+        waiting = [packer.submit(write_asset, result.asset, folder / ASSET), packer.submit(write_gltf, result.asset, folder / GLB)]
+        waiting.append(packer.submit(write_picture, folder / MASK, as_bytes(cover)))
         for index, view in enumerate(result.viewpoints):
-            write_picture(folder / VIEWPOINT.format(index), view.thumbnail)
+            waiting.append(packer.submit(write_picture, folder / VIEWPOINT.format(index), view.thumbnail))
+        if not image.plain:
+            waiting.append(packer.submit(Picture.fromarray(image.rgb).save, folder / PHOTO, quality=PHOTO_QUALITY))
+        write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
+        stages("write", 0.9)
+        for written in waiting:
+            written.result()
         stages("done", 1.0)
         stages.close()
         report = {

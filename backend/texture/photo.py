@@ -105,4 +105,4 @@ def _reduce(values: np.ndarray[Any, Any], factor: int, width: int) -> FloatArray
     """Box filter: (h, w, c) -> (ceil(h / factor), width, c), the last row and column of boxes padded with zeros."""
     height = -(-values.shape[0] // factor)
     padded = np.pad(values, ((0, height * factor - values.shape[0]), (0, width * factor - values.shape[1]), (0, 0)))
-    return np.asarray(padded.reshape(height, factor, width, factor, -1).mean((1, 3)), np.float32)
+    return np.asarray(avg_pool2d(torch.from_numpy(padded).permute(2, 0, 1), factor).permute(1, 2, 0).numpy(), np.float32)

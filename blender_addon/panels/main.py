@@ -19,7 +19,7 @@ STAGES = {
     "photo": "Reading the photo", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
     "viewpoint": "Finding the viewpoint", "shape": "Building the shape", "skin": "Rigging", "fit": "Fitting", "rig": "Rigging",
     "texture": "Painting",
-    "write": "Writing", "overlay": "Writing", "done": "Done", "": "Starting",
+    "write": "Writing", "done": "Done", "": "Starting",
 }  # fmt: skip
 
 
