@@ -141,7 +141,9 @@ class _Limb:
             if not len(patch):
                 return True
             ceiling = fields[:, k - 1] if k and not lift else self.ceiling
-            touched = self.faces[(ceiling > 1e-6)[self.faces].any(1)]
+            moving = fields[:, k] > 0
+            moving[free] = True
+            touched = self.faces[(moving & (ceiling > 1e-6))[self.faces].any(1)]
             ring = np.zeros((0, 2), np.int64) if section is None else section[0]
             used = np.unique(np.concatenate([patch.ravel(), touched.ravel(), free, ring.ravel()]))
             place = np.zeros(len(fields), np.int64)
