@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.method import settle
 from backend.methods.fauna.model import Fauna
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
+from backend.shape.checks import intersecting_faces
+from backend.shape.untangle import untangle
 from tests.rig.animals import animal
 
 EYE, AWAY = torch.eye(3), torch.tensor([0.0, 0.0, 10.0])
@@ -67,3 +72,17 @@ def test_whatever_is_moved_the_shape_stays_mirrored(creature: Creature, plain: P
     assert np.abs(after - creature.mesh.vertices).max() > 0.1
     assert creature.mesh.mirror is not None
     np.testing.assert_allclose(after[creature.mesh.mirror] * np.array([-1, 1, 1], np.float32), after, atol=1e-4)
+
+
+def test_a_skin_that_crosses_itself_is_drawn_back_until_it_does_not(creature: Creature, plain: Parameters) -> None:
+    rng = torch.Generator().manual_seed(4)
+    plain.girth = plain.girth + 1.0 * torch.randn(plain.girth.shape, generator=rng)
+    plain.points = plain.points + 0.1 * torch.randn(plain.points.shape, generator=rng)
+    mesh = untangle(replace(creature.mesh, vertices=creature.rest_vertices(plain, use_code=False, use_free=False).numpy()))
+    assert intersecting_faces(mesh.vertices, mesh.faces).mean() > 0.005
+    mesh, skeleton, _, settled, p = settle(creature, plain, use_free=False, use_code=False)
+    assert intersecting_faces(mesh.vertices, mesh.faces).mean() < 0.005
+    length = np.linalg.norm(np.ptp(creature.mesh.vertices, axis=0))
+    change = np.linalg.norm(mesh.vertices - creature.mesh.vertices, axis=1).max()
+    assert 0.02 * length < change  # no more than it takes
+    np.testing.assert_allclose(settled.rest.numpy(), skeleton_points(skeleton), atol=1e-6)

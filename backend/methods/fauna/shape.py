@@ -113,11 +113,9 @@ def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
-    """What the asset keeps of a mesh that was stretched, thickened and pushed about, and of its rest points (P, 3).
+    """What the asset keeps of an untangled rest mesh and of its rest points (P, 3).
 
-    Faces that came to cross or thin out are smoothed, the points go back inside, shins below the trunk, and the weights are made
-    for this very mesh.
+    The points go back inside, shins below the trunk, and the weights are made for this very mesh.
     """
-    mesh = untangle(mesh)
     skeleton = build_skeleton(lower_shins(mesh, embed_points(mesh, points)))
     return mesh, skeleton, skin_weights(mesh, skeleton)
