@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backend.rig.bends import fit_limb_weights
 from backend.rig.borders import part_shares
 from backend.rig.chain import along_chain, smooth_step
-from backend.rig.checks import LEAST_SECTION, MOST_VOLUME, bend_report, dense_weights
+from backend.rig.checks import LEAST_SECTION, MOST_VOLUME, BendReport, bend_report, dense_weights
 from backend.rig.names import mirror_name
 from backend.rig.template import load_quadruped
 from backend.rig.territory import Part, fold, part_bones, parts_of
@@ -45,6 +45,25 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton, fitted: bool = True) -> Skin:
     fitted: False leaves what geometry alone suggests, enough for a mesh that is yet to change.
     Raises ValueError where the mesh has no vertices or isn't finite. Where `mesh.mirror` is set the skin is mirrored exactly.
     """
+    return fitted_weights(mesh, skeleton)[0] if fitted else _first_weights(mesh, skeleton)[0]
+
+
+def fitted_weights(mesh: Mesh, skeleton: Skeleton) -> tuple[Skin, BendReport]:
+    """Weights as of `skin_weights`, and how they bend."""
+    skin, trunk = _first_weights(mesh, skeleton)
+    found: list[tuple[Skin, BendReport]] = []
+    for _ in range(MOST_FITS):
+        dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
+        skin = prune(unfold(dense, mesh, skeleton), skeleton)
+        report = bend_report(mesh, skeleton, skin)
+        found.append((skin, report))
+        if report.flipped < FLIPPED and report.section > LEAST_SECTION + MARGIN and report.volume < MOST_VOLUME * (1 - MARGIN):
+            break
+    return min(found, key=lambda pair: pair[1].flipped)
+
+
+def _first_weights(mesh: Mesh, skeleton: Skeleton) -> tuple[Skin, Array]:
+    """What geometry alone suggests, and the (v, b) weights on the fold that there would be without limbs."""
     if not len(mesh.faces) or not np.isfinite(mesh.vertices).all():
         raise ValueError("the mesh is empty or not finite")
     labels = parts_of(mesh, skeleton)
@@ -55,17 +74,7 @@ def skin_weights(mesh: Mesh, skeleton: Skeleton, fitted: bool = True) -> Skin:
     for part, bones in part_bones(skeleton).items():
         dense[:, bones] = shares[part][:, None] * along_chain(skeleton, vertices, bones)
     lead_enough(dense, vertices, skeleton, labels)
-    skin = prune(unfold(dense, mesh, skeleton), skeleton)
-    best, least = skin, np.inf
-    for _ in range(MOST_FITS if fitted else 0):
-        dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
-        skin = prune(unfold(dense, mesh, skeleton), skeleton)
-        report = bend_report(mesh, skeleton, skin)
-        if report.flipped < least:
-            best, least = skin, report.flipped
-        if report.flipped < FLIPPED and report.section > LEAST_SECTION + MARGIN and report.volume < MOST_VOLUME * (1 - MARGIN):
-            break
-    return best
+    return prune(unfold(dense, mesh, skeleton), skeleton), trunk
 
 
 def _trunk_weights(skeleton: Skeleton, vertices: Array) -> Array:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.methods.descent import Adam
+from backend.methods.fauna.coat import Coat
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import (
     Evidence,
@@ -37,6 +38,8 @@ RENDER_SIZE = 160
 """Pixels a side of the silhouettes that `fit` compares."""
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
+COLOUR = 0.5
+"""Weight of the colours' mean difference."""
 TRIALS = (0.08, 0.04, 0.02)
 """Steps of `align`'s trials: place in half widths, log distance, half of the log girth."""
 UNEVEN = 2.0
@@ -81,12 +84,13 @@ def stages_without(ablate: str, stages: tuple[Stage, ...] = STAGES) -> tuple[Sta
     return tuple(replace(s, rates={k: v for k, v in s.rates.items() if k not in hold}) for s in stages)
 
 
-def silhouette(vertices: Tensor, faces: Tensor, rotation: Tensor, translation: Tensor, focal: float, size: int) -> Tensor:
-    """Coverage (size, size) of the posed mesh, differentiable at its outline."""
-    clip = clip_of(vertices @ rotation.T + translation, focal)
+def picture(camera: Tensor, faces: Tensor, focal: float, size: int) -> tuple[Tensor, Tensor]:
+    """Of a mesh in the camera's frame: what each pixel shows (1, size, size, 4), and coverage (size, size), differentiable at its
+    outline."""
+    clip = clip_of(camera, focal)
     rast = rasterize(clip, faces, (size, size))
-    covered = (rast[..., 3:] > 0).to(vertices.dtype)
-    return antialias(covered, rast, clip, faces)[0, ..., 0]
+    covered = (rast[..., 3:] > 0).to(camera.dtype)
+    return rast, antialias(covered, rast, clip, faces)[0, ..., 0]
 
 
 def overlap(coverage: Tensor, mask: Tensor) -> Tensor:
@@ -129,9 +133,10 @@ def fit(
     progress: Progress,
     span: tuple[float, float],
     seed: int,
+    coat: Coat,
     stages: tuple[Stage, ...] = STAGES,
 ) -> Parameters:
-    """Fit `p` in place of the photo; returns the same object, detached. progress runs over `span`."""
+    """Fit `p` and the coat to the photo, in place; returns `p`, detached. progress runs over `span`."""
     target = MaskTarget(evidence.mask, seed)
     start_angles, start_points, start_girth = (x.detach().clone() for x in (p.angles, p.points, p.girth))
     template = creature.model.template
@@ -148,13 +153,15 @@ def fit(
             rest = creature.rest_vertices(p, stage.code, stage.free)
             posed, points = creature.posed(p, rest)
             rotation, translation = creature.camera(p)
-            coverage = silhouette(posed, creature.faces, rotation, translation, evidence.focal, RENDER_SIZE)
+            camera = posed @ rotation.T + translation
+            rast, coverage = picture(camera, creature.faces, evidence.focal, RENDER_SIZE)
             image = project(posed, rotation, translation, evidence.focal)
             missed, stray, uncovered = target.energy(image, coverage)
             energy = (
                 1.0 * missed
                 + 20.0 * stray
                 + 20.0 * uncovered
+                + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast))
                 + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
@@ -167,8 +174,10 @@ def fit(
             if stage.free:
                 energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
             optimizer.zero_grad()
+            coat.optimizer.zero_grad()
             energy.backward()
             optimizer.step()
+            coat.optimizer.step()
             done += 1
             if done % 5 == 0:
                 fraction = span[0] + (span[1] - span[0]) * done / total
@@ -241,7 +250,7 @@ def seen_as(
     """-> coverage (s, s) of the posed creature, and its posed points in the image (P, 2)."""
     posed, points = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
     rotation, translation = creature.camera(p)
-    cover = silhouette(posed, creature.faces, rotation, translation, evidence.focal, evidence.mask.shape[0])
+    _, cover = picture(posed @ rotation.T + translation, creature.faces, evidence.focal, evidence.mask.shape[0])
     return cover, project(points, rotation, translation, evidence.focal)
 
 

@@ -18,12 +18,13 @@ from backend import VERSION
 from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
+from backend.methods.fauna.coat import Coat, vertex_normals
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import finish, instance_mesh
-from backend.methods.fauna.surface import paint, vertex_normals
+from backend.methods.fauna.surface import paint
 from backend.methods.fauna.viewpoint import Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
@@ -31,8 +32,6 @@ from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
 from backend.rig.weights import skin_weights
-from backend.shape.checks import intersecting_faces
-from backend.shape.untangle import untangle
 from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
 from backend.weights import manifest_hash, open_weights
 
@@ -51,8 +50,8 @@ SECONDS = {"fast": 7.5, "fine": 17.5}
 SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
 MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
 """Measured above an idle process: 425 MiB at 0.1 megapixels, 620 at 12, 1041 at 48."""
-CROSSING_SHARE, DRAWN_BACK = 0.003, (1.0, 0.9, 0.9, 0.8)
-"""Share of faces that may cross others in the end, and what is kept of the proportions, time after time, while more do."""
+DRAWN_BACK = (1.0, 0.7, 0.4)
+"""What is kept of the proportions, from the canonical ones on, while the rig does not hold."""
 LARGE_MEGAPIXELS, ENOUGH_MEGAPIXELS = 24, 12
 """What is worth a warning, and a size that the texture can't tell from a larger one."""
 
@@ -146,22 +145,23 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     p = creature.start(found.rotation, found.translation, found.angles, found.rest, seen.girth[0])
+    coat = Coat(model, seen, picture, cover, fitting.RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
     if ablate != "fit":
         p = fitting.align(creature, p, evidence)
     if fine:
-        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, fitting.stages_without(ablate))
+        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.stages_without(ablate))
     scores = deformation_scores(creature, p, evidence) if fine else {}
     progress("rig", 0.74)
     start = creature
     mesh, skeleton, skin, creature, p = settle(creature, p, fine and ablate != "deformation", fine)
     if fine:
-        p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, fitting.stages_without(ablate, fitting.LAST))
+        p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, coat, fitting.stages_without(ablate, fitting.LAST))
     rotation, translation = creature.camera(p)
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
-    mesh, texture = paint(model, seen, creature, p, mesh, camera, request, (picture, cover, crop_focal), progress)
+    mesh, texture = paint(creature, p, evidence, coat, mesh, camera, request, progress)
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
@@ -173,20 +173,21 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
 def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
     """The shaped rest mesh as the asset keeps it (`shape.finish`), with joints and weights of its own, in the same pose.
 
-    A mesh that can't be untangled has its proportions drawn back towards the canonical ones until it can.
+    A shape that does not hold what a rig must show is drawn back towards the canonical one until it does: of animals that lie or sit,
+    what is folded may be taken for short.
     """
     for share in DRAWN_BACK:
-        p = replace(p, points=share * p.points, girth=share * p.girth)
+        drawn = replace(p, points=share * p.points, girth=share * p.girth)
         with torch.no_grad():
-            vertices = creature.rest_vertices(p, use_code, use_free).contiguous()
-            posed, _ = creature.posed(p, vertices)
-            points = creature.rest_points(p).numpy()
-        mesh = untangle(replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32)))
-        if intersecting_faces(mesh.vertices, mesh.faces).mean() < CROSSING_SHARE:
+            vertices = creature.rest_vertices(drawn, use_code, use_free).contiguous()
+            posed, _ = creature.posed(drawn, vertices)
+            points = creature.rest_points(drawn).numpy()
+        rest = replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32))
+        mesh, skeleton, skin, holds = finish(rest, points)
+        if holds:
             break
-    mesh, skeleton, skin = finish(mesh, points)
     settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code)
-    return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(p), posed)
+    return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
 
 
 def thumbnail(creature: Creature, option: Solution, girth: Tensor, focal: float) -> np.ndarray:

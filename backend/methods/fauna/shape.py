@@ -19,7 +19,8 @@ from backend.methods.fauna.model import Fauna
 from backend.rig.apart import lower_shins
 from backend.rig.embed import embed_points
 from backend.rig.skeleton import build_skeleton
-from backend.rig.weights import skin_weights
+from backend.rig.weights import fitted_weights
+from backend.shape.checks import intersecting_faces
 from backend.shape.cleanup import clean
 from backend.shape.extract import SignedDistance, extract
 from backend.shape.laplacian import adjacency, laplacian
@@ -41,6 +42,9 @@ CRACK_CELLS = 3
 CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
 CORE_BLEND = 0.02
+
+CROSSING_SHARE = 0.003
+"""Of a finished mesh's faces, that may cross others."""
 
 
 class BoneCore:
@@ -112,10 +116,14 @@ def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((result + result[mesh.mirror] * np.array([-1.0, 1.0, 1.0])) / 2)
 
 
-def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin]:
-    """What the asset keeps of an untangled rest mesh and of its rest points (P, 3).
+def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin, bool]:
+    """What the asset keeps of a mesh that was stretched, thickened and pushed about, and of its rest points (P, 3); and whether it
+    holds what a rig must show.
 
-    The points go back inside, shins below the trunk, and the weights are made for this very mesh.
+    Faces that came to cross or thin out are smoothed, the points go back inside, shins below the trunk, and the weights are made
+    for this very mesh.
     """
+    mesh = untangle(mesh)
     skeleton = build_skeleton(lower_shins(mesh, embed_points(mesh, points)))
-    return mesh, skeleton, skin_weights(mesh, skeleton)
+    skin, report = fitted_weights(mesh, skeleton)
+    return mesh, skeleton, skin, report.passes() and bool(intersecting_faces(mesh.vertices, mesh.faces).mean() < CROSSING_SHARE)
