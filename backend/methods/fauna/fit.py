@@ -40,6 +40,8 @@ JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
 COLOUR = 0.5
 """Weight of the colours' mean difference."""
+PIXELS = 400
+"""Whose colours one step compares."""
 TRIALS = (0.08, 0.04, 0.02)
 """Steps of `align`'s trials: place in half widths, log distance, half of the log girth."""
 UNEVEN = 2.0
@@ -161,7 +163,7 @@ def fit(
                 1.0 * missed
                 + 20.0 * stray
                 + 20.0 * uncovered
-                + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast))
+                + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast), PIXELS)
                 + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
