@@ -1,8 +1,9 @@
-"""Explain the silhouette: `align` (fast) by moments and trials, `fit` (fine) by gradient descent on a `Creature`'s parameters.
+"""Explain the picture: `align` (fast) by moments and trials, `fit` (fine) by gradient descent on a `Creature`'s parameters.
 
 `fit` renders the silhouette (Laine et al. 2020 antialiasing) and adds what reaches further than a pixel: the mask's distance
-transform pulls stray vertices in, covered pixels pull the nearest vertices out. Stages: viewpoint and bones; proportions and bank
-code too; last the smooth free deformation, held small. Image positions and frames as in `evidence`.
+transform pulls stray vertices in, covered pixels pull the nearest vertices out. Stages: viewpoint and bones; then, its coat being
+fitted with it (`coat`), proportions and bank code too; last the smooth free deformation, held small. Image positions and frames as in
+`evidence`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ RENDER_SIZE = 160
 """Pixels a side of the silhouettes that `fit` compares."""
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
-COLOUR = 0.5
+COLOUR = 0.3
 """Weight of the colours' mean difference."""
 PIXELS = 400
 """Whose colours one step compares."""
@@ -50,18 +51,22 @@ UNEVEN = 2.0
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of `fit`: its steps, rates by parameter name and what it may use."""
+    """One stretch of `fit`: its steps, rates by parameter name and what it may use.
+
+    colour: once the creature stands about right; a coat fitted to another pose would hold it there.
+    """
 
     steps: int
     rates: dict[str, float]
     code: bool
     free: bool
+    colour: bool = True
 
 
 VIEW = {"turn": 0.012, "shift": 0.006, "angles": 0.025}
 SHAPE = {"points": 0.008, "girth": 0.02, "code": 0.04}
 STAGES = (
-    Stage(50, VIEW, code=False, free=False),
+    Stage(50, VIEW, code=False, free=False, colour=False),
     Stage(90, VIEW | SHAPE, code=True, free=False),
     Stage(60, {"turn": 0.004, "shift": 0.002, "angles": 0.008, "points": 0.003, "girth": 0.005, "free": 0.3}, code=True, free=True),
 )
@@ -163,7 +168,6 @@ def fit(
                 1.0 * missed
                 + 20.0 * stray
                 + 20.0 * uncovered
-                + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast), PIXELS)
                 + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
@@ -173,6 +177,8 @@ def fit(
                 + 0.02 * girth_prior(p.girth - start_girth)
                 + 0.01 * p.code.square().mean()
             )
+            if stage.colour:
+                energy = energy + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast), PIXELS)
             if stage.free:
                 energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
             optimizer.zero_grad()

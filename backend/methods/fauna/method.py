@@ -1,7 +1,7 @@
 """The `fauna` method: one photo of a quadruped -> a rigged, textured, posed asset.
 
 Reads top to bottom: crop, perceive, choose a viewpoint, put the joints where they were seen (`fast` ends there),
-explain the silhouette (`fine`), rig, texture, place. Object frame and units until `asset.place`.
+explain silhouette and colours (`fine`), rig, texture, place. Object frame and units until `asset.place`.
 """
 
 from __future__ import annotations
