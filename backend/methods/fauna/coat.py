@@ -19,8 +19,8 @@ from backend.methods.fauna.model import Fauna, Perception
 from backend.render.cpu import interpolate
 from backend.types import FloatArray
 
-SAMPLES = 1500
-"""Pixels that a step of the coat alone compares."""
+SAMPLES = 400
+"""Pixels that one step compares; with more, as many steps come no nearer."""
 SAFE = 0.95
 """Cover of a pixel that shows nothing but the animal."""
 FEWEST = 50
@@ -72,11 +72,11 @@ class Coat:
         towards = functional.normalize(self.lamp[:3], dim=0)
         return self.lamp[3].clamp(0.2, 1.0) + self.lamp[4].clamp(0.0, 0.8) * (normals @ towards).clamp_min(0)
 
-    def residual(self, seen: Seen, samples: int = SAMPLES) -> Tensor:
-        """Mean absolute difference of so many pixels' colours from the coat's; 0 where there are too few pixels."""
+    def residual(self, seen: Seen) -> Tensor:
+        """Mean absolute difference of some pixels' colours from the coat's; 0 where there are too few pixels."""
         if len(seen.points) < FEWEST:
             return torch.zeros(())
-        pick = torch.randint(len(seen.points), (samples,), generator=self.generator)
+        pick = torch.randint(len(seen.points), (SAMPLES,), generator=self.generator)
         albedo = self.field(seen.points[pick][None], self.feature)[0, :, :3]
         return (albedo * self.shading(seen.normals[pick])[:, None] - seen.colours[pick]).abs().mean()
 

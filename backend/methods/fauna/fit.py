@@ -41,8 +41,6 @@ JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
 COLOUR = 0.3
 """Weight of the colours' mean difference."""
-PIXELS = 400
-"""Whose colours one step compares."""
 TRIALS = (0.08, 0.04, 0.02)
 """Steps of `align`'s trials: place in half widths, log distance, half of the log girth."""
 UNEVEN = 2.0
@@ -178,7 +176,7 @@ def fit(
                 + 0.01 * p.code.square().mean()
             )
             if stage.colour:
-                energy = energy + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast), PIXELS)
+                energy = energy + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast))
             if stage.free:
                 energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
             optimizer.zero_grad()

@@ -45,7 +45,7 @@ CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
 """Grey behind the animal; training uses plain backgrounds of any colour."""
-SECONDS = {"fast": 7.5, "fine": 17.5}
+SECONDS = {"fast": 7.0, "fine": 19.0}
 """Of a small photo with alpha."""
 SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
 MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
