@@ -108,59 +108,58 @@ def _pinch(edges, shares, posed, moved, opening, gradient):  # type: ignore[no-u
 @njit(cache=True)
 def _volume(posed, patch, rim, slope):  # type: ignore[no-untyped-def]
     """Of the patch and a fan over its rim to the rim's middle; adds its gradient to slope (n, 3)."""
-    middle = np.zeros(3)
+    mx = my = mz = 0.0
     for vertex in rim:
-        middle += posed[vertex] / len(rim)
-    total = 0.0
-    for face in patch:
-        a, b, c = posed[face[0]] - middle, posed[face[1]] - middle, posed[face[2]] - middle
-        for corner, (p, q) in enumerate(((b, c), (c, a), (a, b))):
-            x, y, z = p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
-            vertex = face[corner]
-            slope[vertex, 0] += x / 6
-            slope[vertex, 1] += y / 6
-            slope[vertex, 2] += z / 6
+        mx += posed[vertex, 0] / len(rim)
+        my += posed[vertex, 1] / len(rim)
+        mz += posed[vertex, 2] / len(rim)
+    total = sx = sy = sz = 0.0
+    for number in range(len(patch)):
+        for corner in range(3):
+            vertex, after, last = patch[number, corner], patch[number, (corner + 1) % 3], patch[number, (corner + 2) % 3]
+            px, py, pz = posed[after, 0] - mx, posed[after, 1] - my, posed[after, 2] - mz
+            qx, qy, qz = posed[last, 0] - mx, posed[last, 1] - my, posed[last, 2] - mz
+            x, y, z = (py * qz - pz * qy) / 6, (pz * qx - px * qz) / 6, (px * qy - py * qx) / 6
+            slope[vertex, 0] += x
+            slope[vertex, 1] += y
+            slope[vertex, 2] += z
+            sx, sy, sz = sx + x, sy + y, sz + z
             if corner == 0:
-                total += a[0] * x + a[1] * y + a[2] * z
+                total += (posed[vertex, 0] - mx) * x + (posed[vertex, 1] - my) * y + (posed[vertex, 2] - mz) * z
     # The middle moves with the rim; moving all vertices and the middle alike would change nothing.
-    rest = np.zeros(3)
-    for vertex in range(len(slope)):
-        rest += slope[vertex]
     for vertex in rim:
-        slope[vertex] -= rest / len(rim)
-    return total / 6
+        slope[vertex, 0] -= sx / len(rim)
+        slope[vertex, 1] -= sy / len(rim)
+        slope[vertex, 2] -= sz / len(rim)
+    return total
 
 
 @njit(cache=True)
 def _folds(field, posed, moved, turned, normals, squares, faces, gradient):  # type: ignore[no-untyped-def]
     """Sum of h over triangles; adds its gradient (n,)."""
     total = 0.0
-    edges = np.zeros((3, 3))
-    normal, blended = np.zeros(3), np.zeros(3)
     for number in range(len(faces)):
         i, j, k = faces[number, 0], faces[number, 1], faces[number, 2]
         share = (field[i] + field[j] + field[k]) / 3
-        left = 0.0
-        for axis in range(3):
-            # Opposite each corner; the normal is linear in each corner, with d x edge for a corner's move d.
-            edges[0, axis] = posed[j, axis] - posed[k, axis]
-            edges[1, axis] = posed[k, axis] - posed[i, axis]
-            edges[2, axis] = posed[i, axis] - posed[j, axis]
-            blended[axis] = normals[number, axis] + share * turned[number, axis]
-        normal[0] = edges[1, 1] * edges[2, 2] - edges[1, 2] * edges[2, 1]
-        normal[1] = edges[1, 2] * edges[2, 0] - edges[1, 0] * edges[2, 2]
-        normal[2] = edges[1, 0] * edges[2, 1] - edges[1, 1] * edges[2, 0]
-        for axis in range(3):
-            left += normal[axis] * blended[axis]
-        gap = FOLD_MARGIN - left / squares[number]
+        # Edges from the first corner, their normal n, and the blended normal b.
+        px, py, pz = posed[j, 0] - posed[i, 0], posed[j, 1] - posed[i, 1], posed[j, 2] - posed[i, 2]
+        qx, qy, qz = posed[k, 0] - posed[i, 0], posed[k, 1] - posed[i, 1], posed[k, 2] - posed[i, 2]
+        nx, ny, nz = py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx
+        bx = normals[number, 0] + share * turned[number, 0]
+        by = normals[number, 1] + share * turned[number, 1]
+        bz = normals[number, 2] + share * turned[number, 2]
+        gap = FOLD_MARGIN - (nx * bx + ny * by + nz * bz) / squares[number]
         if gap <= 0:
             continue
         total += gap * gap if gap < 1 else 2 * gap - 1
         pull = -(2 * gap if gap < 1 else 2.0) / squares[number]
-        common = (normal[0] * turned[number, 0] + normal[1] * turned[number, 1] + normal[2] * turned[number, 2]) / 3
+        common = (nx * turned[number, 0] + ny * turned[number, 1] + nz * turned[number, 2]) / 3
         for corner in range(3):
             vertex = faces[number, corner]
-            d, e = moved[vertex], edges[corner]
-            x, y, z = d[1] * e[2] - d[2] * e[1], d[2] * e[0] - d[0] * e[2], d[0] * e[1] - d[1] * e[0]
-            gradient[vertex] += pull * (x * blended[0] + y * blended[1] + z * blended[2] + common)
+            # The edge opposite the corner: the normal is linear in each corner, with d x edge for a corner's move d.
+            after, last = faces[number, (corner + 1) % 3], faces[number, (corner + 2) % 3]
+            ex, ey, ez = posed[after, 0] - posed[last, 0], posed[after, 1] - posed[last, 1], posed[after, 2] - posed[last, 2]
+            dx, dy, dz = moved[vertex, 0], moved[vertex, 1], moved[vertex, 2]
+            x, y, z = dy * ez - dz * ey, dz * ex - dx * ez, dx * ey - dy * ex
+            gradient[vertex] += pull * (x * bx + y * by + z * bz + common)
     return total

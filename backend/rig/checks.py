@@ -152,8 +152,9 @@ def _row(
     turns = bend_transforms(skeleton, angles)
     rest = mesh.vertices.astype(np.float64)
     posed, blended = bend_vertices(rest, dense, turns)
-    flips = flipped_faces(mesh.faces, face_normals(rest, mesh.faces), posed, blended)
     moved = np.linalg.norm(posed - rest, axis=1)
+    touched = mesh.faces[(moved > 1e-5 * length)[mesh.faces].any(1)]  # more than rounding: no other can turn over
+    flips = flipped_faces(touched, face_normals(rest, touched), posed, blended)
     travel, section, volume, leak = [], [], [], [0.0]
     for limb in limbs:
         if bent is not None and limb.leg is not bent:
