@@ -170,10 +170,13 @@ def find_mask(image: Image, progress: Progress = no_progress) -> Mask:
     animal = select_animal(coarse)
     left, top, right, bottom = _box(animal)
     radius = max(2, round(RADIUS_SHARE * max(right - left, bottom - top)))
-    guide = shrink(image.rgb, *size).astype(np.float32) * np.float32(1 / 255)
-    model = solve(guide, coarse, radius)
     # Room for soft edges beyond the component, and none for the components that were left out.
     keep = (ndimage.distance_transform_edt(~animal) <= 2 * radius) & ((coarse <= LEVEL) | animal)
+    # The filter looks two radii far: what lies further from what is kept need not be solved for.
+    near = tuple(slice(max(0, first - 4 * radius), last + 4 * radius) for first, last in ((top, bottom), (left, right)))
+    guide = shrink(image.rgb, *size)[near].astype(np.float32) * np.float32(1 / 255)
+    model = np.zeros((*coarse.shape, 4), np.float32)
+    model[near] = solve(guide, coarse[near], radius)
     progress("mask", 0.8)
     result = apply(model, image.rgb, keep.astype(np.float32), CONTRAST)
     progress("mask", 1.0)

@@ -68,13 +68,16 @@ def apply(model: FloatArray, rgb: ByteArray, keep: FloatArray, contrast: float) 
     about one half that undoes the filter's softness. -> (H, W) float32 in [0, 1].
     """
     height, width = rgb.shape[:2]
-    result = np.empty((height, width), np.float32)
+    result = np.zeros((height, width), np.float32)
     planes = [np.ascontiguousarray(model[..., i]) for i in range(4)]
     for top in range(0, height, STRIP_ROWS):
         rows = (top, min(top + STRIP_ROWS, height))
+        room = enlarge(keep, width, rows, height)
+        if not room.any():
+            continue
         value = enlarge(planes[3], width, rows, height).copy()
         for channel in range(3):
             value += enlarge(planes[channel], width, rows, height) * (rgb[rows[0] : rows[1], :, channel] * np.float32(1 / 255))
         value = np.clip((value - 0.5) * np.float32(contrast) + 0.5, 0, 1)
-        result[rows[0] : rows[1]] = value * np.clip(enlarge(keep, width, rows, height), 0, 1)
+        result[rows[0] : rows[1]] = value * np.clip(room, 0, 1)
     return result

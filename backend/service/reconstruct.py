@@ -205,7 +205,7 @@ def as_bytes(cover: Mask) -> ByteArray:
 
 def write_picture(path: Path, pixels: ByteArray) -> None:
     """(h, w) or (h, w, 3) uint8 -> PNG."""
-    Picture.fromarray(pixels).save(path, compress_level=4)
+    Picture.fromarray(pixels).save(path, compress_level=1)
 
 
 @contextmanager
