@@ -17,8 +17,9 @@ from backend.data.stage import Figure
 from backend.rig.proportions import carry_bones, template_weights
 from backend.types import FloatArray
 
-ROUNDS, STEP = 16, 0.5
-"""Of the search for the canonical skin: a vertex moves this share of the way to where its present weights would have it."""
+ROUNDS, STEP, LONGEST_STEP = 16, 0.5, 0.08
+"""Of the search for the canonical skin: a vertex moves this share of the way to where its present weights would have it, and no farther
+than LONGEST_STEP: where neighbouring bones turn against each other (a curled tail), their blend is nearly singular."""
 
 
 def carrying_weights(figure: Figure) -> FloatArray:
@@ -34,14 +35,21 @@ def proportion_maps(before: FloatArray, after: FloatArray, girths: FloatArray) -
 def canonical_vertices(mean: FloatArray, figure: Figure, girths: FloatArray) -> FloatArray:
     """The skin (v, 3) on the mean skeleton that the way back brings to the figure's; girths (b, 2): the figure's own over the mean's.
 
-    A fixed point: weights are found on the present skin, and their blended map is inverted at each vertex.
+    A fixed point: weights are found on the present skin, and their blended map is inverted at each vertex; of all rounds, each vertex
+    keeps the place whose way back came nearest.
     """
     goal = figure.vertices.astype(np.float64)
     skin = variety.stretch_vertices(proportion_maps(figure.points, mean, -girths), carrying_weights(figure), figure.vertices)
     back = proportion_maps(mean, figure.points, girths)
+    best, least = skin.copy(), np.full(len(skin), np.inf)
     for _ in range(ROUNDS):
         weights = template_weights(skin, figure.stage.animal.faces, mean, figure.stage.index)
         maps = np.einsum("vb,bij->vij", weights.astype(np.float64), back)
         meant = np.linalg.solve(maps[:, :3, :3], (goal - maps[:, :3, 3])[..., None])[..., 0]
-        skin = (skin + STEP * (meant - skin)).astype(np.float32)
-    return skin
+        step = STEP * (meant - skin)
+        step *= np.minimum(1, LONGEST_STEP / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9))
+        missed = np.linalg.norm(np.einsum("vij,vj->vi", maps[:, :3, :3], skin) + maps[:, :3, 3] - goal, axis=1)
+        nearer = missed < least
+        best[nearer], least[nearer] = skin[nearer], missed[nearer]
+        skin = (skin + step).astype(np.float32)
+    return best

@@ -187,6 +187,22 @@ def cap_holes(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArr
     return np.concatenate([places, np.array(new, np.float32)]), np.concatenate([welded, np.array(fans)]).astype(np.int32)
 
 
+def trilinear(grid: NDArray[np.floating], points: NDArray[np.floating]) -> FloatArray:
+    """Half grid, positive inside; points (n, 3) -> (n,). Outside the grid the distance to it is taken off the value at its border."""
+    p = np.concatenate([np.abs(points[:, :1]), points[:, 1:]], 1)
+    cell = (p - ORIGIN) / STEP
+    clamped = np.clip(cell, 0, np.array(grid.shape) - 1.001)
+    low = clamped.astype(np.int64)
+    f = (clamped - low).astype(np.float32)
+    out = np.zeros(len(p), np.float32)
+    for corner in range(8):
+        offset = np.array([corner & 1, corner >> 1 & 1, corner >> 2])
+        weight = np.prod(np.where(offset, f, 1 - f), 1)
+        at = low + offset
+        out += weight * grid[at[:, 0], at[:, 1], at[:, 2]].astype(np.float32)
+    return np.asarray(out - np.linalg.norm(cell - clamped, axis=1) * STEP, np.float32)
+
+
 def signed_distance_grid(vertices: FloatArray, faces: IntArray) -> NDArray[np.float16]:
     """Rest mesh, canonical frame -> (31, 121, 121) float16, positive inside."""
     vertices, faces = cap_holes(vertices, faces)

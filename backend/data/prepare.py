@@ -1,9 +1,9 @@
 """Make a training set: shapes with signed distances and points, pictures with their truth.
 
 Enters 0 A.D.'s archive; leaves a folder:
-  shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation
-  shapes_sdf.npy    (S, 31, 121, 121) float16, positive inside (see `distances`)
-  canonical_sdf.npy the same of the shapes on one mean skeleton (see `canonical`)
+  shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation,
+                    partner, share (S,): the animal that it is drawn to and how far (see `blends`; "" and 0 for none)
+  canonical_sdf.npy (S, 31, 121, 121) float16, positive inside (see `distances`): of the shapes on one mean skeleton (see `canonical`)
   canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2): logarithms of the shapes' over its own (see `girths`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
   truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
@@ -18,20 +18,21 @@ import json
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.data import quadrupeds, variety
-from backend.data.canonical import canonical_vertices, carrying_weights
+from backend.data.blends import MeanSkeleton, Measures, blend_offset, blend_scales, canonical_skin
+from backend.data.canonical import carrying_weights
 from backend.data.distances import SHAPE, signed_distance_grid
 from backend.data.girths import mean_girths, measure_girths, relative_girths
 from backend.data.images import random_view, take_picture
 from backend.data.stage import Figure, Stage, build_figure, build_stage
+from backend.data.variety import Variation
 from backend.data.zero_ad import Archive
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
@@ -39,8 +40,10 @@ from backend.types import FloatArray
 
 SEED_SHAPES, SEED_IMAGES = 1, 2
 CHUNK = 64
-_Shape = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]
-"""Rest points (42, 3), scales (b, 3) and girths (b, 2) of one."""
+BLENDED = 0.6
+"""Share of the variants that are drawn toward another animal."""
+SHARES = (0.15, 0.65)
+"""How far, at random."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,26 @@ class ShapePlan:
     name: str
     variation: int
     split: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is kept of one: measures, scales (b, 3), the animal that it was drawn to and how far."""
+
+    measures: Measures
+    scales: FloatArray
+    partner: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Base:
+    """The animals as they are: mean skeleton, measures by name, where each stands among the shapes, and who may be drawn to whom."""
+
+    mean: MeanSkeleton
+    measures: dict[str, Measures]
+    numbers: dict[str, int]
+    partners: dict[str, tuple[str, ...]]
 
 
 def validation_sets() -> dict[str, tuple[str, ...]]:
@@ -97,15 +120,19 @@ def prepare(
     (out / "features_done.txt").unlink(missing_ok=True)  # those of earlier pictures
     job = _plan_job(source, out, images, validation, variants, seed, size, held_out)
     plans, total = list(job.plans), job.total
-    for name in ("shapes_sdf.npy", "canonical_sdf.npy"):
-        np.lib.format.open_memmap(out / name, "w+", np.float16, (len(plans), *SHAPE)).flush()
+    np.lib.format.open_memmap(out / "canonical_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()
     np.lib.format.open_memmap(out / "images_rgb.npy", "w+", np.uint8, (total, size, size, 3)).flush()
     np.lib.format.open_memmap(out / "images_mask.npy", "w+", np.uint8, (total, size, size)).flush()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
-        shapes = list(pool.map(_make_shape, range(len(plans)), chunksize=4))
-        _write_shapes(out, plans, shapes)
-        _write_canonical(out, plans, shapes, pool)
+    own = [p for p in plans if p.variation == 0]
+    with _workers(workers, job) as pool:
+        found = list(pool.map(_measure_animal, [p.number for p in own], chunksize=2))
+    base = _base(own, found)
+    job = replace(job, base=base)
+    with _workers(workers, job) as pool:
+        # Animals first: the variants are drawn toward their distances.
+        shapes = list(pool.map(_make_shape, [p.number for p in own], chunksize=2))
+        shapes += pool.map(_make_shape, [p.number for p in plans if p.variation], chunksize=4)
+        _write_shapes(out, plans, shapes, base)
         # Pictures of one animal stand together in a worker's queue, so that few stages are held at once.
         order = np.argsort([_shape_of(job, i) for i in range(total)], kind="stable")
         chunks = [order[k : k + CHUNK].tolist() for k in range(0, total, CHUNK)]
@@ -114,39 +141,50 @@ def prepare(
     _write_truth(out, plans, shapes, truths)
 
 
-def _names(plans: list[ShapePlan]) -> NDArray[np.str_]:
-    return np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans])
+def _workers(count: int, job: _Job) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,))
 
 
-def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[_Shape]) -> None:
-    names = quadrupeds.catalogue()["meshes"]
-    np.savez(
-        out / "shapes.npz",
-        names=_names(plans),
-        species=np.array([names[p.name]["species"] for p in plans]),
-        split=np.array([p.split for p in plans]),
-        points=np.stack([s[0] for s in shapes]),
-        scales=np.stack([s[1] for s in shapes]),
+def _base(plans: list[ShapePlan], found: list[Measures]) -> Base:
+    """The mean skeleton is the mean over rigs, each the mean of its training animals: ten cattle don't outweigh a bear."""
+    rig_of = {name: str(mesh["rig"]) for name, mesh in quadrupeds.catalogue()["meshes"].items()}
+    train: dict[str, list[int]] = {}
+    for i, plan in enumerate(plans):
+        if plan.split == "train":
+            train.setdefault(rig_of[plan.name], []).append(i)
+    points = np.mean([np.mean([found[i].points for i in group], 0) for group in train.values()], 0).astype(np.float32)
+    girths = mean_girths(np.stack([mean_girths(np.stack([found[i].girths for i in group])) for group in train.values()]))
+    free = [plans[i].name for group in train.values() for i in group]
+    partners = {name: tuple(other for other in free if rig_of[other] != rig_of[name]) for name in free}
+    return Base(
+        MeanSkeleton(points, girths), {p.name: m for p, m in zip(plans, found, strict=True)}, {p.name: p.number for p in plans}, partners
     )
 
 
-def _write_canonical(out: Path, plans: list[ShapePlan], shapes: list[_Shape], pool: ProcessPoolExecutor) -> None:
-    numbers, train = range(len(plans)), np.array([p.split == "train" for p in plans])
-    mean = np.stack([s[0] for s in shapes])[train].mean(0).astype(np.float32)
-    measured = np.stack([s[2] for s in shapes])
-    girths = relative_girths(measured, mean_girths(measured[train]))
-    np.savez(out / "canonical.npz", names=_names(plans), points=mean, girths=girths)
-    for _ in pool.map(_make_canonical, numbers, [mean] * len(plans), girths, chunksize=4):
-        pass
+def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[Shape], base: Base) -> None:
+    meshes = quadrupeds.catalogue()["meshes"]
+    names = np.array([p.name if p.variation == 0 else f"{p.name}+{p.variation}" for p in plans])
+    np.savez(
+        out / "shapes.npz",
+        names=names,
+        species=np.array([meshes[p.name]["species"] for p in plans]),
+        split=np.array([p.split for p in plans]),
+        points=np.stack([s.measures.points for s in shapes]),
+        scales=np.stack([s.scales for s in shapes]),
+        partner=np.array([s.partner for s in shapes]),
+        share=np.array([s.share for s in shapes], np.float32),
+    )
+    girths = relative_girths(np.stack([s.measures.girths for s in shapes]), base.mean.girths)
+    np.savez(out / "canonical.npz", names=names, points=base.mean.points, girths=girths)
 
 
-def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[_Shape], truths: list[dict[str, Any]]) -> None:
+def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[Shape], truths: list[dict[str, Any]]) -> None:
     shape = np.array([t["shape"] for t in truths])
     points = np.stack([t["points"] for t in truths])
     rotations = np.zeros((len(truths), len(load_quadruped().bones), 4), np.float32)
     for number in np.unique(shape):
         where = shape == number
-        rotations[where] = solve_pose(shapes[number][0], points[where])[0]
+        rotations[where] = solve_pose(shapes[number].measures.points, points[where])[0]
     per_picture = ("object_to_camera", "visibility", "azimuth", "elevation")
     columns: dict[str, Any] = {key: np.stack([t[key] for t in truths]) for key in per_picture}
     np.savez(
@@ -164,6 +202,7 @@ class _Job:
     total: int
     seed: int
     size: int
+    base: Base | None = None
 
 
 _current: list[_Job] = []
@@ -196,27 +235,66 @@ def _stage(name: str) -> Stage:
 
 @lru_cache(8)
 def _figure_of(number: int) -> Figure:
-    plan, seed = _current[0].plans[number], _current[0].seed
+    return _design(number)[0]
+
+
+def _design(number: int) -> tuple[Figure, Variation, str, float]:
+    """-> the figure of a shape, its variation, and the animal that it is drawn to, how far."""
+    job = _current[0]
+    plan = job.plans[number]
+    stage = _stage(plan.name)
     if plan.variation == 0:
-        return build_figure(_stage(plan.name), variety.identity())
-    rng = np.random.default_rng([seed, SEED_SHAPES, number])
-    return build_figure(_stage(plan.name), variety.random_variation(rng))
+        same = variety.identity()
+        return build_figure(stage, same), same, "", 0.0
+    assert job.base is not None
+    rng = np.random.default_rng([job.seed, SEED_SHAPES, number])
+    varied = variety.random_variation(rng)
+    others = job.base.partners[plan.name]
+    if not others or rng.random() >= BLENDED:
+        return build_figure(stage, varied), varied, "", 0.0
+    partner, share = others[int(rng.integers(len(others)))], float(rng.uniform(*SHARES))
+    scales = varied.scales * blend_scales(job.base.measures[plan.name], job.base.measures[partner], share)
+    drawn = Variation(scales.astype(np.float32))
+    return build_figure(stage, drawn, _offset(plan.name, partner, share)), drawn, partner, share
 
 
-def _make_shape(number: int) -> _Shape:
-    figure = _figure_of(number)
-    grids = np.lib.format.open_memmap(Path(_current[0].out) / "shapes_sdf.npy", "r+")
-    grids[number] = signed_distance_grid(figure.vertices, figure.stage.animal.faces)
-    grids.flush()
-    girths = measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, carrying_weights(figure))
-    return figure.points, figure.variation.scales, girths
+def _offset(name: str, partner: str, share: float) -> FloatArray:
+    base = _current[0].base
+    assert base is not None
+    grids = np.load(Path(_current[0].out) / "canonical_sdf.npy", mmap_mode="r")
+    pair = np.array(grids[base.numbers[name]]), np.array(grids[base.numbers[partner]])
+    figure, skin = _canonical_of(name)
+    return blend_offset(figure, skin, base.mean, base.measures[name], pair, share)
 
 
-def _make_canonical(number: int, mean: FloatArray, girths: FloatArray) -> None:
-    figure = _figure_of(number)
+@lru_cache(2)
+def _canonical_of(name: str) -> tuple[Figure, FloatArray]:
+    """The animal as it is, and its skin on the mean skeleton."""
+    base = _current[0].base
+    assert base is not None
+    figure = build_figure(_stage(name), variety.identity())
+    return figure, canonical_skin(base.mean, figure, base.measures[name])
+
+
+def _measure(figure: Figure) -> Measures:
+    return Measures(figure.points, measure_girths(figure.points, figure.vertices, figure.stage.animal.faces, carrying_weights(figure)))
+
+
+def _measure_animal(number: int) -> Measures:
+    return _measure(_figure_of(number))
+
+
+def _make_shape(number: int) -> Shape:
+    """Write the shape's canonical distances; -> what else is kept of it."""
+    base = _current[0].base
+    assert base is not None
+    figure, variation, partner, share = _design(number)
+    measures = _measure(figure)
+    skin = canonical_skin(base.mean, figure, measures)
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "canonical_sdf.npy", "r+")
-    grids[number] = signed_distance_grid(canonical_vertices(mean, figure, girths), figure.stage.animal.faces)
+    grids[number] = signed_distance_grid(skin, figure.stage.animal.faces)
     grids.flush()
+    return Shape(measures, variation.scales, partner, share)
 
 
 def _shape_of(job: _Job, image: int) -> int:

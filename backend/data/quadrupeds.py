@@ -103,14 +103,21 @@ def load(archive: Archive, name: str) -> Quadruped:
     if len(mesh.faces) < SMOOTH_BELOW:
         smooth = subdivide(smooth)
     point_weights = _point_weights(smooth, points, len(mesh.bind))
-    clips = _matching(archive, CLIPS + "quadraped/", ".cached.psa", entry["clips"])
-    skins = _matching(archive, SKINS, ".cached.dds", entry["skins"])
-    free = tuple(s for s in skins if not any(word in s for word in ("_norm", "_spec", "_dead")))
+    clips, skins = clips_and_skins(archive, name)
     return Quadruped(
         name, entry["species"], entry["rig"], smooth.vertices, smooth.faces, smooth.uvs, smooth.bones, smooth.weights,
         inverse_bind.astype(np.float32), to_canonical.astype(np.float32), points, point_weights,
-        tuple("quadraped/" + c for c in clips), free,
+        clips, skins,
     )  # fmt: skip
+
+
+def clips_and_skins(archive: Archive, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of an animal's clips and colour skins in the archive."""
+    entry = catalogue()["meshes"][name]
+    clips = _matching(archive, CLIPS + "quadraped/", ".cached.psa", entry["clips"])
+    skins = _matching(archive, SKINS, ".cached.dds", entry["skins"])
+    free = tuple(s for s in skins if not any(word in s for word in ("_norm", "_spec", "_dead")))
+    return tuple("quadraped/" + c for c in clips), free
 
 
 def skin_matrices(animal: Quadruped, clip: BoneClip) -> FloatArray:

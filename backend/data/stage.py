@@ -56,7 +56,8 @@ class Stage:
 @dataclass(frozen=True)
 class Figure:
     """One shape variant of a stage's animal. vertices, points: at rest, canonical frame; radii (42,): how deep each
-    point lies under the skin; scale: from the animal's units to the variant's."""
+    point lies under the skin; scale: from the animal's units to the variant's; offset (v, 3): of the animal's own rest skin, before
+    its parts are scaled (see `blends`)."""
 
     stage: Stage
     variation: Variation
@@ -64,6 +65,7 @@ class Figure:
     points: FloatArray
     radii: FloatArray
     scale: float
+    offset: FloatArray
 
 
 @njit(cache=True)
@@ -122,12 +124,13 @@ def _plausible(rest: FloatArray, posed: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((ratio > LENGTH_RANGE[0]).all(1) & (ratio < LENGTH_RANGE[1]).all(1) & level)
 
 
-def build_figure(stage: Stage, variation: Variation) -> Figure:
-    """The variant at rest, brought back to the canonical frame (box centred, `DIAGONAL` across)."""
+def build_figure(stage: Stage, variation: Variation, offset: FloatArray | None = None) -> Figure:
+    """The variant at rest, brought back to the canonical frame (box centred, `DIAGONAL` across). offset: as in `Figure`."""
     animal = stage.animal
     frames = stage.frames[0]
+    offset = np.zeros_like(animal.vertices) if offset is None else offset
     matrices = variety.stretch_matrices(variation, frames, animal.points)
-    vertices = variety.stretch_vertices(matrices, stage.influence, animal.vertices)
+    vertices = variety.stretch_vertices(matrices, stage.influence, animal.vertices + offset)
     points = variety.stretch_points(matrices, animal.points)
     low, high = vertices.min(0), vertices.max(0)
     scale = DIAGONAL / float(np.linalg.norm(high - low))
@@ -135,13 +138,13 @@ def build_figure(stage: Stage, variation: Variation) -> Figure:
     middle[0] = 0
     points = _mirror_exactly((points - middle) * scale)
     vertices = np.ascontiguousarray((vertices - middle) * scale, np.float32)
-    return Figure(stage, variation, vertices, points, _depths(vertices, animal.faces, points), scale)
+    return Figure(stage, variation, vertices, points, _depths(vertices, animal.faces, points), scale, offset)
 
 
 def pose_figure(figure: Figure, frame: int) -> tuple[FloatArray, FloatArray]:
     """Vertices (v, 3) and points (42, 3) of the variant in one of the stage's poses, object frame."""
     stage = figure.stage
-    vertices = _skin(stage.animal.vertices, stage.animal.bones, stage.animal.weights, stage.matrices[frame])
+    vertices = _skin(stage.animal.vertices + figure.offset, stage.animal.bones, stage.animal.weights, stage.matrices[frame])
     points = stage.points[frame]
     if not figure.variation.is_identity:
         matrices = variety.stretch_matrices(figure.variation, stage.frames[frame], points)

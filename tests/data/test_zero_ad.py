@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backend.data import quadrupeds
+from backend.data.pack import pack
 from backend.data.prepare import plan_shapes, validation_sets
 from backend.data.zero_ad import Archive, ReservedAnimal, UnreadableArchive, is_reserved, reserved
 from tests.data.archives import write_archive
@@ -102,3 +103,18 @@ def test_what_is_no_archive_or_no_mesh_is_said(archive: Archive, tmp_path: Path)
         archive.mesh("skeletal/cut.dae")
     with pytest.raises(UnreadableArchive):
         archive.mesh("skeletal/absent.dae")
+
+
+def test_a_pack_holds_what_is_read_of_the_catalogue_and_nothing_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hare = {"skins": ["skeletal/*"], "clips": ["hare_*"]}
+    monkeypatch.setattr(quadrupeds, "catalogue", lambda: {"meshes": {"hare": hare}})
+    source = write_archive(tmp_path / "public.zip")
+    packs = [tmp_path / name for name in ("a.zip", "b.zip")]
+    assert [pack(source, target) for target in packs] == [3, 3]
+    assert packs[0].read_bytes() == packs[1].read_bytes()
+    small = Archive(packs[0])
+    whole = Archive(source)
+    np.testing.assert_array_equal(small.mesh("skeletal/hare.dae").vertices, whole.mesh("skeletal/hare.dae").vertices)
+    np.testing.assert_array_equal(small.clip("quadraped/hare_walk.dae").frames, whole.clip("quadraped/hare_walk.dae").frames)
+    assert quadrupeds.clips_and_skins(small, "hare") == quadrupeds.clips_and_skins(whole, "hare")
+    assert not [name for name in small.names if is_reserved(name)]
