@@ -90,7 +90,7 @@ def train(argv: list[str]) -> int:
     """Train a method's bundled weights: `train METHOD ...`."""
     if argv[:1] != ["fauna"]:
         raise MenagerieError("bad_request", "train needs a method's name.", "Use: python -m backend train fauna --help")
-    from backend.methods.fauna.train import main
+    from backend.methods.fauna.training.command import main
 
     return main(argv[1:])
 

@@ -9,13 +9,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from backend.methods.fauna import losses
+from backend.methods.fauna import losses, method
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fields import BaseShape
 from backend.methods.fauna.heads import look_rotation
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.samples import DistanceGrids, Samples, store_features
-from backend.methods.fauna.train import learn_shapes, main, principal_codes
+from backend.methods.fauna.training.command import main
+from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
+from backend.methods.fauna.training.shapes import learn_shapes, principal_codes
+from backend.observe.efficientnet import load_encoder
 from tests.methods.prepared import write_prepared
 
 
@@ -31,6 +33,26 @@ def test_train_command_resumes_and_exports_loadable_weights(tmp_path: Path) -> N
     assert all(value.dtype == torch.float16 for value in state.values())
     missing, unexpected = Fauna(BUNDLED).load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     assert not unexpected and all(".netDINO." in key for key in missing)
+
+
+def test_a_tuned_encoder_learns_and_travels_with_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path / "data")
+    command = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--shape-steps", "2", "--batch", "4", "--steps", "1"]
+    export = tmp_path / "fauna.safetensors"
+    assert main([*command, "--tune", "2", "--export", str(export)]) == 0
+    stored = load_file(export)
+    tuned = {k.removeprefix("encoder."): v for k, v in stored.items() if k.startswith("encoder.")}
+    plain = load_encoder().state_dict()
+    assert set(tuned) == {k for k in plain if not k.endswith("num_batches_tracked")}
+    moved = (tuned["b5.0.expand.conv.weight"].float() - plain["b5.0.expand.conv.weight"]).abs().max()
+    assert moved > 2e-6  # two steps of a rate that warms up
+    # statistics of the photographs that it was learnt from stay
+    torch.testing.assert_close(tuned["b5.0.expand.norm.running_mean"], plain["b5.0.expand.norm.running_mean"])
+    monkeypatch.setattr(method, "open_weights", lambda name: stored)
+    monkeypatch.setattr(method, "_loaded", [])
+    networks = method.load_networks()
+    loaded = networks.encoder.state_dict()["b5.0.expand.conv.weight"]
+    torch.testing.assert_close(loaded, tuned["b5.0.expand.conv.weight"].float())
 
 
 def test_learning_of_shapes_goes_on_where_it_stopped(tmp_path: Path) -> None:

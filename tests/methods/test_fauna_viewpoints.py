@@ -16,8 +16,10 @@ from backend.methods.request import Request
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import load_quadruped
 from backend.types import Image
+from tests.rig.animals import rest_points
 
 BEST = 1
+"""Whose view the lifted points have too."""
 LOGITS = (3.0, 0.0, 2.0, 4.0)
 
 
@@ -27,12 +29,13 @@ class View:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.template = load_quadruped()
         count = len(self.template.points)
-        self.evidence = Evidence(
-            torch.zeros(8, 8), torch.arange(2.0 * count).reshape(count, 2), torch.ones(count), 1.0, torch.zeros(1, 3, 2), torch.zeros(1)
-        )
+        seen, lifted = torch.arange(2.0 * count).reshape(count, 2), torch.arange(3.0 * count).reshape(count, 3)
+        sure = torch.ones(count)
+        self.evidence = Evidence(torch.zeros(8, 8), seen, sure, lifted, sure, 1.0, torch.zeros(1, 3, 2), torch.zeros(1))
         turns = euler_to_matrix(torch.tensor([[0.0, np.pi / 2 * h, 0.0] for h in range(4)], dtype=torch.float32))
         viewpoints = SimpleNamespace(rotation=turns[None], translation=torch.zeros(1, 3), logits=torch.tensor([LOGITS]))
-        self.seen: Any = SimpleNamespace(viewpoints=viewpoints, rest=torch.zeros(1, count, 3))
+        rest = torch.from_numpy(rest_points().astype(np.float32))
+        self.seen: Any = SimpleNamespace(viewpoints=viewpoints, rest=rest[None], lifted=(rest @ turns[BEST].T)[None])
         self.model: Any = SimpleNamespace(template=self.template, articulate=lambda *words: torch.zeros(1, 1, 3))
         self.last: Evidence | None = None
         monkeypatch.setattr(fauna, "solve_joints", self.solve)

@@ -18,7 +18,7 @@ from backend.methods.fauna.config import FaunaConfig
 from backend.methods.fauna.fields import frequency_band, harmonic_encoding
 
 
-class _Attention(nn.Module):
+class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -32,7 +32,7 @@ class _Attention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
 
 
-class _FeedForward(nn.Module):
+class FeedForward(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
@@ -41,11 +41,11 @@ class _FeedForward(nn.Module):
         return self.fc2(functional.gelu(self.fc1(x)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attn, self.mlp = _Attention(dim, heads), _FeedForward(dim, dim * 2)
+        self.attn, self.mlp = Attention(dim, heads), FeedForward(dim, dim * 2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -62,7 +62,7 @@ class Articulation(nn.Module):
         self.register_buffer("frequencies", frequency_band(config.shape_frequencies, 0.9 * math.pi), persistent=False)
         token = config.feature_dim + config.key_channels + self.positions * (1 + 2 * config.shape_frequencies)
         self.in_layer = nn.Sequential(nn.Linear(token, 256), nn.GELU(), nn.LayerNorm(256))
-        self.blocks = nn.ModuleList(_Block(256, 8) for _ in range(config.articulation_blocks))
+        self.blocks = nn.ModuleList(Block(256, 8) for _ in range(config.articulation_blocks))
         self.out_layer = nn.Sequential(nn.Linear(256, 3))
 
     def forward(

@@ -69,6 +69,10 @@ class FaunaConfig:
     """A head that finds the template's points in the image."""
     joint_grid: int = 32
     """Cells a side of the joint head's heat maps."""
+    neck_blocks: int = 0
+    """Transformer blocks between the encoder's taps and the key map."""
+    lifting_blocks: int = 0
+    """Transformer blocks of the network that lifts the seen points into space; 0: none."""
     image_size: int = 256
     """Side of the crop that the encoder sees, pixels."""
 
@@ -79,8 +83,8 @@ BUNDLED = FaunaConfig(
     preset="bundled",
     encoder="efficientnet_lite0",
     grid=16,
-    token_channels=128,
-    key_channels=128,
+    token_channels=256,
+    key_channels=160,
     head_channels=192,
     query_dim=1280,
     translation_range=(0.5, 0.5, 2.4),
@@ -89,6 +93,8 @@ BUNDLED = FaunaConfig(
     angle_limit_degrees=120.0,
     regressed_joints=True,
     joint_head=True,
+    neck_blocks=4,
+    lifting_blocks=4,
 )
 
 PRESETS = {config.preset: config for config in (OFFICIAL, BUNDLED)}

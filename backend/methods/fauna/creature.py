@@ -17,7 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
-from backend.rig.kinematics import blend, pose_matrices, rest_frames, skin
+from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames
 from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.rotations import euler_to_matrix
 from backend.shape.laplacian import adjacency, laplacian
@@ -89,8 +89,8 @@ class Creature:
         self.vertices = torch.from_numpy(mesh.vertices)
         self.faces = torch.from_numpy(mesh.faces)
         self.mirror = torch.from_numpy(mesh.mirror.astype(np.int64))
-        self.bones = torch.from_numpy(skin_.bones.astype(np.int64))
-        self.weights = torch.from_numpy(skin_.weights)
+        count = len(model.template.bones)
+        self.dense = dense_weights(torch.from_numpy(skin_.bones.astype(np.int64)), torch.from_numpy(skin_.weights), count)  # (V, b)
         self.rest, self.code = rest, code  # (P, 3), (C,)
         self.code_spread = model.netBase.memory_bank.detach().std(0)  # (C,)
         bones = [bone for bone in model.template.bones if bone.deform]
@@ -188,7 +188,7 @@ class Creature:
         frames = rest_frames(points[None])
         local = torch.cat([torch.eye(3)[None], euler_to_matrix(p.angles)])[None]  # (1, b, 3, 3)
         transforms = pose_matrices(frames, local) @ torch.linalg.inv(frames)
-        moved = skin(vertices[None], self.bones, self.weights, transforms)[0]
+        moved = blend(vertices[None], self.dense, transforms)[0]
         return moved, self.pose_rest_points(points, transforms[0])
 
     def pose_rest_points(self, points: Tensor, transforms: Tensor) -> Tensor:

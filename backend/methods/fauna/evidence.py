@@ -19,6 +19,12 @@ FREE_LIFT = 0.3
 """How high a foot may be lifted at no cost, object units (a leg is about 1.3)."""
 TILT = 0.2
 """Weight of the camera's tilt against its heading."""
+SEEN_REACH = 0.1
+"""Half widths at which a seen point is believed by half."""
+LIFTED_REACH = 0.25
+"""Object units at which a lifted point is believed by half."""
+SIZES = (0.6, 1.6)
+"""Of the creature over the lifted points."""
 EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
 """How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
 
@@ -27,14 +33,17 @@ EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
 class Evidence:
     """What the photo says about one crop.
 
-    mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points;
-    confidence: (P,); focal: crop focal length in half widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how
-    much a bone should stay in its own plane (legs and trunk swing about X; one picture says little of the rest).
+    mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points; confidence: (P,);
+    lifted: (P, 3) where they lie in space, about their mean, camera axes; lifted_confidence: (P,); focal: crop focal length in half
+    widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how much a bone should stay in its own plane (legs and trunk swing
+    about X; one picture says little of the rest).
     """
 
     mask: Tensor
     seen: Tensor
     confidence: Tensor
+    lifted: Tensor
+    lifted_confidence: Tensor
     focal: float
     limits: Tensor
     sideways: Tensor
@@ -77,10 +86,65 @@ def lift_excess(points: Tensor, template: Template) -> Tensor:
     return (height - height.amin(-1, keepdim=True) - FREE_LIFT).clamp_min(0).square().sum(-1)
 
 
-def joint_residual(image: Tensor, evidence: Evidence) -> Tensor:
-    """Robust (Geman-McClure-like) distance of image points (..., P, 2) to the seen ones, weighted by confidence."""
+@dataclass(frozen=True)
+class Trunk:
+    """Balls that lie within the trunk, one under each point of SPINE. drop (5,): of the middle under its point; radius (5,)."""
+
+    drop: Tensor
+    radius: Tensor
+
+
+SPINE = ("pelvis", "spine1", "spine2", "spine3", "chest")
+LOWER_LEGS = ("wrist", "front_knuckle", "front_tip", "hock", "hind_knuckle", "hind_tip")
+SKIN_DEEP = 0.9
+"""Share of a ball's radius that counts as inside: a folded leg lies against the belly."""
+
+
+def inscribed_balls(vertices: Tensor, points: Tensor, template: Template) -> Trunk:
+    """Of a rest mesh (V, 3) with its rest points (P, 3): under each point of the spine, the largest ball that no vertex enters."""
+    spine = points[[template.point_index[name] for name in SPINE]]  # (5, 3)
+    drop = torch.linspace(0, 1.0, 21)
+    tried = spine[:, None] - drop[:, None] * torch.tensor([0.0, 1.0, 0.0])  # (5, 21, 3)
+    nearest = torch.cdist(tried.flatten(0, 1), vertices).amin(1).unflatten(0, tried.shape[:2])
+    # Below the belly too there is room; the first hollow from the spine on is the trunk.
+    within = tried[..., 1] > vertices[:, 1].mean() - 0.6 * (vertices[:, 1].mean() - vertices[:, 1].min())
+    best = torch.where(within, nearest, 0.0).argmax(1)
+    return Trunk(drop[best], nearest[torch.arange(len(SPINE)), best])
+
+
+def legs_inside(points: Tensor, trunk: Trunk, template: Template) -> Tensor:
+    """Squared depth at which lower legs of posed points (..., P, 3) lie within the trunk, summed."""
+    at = template.point_index
+    spine = points[..., [at[name] for name in SPINE], :]
+    ahead = points[..., at["chest"], :] - points[..., at["pelvis"], :]
+    left = points[..., at["hip.L"], :] - points[..., at["hip.R"], :] + points[..., at["scapula.L"], :] - points[..., at["scapula.R"], :]
+    up = torch.nn.functional.normalize(torch.linalg.cross(ahead, left), dim=-1)
+    middle = spine - trunk.drop[:, None] * up[..., None, :]  # (..., 5, 3)
+    lower = points[..., [i for i, name in enumerate(template.points) if name.startswith(LOWER_LEGS)], :]
+    gap = (lower[..., :, None, :] - middle[..., None, :, :]).square().sum(-1).clamp_min(1e-8).sqrt()
+    return (SKIN_DEEP * trunk.radius - gap).clamp_min(0).square().sum((-2, -1))
+
+
+def joint_residual(image: Tensor, evidence: Evidence, reach: float = SEEN_REACH) -> Tensor:
+    """Robust (Geman-McClure-like) distance of image points (..., P, 2) to the seen ones, weighted by confidence.
+
+    reach: half widths at which a seen point is believed by half; what lies farther hardly pulls.
+    """
     gap = (image - evidence.seen).square().sum(-1)
-    return (evidence.confidence * gap / (gap + 0.01)).sum(-1) / evidence.confidence.sum().clamp_min(1e-3)
+    return (evidence.confidence * gap / (gap + reach**2)).sum(-1) / evidence.confidence.sum().clamp_min(1e-3)
+
+
+def lifted_residual(points: Tensor, rotation: Tensor, evidence: Evidence) -> Tensor:
+    """Robust distance of posed points (..., P, 3), object frame, turned by rotation (..., 3, 3), to the lifted ones; 0 to 1.
+
+    Both about their means; the lifted ones take the size that fits best, for a picture doesn't tell it.
+    """
+    turned = points @ rotation.transpose(-1, -2)
+    turned = turned - turned.mean(-2, keepdim=True)
+    lifted, weight = evidence.lifted, evidence.lifted_confidence
+    size = (turned * lifted).sum((-2, -1)) / lifted.square().sum().clamp_min(1e-6)
+    gap = (turned - size.clamp(*SIZES)[..., None, None] * lifted).square().sum(-1)
+    return (weight * gap / (gap + LIFTED_REACH**2)).sum(-1) / weight.sum().clamp_min(1e-3)
 
 
 def stiffness(template: Template) -> Tensor:

@@ -22,8 +22,11 @@ from backend.methods.fauna.coat import Coat
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import (
     Evidence,
+    inscribed_balls,
     joint_residual,
+    legs_inside,
     lift_excess,
+    lifted_residual,
     limit_excess,
     pose_prior,
     project,
@@ -31,7 +34,7 @@ from backend.methods.fauna.evidence import (
     turn_prior,
 )
 from backend.render.cpu import antialias, rasterize
-from backend.rig.kinematics import pose_matrices, rest_frames, skin
+from backend.rig.kinematics import blend, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress
 
@@ -39,6 +42,10 @@ RENDER_SIZE = 160
 """Pixels a side of the silhouettes that `fit` compares."""
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
+LIFTED = 0.1
+"""Weight of the points lifted into space, which the silhouette can't tell."""
+INSIDE = 3.0
+"""Weight of legs that run through the trunk: behind the outline nothing else keeps them out."""
 COLOUR = 0.3
 """Weight of the colours' mean difference."""
 TRIALS = (0.08, 0.04, 0.02)
@@ -152,6 +159,8 @@ def fit(
         for name in stage.rates:
             setattr(p, name, getattr(p, name).detach().requires_grad_(True))
         optimizer = Adam([{"params": [getattr(p, name)], "lr": rate, "rate": rate} for name, rate in stage.rates.items()])
+        with torch.no_grad():
+            trunk = inscribed_balls(creature.rest_vertices(p, stage.code, stage.free), creature.rest_points(p), template)
         for step in range(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * (1 - 0.7 * step / stage.steps)
@@ -167,10 +176,12 @@ def fit(
                 + 20.0 * stray
                 + 20.0 * uncovered
                 + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+                + LIFTED * lifted_residual(points, rotation, evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
                 + 0.2 * turn_prior(p.turn)
                 + 0.3 * lift_excess(points, template)
+                + INSIDE * legs_inside(points, trunk, template)
                 + 0.5 * ((p.points - start_points).square() * stiff).sum()
                 + 0.02 * girth_prior(p.girth - start_girth)
                 + 0.01 * p.code.square().mean()
@@ -203,7 +214,7 @@ def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -
     A mesh that got other joints and other weights keeps its pose so. p: parameters of `creature`, changed in place.
     """
     some = torch.arange(0, len(creature.vertices), 4)
-    bones, weights, rest, goal = creature.bones[some], creature.weights[some], creature.vertices[some][None], target[some]
+    dense, rest, goal = creature.dense[some], creature.vertices[some][None], target[some]
     frames = rest_frames(creature.rest[None])
     back = torch.linalg.inv(frames)
     start = p.angles.detach()
@@ -212,7 +223,7 @@ def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.03 * (1 - 0.9 * step / steps)
         local = torch.cat([torch.eye(3)[None], euler_to_matrix(bend)])[None]  # (1, b, 3, 3)
-        posed = skin(rest, bones, weights, pose_matrices(frames, local) @ back)[0]
+        posed = blend(rest, dense, pose_matrices(frames, local) @ back)[0]
         energy = (posed - goal).square().sum(-1).mean() + 1e-4 * (bend - start).square().sum()
         optimizer.zero_grad()
         energy.backward()

@@ -140,7 +140,7 @@ def shade(albedo: Tensor, normals: Tensor, light: tuple[Tensor, Tensor, Tensor])
 class JointHead(nn.Module):
     """Finds the template's points in the crop: heat maps, their expectation and their confidence.
 
-    Sums projections of the three taps at the joint grid and refines them with residual 3x3 convolutions.
+    Sums projections of the maps given at the joint grid and refines them with residual 3x3 convolutions.
     """
 
     def __init__(self, tap_channels: tuple[int, ...], points: int, grid: int, width: int = 64) -> None:
@@ -163,7 +163,7 @@ class JointHead(nn.Module):
             h = h + mapped
         for block in self.blocks:
             h = h + block(h)
-        logits = self.out(h)
+        logits = self.out(h).float()
         return logits, *expectation(logits)
 
 

@@ -37,7 +37,7 @@ def true_view(rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def viewpoint_losses(views: Viewpoints, rotation: Tensor, translation: Tensor, quadrant: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """-> (rotation loss of the true quadrant's hypothesis, logit regression, translation)."""
-    rows = torch.arange(len(rotation))
+    rows = torch.arange(len(rotation), device=rotation.device)
     chosen = views.rotation[rows, quadrant]
     turn = (chosen - rotation).square().sum((1, 2)).mean()
     cosine = (views.rotation[..., 2] * rotation[:, None, :, 2]).sum(-1)  # (B, 4)
@@ -51,7 +51,7 @@ def heat_loss(heat: Tensor, seen: Tensor, target: Tensor, visible: Tensor) -> Te
     """Cross-entropy of heat maps (B, P, g, g) with a Gaussian of one cell at target (B, P, 2) in [-1, 1], and L1 of the
     expectation; hidden points count half, points outside the crop not at all."""
     grid = heat.shape[-1]
-    centre = (torch.arange(grid, dtype=heat.dtype) + 0.5) / grid * 2 - 1
+    centre = (torch.arange(grid, dtype=heat.dtype, device=heat.device) + 0.5) / grid * 2 - 1
     sigma = 2.0 / grid
     gx = torch.exp(-0.5 * ((centre - target[..., :1]) / sigma).square())  # (B, P, g)
     gy = torch.exp(-0.5 * ((centre - target[..., 1:]) / sigma).square())

@@ -25,7 +25,7 @@ from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiff
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint
-from backend.methods.fauna.viewpoint import Solution, choose_view, swap_legs
+from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.observe.efficientnet import load_encoder
 from backend.render.cpu import interpolate, rasterize
@@ -36,11 +36,13 @@ from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skel
 from backend.weights import manifest_hash, open_weights
 
 NAME = "fauna"
-ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "fit")
+ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "lifting", "fit")
 """Parts that `run(..., ablate=...)` can switch off: the bank's answer becomes its mean; angles stay at rest; no instance or
-free deformation; nothing seen by the joint head; no fit at all, the network's answer as it stands."""
+free deformation; nothing seen by the joint head; nothing lifted into space; no fit at all, the network's answer as it stands."""
 INPUTS = ("photo",)
 WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
+ENCODER = "encoder."
+"""Before the names of an encoder that was tuned with the model, in the model's file; without one, the one for photographs serves."""
 CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
@@ -85,11 +87,13 @@ def load_networks() -> Networks:
     """Build the networks from verified weights; kept for the next job of this process."""
     if not _loaded:
         model = Fauna(BUNDLED)
-        state = {k: v.float() for k, v in open_weights("fauna-bundled").items()}
+        stored = open_weights("fauna-bundled")
+        tuned = {k.removeprefix(ENCODER): v for k, v in stored.items() if k.startswith(ENCODER)}
+        state = {k: v.float() for k, v in stored.items() if not k.startswith(ENCODER)}
         missing, unexpected = model.load_state_dict(state, strict=False)
         if unexpected or any(".netDINO." not in key for key in missing):
             raise ValueError(f"the bundled weights do not fit the model: {missing[:3]} {unexpected[:3]}")
-        _loaded.append(Networks(load_encoder(), model.eval().requires_grad_(False)))
+        _loaded.append(Networks(load_encoder(tuned or None), model.eval().requires_grad_(False)))
     return _loaded[0]
 
 
@@ -130,7 +134,9 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     crop_focal = 1 / math.tan(crop.fov / 2)
     small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
     limits, sideways = bone_limits(model.template), sideways_stiffness(model.template)
-    evidence = Evidence(small, seen.seen[0], seen.confidence[0], crop_focal, limits, sideways)
+    believed = torch.full_like(seen.confidence[0], 0.0 if ablate in ("joints", "lifting") else 1.0)
+    lifted = seen.lifted[0] @ FLIP
+    evidence = Evidence(small, seen.seen[0], seen.confidence[0], lifted, believed, crop_focal, limits, sideways)
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)

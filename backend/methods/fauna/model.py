@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from backend.methods.fauna.articulation import Articulation
 from backend.methods.fauna.bank import SemanticBank
 from backend.methods.fauna.config import FaunaConfig
+from backend.methods.fauna.encoder import TAPS, TapEncoder, Taps
 from backend.methods.fauna.fields import BaseShape, deformation_field, feature_field, texture_field
-from backend.methods.fauna.heads import ConvHead, JointHead, Light, RestShape, ViewpointHead, Viewpoints
+from backend.methods.fauna.heads import JointHead, Light, RestShape, ViewpointHead, Viewpoints
+from backend.methods.fauna.lifting import Lifting
 from backend.rig.template import Template, load_quadruped
-
-TAPS = (40, 112, 320)
-"""Channels of EfficientNet-Lite0's taps at strides 8, 16 and 32."""
 
 
 class Base(SemanticBank):
@@ -34,41 +32,8 @@ class Base(SemanticBank):
         self.netDINO = feature_field(config)
 
 
-@dataclass(frozen=True)
-class Taps:
-    """What the frozen encoder gives, storable. strides 8, 16, 32: (B, 40, 32, 32), (B, 112, 16, 16), (B, 320, 8, 8); pooled (B, 1280)."""
-
-    stride8: Tensor
-    stride16: Tensor
-    stride32: Tensor
-    pooled: Tensor
-
-
-class TapEncoder(nn.Module):
-    """Bundled: two maps on one 16x16 grid from the encoder's taps, each by a 1x1 convolution, and the two conv heads."""
-
-    def __init__(self, config: FaunaConfig) -> None:
-        super().__init__()
-        self.grid = config.grid
-        self.token_neck = nn.Conv2d(TAPS[1] + TAPS[2], config.token_channels, 1)
-        self.key_neck = nn.Conv2d(TAPS[0] + TAPS[1], config.key_channels, 1)
-        self.final_layer_patch_out = ConvHead(config.token_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
-        self.final_layer_patch_key = ConvHead(config.key_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
-        self.register_buffer("query_mean", torch.zeros(config.query_dim))
-
-    def forward(self, taps: Taps) -> tuple[Tensor, Tensor, Tensor]:
-        """-> query (B, Q), token map and key map (B, C, 16, 16)."""
-        size = (self.grid, self.grid)
-        coarse = functional.interpolate(taps.stride32, size=size, mode="bilinear", align_corners=False)
-        fine = functional.avg_pool2d(taps.stride8, taps.stride8.shape[-1] // self.grid)
-        token_map = self.token_neck(torch.cat([taps.stride16, coarse], 1))
-        key_map = self.key_neck(torch.cat([fine, taps.stride16], 1))
-        assert isinstance(self.query_mean, Tensor)
-        return taps.pooled - self.query_mean, token_map, key_map
-
-
 class Instance(nn.Module):
-    """netEncoder, netPose, netDeform, netArticulation, netTexture, netLight (+ netRest, netJoints when bundled)."""
+    """netEncoder, netPose, netDeform, netArticulation, netTexture, netLight (+ netRest, netJoints, netLifting when bundled)."""
 
     def __init__(self, config: FaunaConfig, template: Template) -> None:
         super().__init__()
@@ -79,7 +44,8 @@ class Instance(nn.Module):
         self.netTexture = texture_field(config)
         self.netLight = Light(config)
         self.netRest = RestShape(config, template)
-        self.netJoints = JointHead(TAPS, len(template.points), config.joint_grid)
+        self.netJoints = JointHead((TAPS[0], config.key_channels), len(template.points), config.joint_grid)
+        self.netLifting = Lifting(config, len(template.points))
 
 
 @dataclass(frozen=True)
@@ -88,7 +54,8 @@ class Perception:
 
     code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; rest (B, P, 3) rest points; girth (B, n, 2) log
     girths of the deforming bones over the canonical ones, along local X and Z;
-    heat (B, P, g, g) logits, seen (B, P, 2) in [-1, 1] y down, confidence (B, P).
+    heat (B, P, g, g) logits, seen (B, P, 2) in [-1, 1] y down, confidence (B, P); lifted (B, P, 3) the posed points about their mean in the
+    camera's axes, object units.
     """
 
     code: Tensor
@@ -101,6 +68,7 @@ class Perception:
     heat: Tensor
     seen: Tensor
     confidence: Tensor
+    lifted: Tensor
 
     def float(self) -> Perception:
         """The same in float32 (after a forward pass in bfloat16)."""
@@ -130,13 +98,13 @@ class Fauna(nn.Module):
     def perceive(self, taps: Taps) -> Perception:
         """Everything but the bones' angles."""
         instance = self.netInstance
-        query, token_map, key_map = instance.netEncoder(taps)
+        query, key_map, feat_out = instance.netEncoder(taps)
         code = self.netBase(query)
-        feat_out = instance.netEncoder.final_layer_patch_out(token_map)
         feat_key = instance.netEncoder.final_layer_patch_key(key_map)
-        heat, seen, confidence = instance.netJoints((taps.stride8, taps.stride16, taps.stride32))
+        heat, seen, confidence = instance.netJoints((taps.stride8, key_map))
         rest, girth = instance.netRest(code, feat_key)
-        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, girth, heat, seen, confidence)
+        lifted = instance.netLifting(seen.detach(), confidence.detach(), key_map)
+        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, girth, heat, seen, confidence, lifted)
 
     def project(self, points: Tensor) -> Tensor:
         """OpenGL camera points (..., 3) -> crop positions (..., 2) in [-1, 1], y down."""

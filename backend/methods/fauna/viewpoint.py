@@ -16,9 +16,11 @@ from torch import Tensor
 from backend.methods.descent import Adam
 from backend.methods.fauna.creature import move_camera, rotation_vector_matrix
 from backend.methods.fauna.evidence import (
+    SEEN_REACH,
     Evidence,
     joint_residual,
     lift_excess,
+    lifted_residual,
     limit_excess,
     pose_prior,
     project,
@@ -28,12 +30,19 @@ from backend.methods.fauna.evidence import (
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.request import Request
 from backend.rig.kinematics import pose_points
-from backend.rig.rotations import euler_to_matrix
+from backend.rig.rotations import euler_to_matrix, matrix_to_euler, quaternion_to_matrix
+from backend.rig.solve import solve_pose
 
 NEIGHBOUR_COSINE = 0.3
 """Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
 BELIEF_TEMPERATURE = 0.5
 """Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
+FIRST_REACH = 3.0
+"""How many times farther a seen point pulls at the start: a curled tail's end lies far from where it was seen."""
+LIFTED = 0.3
+"""Weight of the lifted points against the seen ones."""
+TRUNK = ("pelvis", "spine", "chest", "withers", "tail0", "hip", "scapula", "shoulder")
+"""Points that hardly move against each other: by them the lifted skeleton is turned."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 """OpenGL camera frame <-> OpenCV camera frame."""
 
@@ -71,12 +80,14 @@ def solve_joints(
         if step == steps * 2 // 3:
             for group in optimizer.param_groups:
                 group["lr"] *= 0.3
+        reach = SEEN_REACH * max(1.0, FIRST_REACH * (1 - 2 * step / steps))
         if proportions:
             rest = head.unfold(half + change)
         points = pose_points(rest, torch.cat([root, euler_to_matrix(bend)], 1))
         r, t = move_camera(rotation, translation, turn, shift)
         energy = (
-            joint_residual(project(points, r, t, evidence.focal), evidence)
+            joint_residual(project(points, r, t, evidence.focal), evidence, reach)
+            + LIFTED * lifted_residual(points, r, evidence)
             + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
@@ -104,10 +115,13 @@ def choose_view(
     # Legs taken for their twins must not turn the animal: the choice is made with the points as they were seen.
     judged = swap_legs(model, evidence) if request.swap_legs else evidence
     held, steps = ablate == "articulation", 0 if ablate in ("fit", "joints") else 60
+    lifted, bends, nearest = (None, None, -1) if ablate in ("lifting", "joints") else lifted_view(model, seen)
     starts = []
     for h in range(4):
         rotation, translation = seen.viewpoints.rotation[:, h], seen.viewpoints.translation
-        angles = model.articulate(seen, rotation, translation)[0]
+        if h == nearest and lifted is not None:
+            rotation = lifted[None]
+        angles = model.articulate(seen, rotation, translation)[0] if h != nearest or bends is None else bends
         start = FLIP @ translation[0]
         start = start * torch.tensor([1.0, 1.0, scale])  # the model sees a 25 degree crop; the photo's may be narrower
         if held:
@@ -126,6 +140,23 @@ def choose_view(
     if ablate not in ("fit", "joints"):
         [options[best]] = solve_joints(model, [options[best]], evidence, 40, held, proportions=True)
     return best, options
+
+
+def lifted_view(model: Fauna, seen: Perception) -> tuple[Tensor, Tensor, int]:
+    """What the lifted points say: rotation (3, 3), object to OpenGL camera; angles (n, 3); the hypothesis nearest to it.
+
+    The rotation lays the rest trunk onto the lifted one (Kabsch 1976), the bones' turns are read off the rest (`rig.solve`).
+    """
+    template = model.template
+    some = [i for i, name in enumerate(template.points) if name.startswith(TRUNK)]
+    rest, lifted = seen.rest[0], seen.lifted[0]
+    u, _, vt = torch.linalg.svd((lifted[some] - lifted[some].mean(0)).T @ (rest[some] - rest[some].mean(0)))
+    rotation = u * torch.tensor([1.0, 1.0, float(torch.sign(torch.linalg.det(u @ vt)))]) @ vt
+    turns, placement = solve_pose(rest.numpy(), (lifted @ rotation).numpy())
+    rotation = rotation @ torch.from_numpy(placement[:3, :3].astype(np.float32))
+    deform = [i for i, bone in enumerate(template.bones) if bone.deform]
+    angles = matrix_to_euler(quaternion_to_matrix(torch.from_numpy(turns[deform].astype(np.float32))))
+    return rotation, angles, int((seen.viewpoints.rotation[0, :, :, 2] @ rotation[:, 2]).argmax())
 
 
 def facing_away(options: list[Solution], score: list[float], index: int) -> int:
@@ -162,4 +193,5 @@ def swap_legs(model: Fauna, evidence: Evidence) -> Evidence:
     legs = ("scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock", "hind_knuckle", "hind_tip")
     twin = {f"{leg}.{a}": f"{leg}.{b}" for leg in legs for a, b in (("L", "R"), ("R", "L"))}
     order = torch.tensor([names.index(twin.get(name, name)) for name in names])
-    return replace(evidence, seen=evidence.seen[order], confidence=evidence.confidence[order])
+    swapped = {name: getattr(evidence, name)[order] for name in ("seen", "confidence", "lifted", "lifted_confidence")}
+    return replace(evidence, **swapped)

@@ -15,17 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.methods.fauna.model import Taps
+from backend.data.distances import ORIGIN, STEP, trilinear
+from backend.methods.fauna.encoder import Taps
 from backend.observe.efficientnet import load_encoder
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
 
-GRID_STEP = 0.04
-GRID_ORIGIN = np.array([0.0, -2.4, -2.4], np.float32)
+CPU = torch.device("cpu")
 TAP_SHAPES = {"stride8": (40, 32, 32), "stride16": (112, 16, 16), "stride32": (320, 8, 8), "pooled": (1280,)}
 
 
-def store_features(folder: Path, batch: int = 32) -> None:
+def store_features(folder: Path, batch: int = 32, device: torch.device = CPU) -> None:
     """Write features_<tap>.npy (N, ...) fp16 beside images_rgb.npy; goes on where an earlier run stopped."""
     images = np.load(folder / "images_rgb.npy", mmap_mode="r")
     count = len(images)
@@ -38,15 +38,15 @@ def store_features(folder: Path, batch: int = 32) -> None:
     for name, shape in TAP_SHAPES.items():
         path = folder / f"features_{name}.npy"
         stores[name] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=(count, *shape))
-    encoder = load_encoder()
+    encoder = load_encoder().to(device)
     with torch.inference_mode():
         for start in range(done, count, batch):
             stop = min(count, start + batch)
-            pictures = torch.from_numpy(np.array(images[start:stop])).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
-            with torch.autocast("cpu", torch.bfloat16):
+            pictures = torch.from_numpy(np.array(images[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
+            with torch.autocast(device.type, torch.bfloat16):
                 taps = encoder(pictures)
             for name, store in stores.items():
-                store[start:stop] = getattr(taps, name).float().clamp(-6e4, 6e4).half().numpy()
+                store[start:stop] = getattr(taps, name).float().clamp(-6e4, 6e4).half().cpu().numpy()
             if (start // batch) % 50 == 49:
                 for store in stores.values():
                     store.flush()
@@ -67,10 +67,23 @@ def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
         mean, spread = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True) + 1e-6
         draw = [strength * torch.randn_like(s) * s.std(0, keepdim=True) for s in (mean, spread)]
         other = (x - mean) / spread * (spread + draw[1]).clamp_min(0.2 * spread) + mean + draw[0]
-        return torch.where(torch.rand(len(x), 1, 1, 1) < chance, other, x)
+        return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < chance, other, x)
 
     pooled = taps.pooled + 0.3 * strength * torch.randn_like(taps.pooled) * taps.pooled.std(0, keepdim=True)
     return Taps(change(taps.stride8), change(taps.stride16), change(taps.stride32), pooled)
+
+
+def vary_light(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1], each under other light: brightness, contrast and a colour cast; some grey."""
+    count, device = len(pictures), pictures.device
+
+    def draw(spread: float, channels: int = 1) -> Tensor:
+        return 1 + spread * (2 * torch.rand(count, channels, 1, 1, device=device) - 1)
+
+    middle = pictures.mean((1, 2, 3), keepdim=True)
+    lit = ((pictures - middle) * draw(0.3) + middle) * draw(0.3) * draw(0.08, 3)
+    grey = lit.mean(1, keepdim=True).expand_as(lit)
+    return torch.where(torch.rand(count, 1, 1, 1, device=device) < 0.1, grey, lit).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Batch:
     of all bones.
     """
 
-    taps: Taps
+    taps: Taps | None
     shape: Tensor
     rotation: Tensor
     translation: Tensor
@@ -90,6 +103,13 @@ class Batch:
     girth: Tensor
     visible: Tensor
     rotations: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        if device.type == "cpu":
+            return self
+        taps = None if self.taps is None else Taps(*(value.to(device) for value in vars(self.taps).values()))
+        return Batch(taps, *(value.to(device) for name, value in vars(self).items() if name != "taps"))
 
 
 class Samples:
@@ -109,6 +129,7 @@ class Samples:
         self.girths = torch.from_numpy(canonical["girths"][:, deform])  # (S, n, 2)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
         self.taps = {name: np.load(folder / f"features_{name}.npy", mmap_mode="r") for name in TAP_SHAPES}
+        self.rgb = np.load(folder / "images_rgb.npy", mmap_mode="r")
         split = np.array([str(s) for s in self.truth["split"]])
         self.train = np.flatnonzero(split == "train")
         self.validation = np.flatnonzero(split == "val")
@@ -116,13 +137,18 @@ class Samples:
         self.camera = self.truth["object_to_camera"].astype(np.float32).copy()  # (N, 4, 4) OpenCV
         self.camera[:, :3] = flip @ self.camera[:, :3]  # OpenGL
 
-    def batch(self, index: NDArray[np.int64]) -> Batch:
+    def pictures(self, index: NDArray[np.int64]) -> Tensor:
+        """(B, 3, 256, 256) in [0, 1]; index ascending."""
+        return torch.from_numpy(np.asarray(self.rgb[index])).permute(0, 3, 1, 2).float() / 255
+
+    def batch(self, index: NDArray[np.int64], features: bool = True) -> Batch:
+        """Truth of some pictures, in ascending order, with the stored features unless others are to be made."""
         index = np.sort(index)
-        taps = Taps(**{name: torch.from_numpy(np.asarray(store[index])).float() for name, store in self.taps.items()})
+        stored = {name: torch.from_numpy(np.asarray(store[index])).float() for name, store in self.taps.items()} if features else {}
         shape = torch.from_numpy(self.truth["shape"][index].astype(np.int64))
         camera = torch.from_numpy(self.camera[index])
         return Batch(
-            taps,
+            Taps(**stored) if features else None,
             shape,
             camera[:, :3, :3],
             camera[:, :3, 3],
@@ -152,21 +178,8 @@ class DistanceGrids:
         self.heads, self.tails = points[template.head_points[bones]], points[template.tail_points[bones]]
 
     def value(self, shape: int, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """points (n, 3) -> (n,); outside the grid the distance to the grid is taken off the value at its border."""
-        grid = self.grids[shape]
-        size = np.array(grid.shape)
-        p = np.concatenate([np.abs(points[:, :1]), points[:, 1:]], 1)
-        cell = (p - GRID_ORIGIN) / GRID_STEP
-        clamped = np.clip(cell, 0, size - 1.001)
-        low = clamped.astype(np.int64)
-        f = (clamped - low).astype(np.float32)
-        out = np.zeros(len(p), np.float32)
-        for corner in range(8):
-            offset = np.array([corner & 1, corner >> 1 & 1, corner >> 2])
-            weight = np.prod(np.where(offset, f, 1 - f), 1)
-            at = low + offset
-            out += weight * grid[at[:, 0], at[:, 1], at[:, 2]].astype(np.float32)
-        return out - np.linalg.norm(cell - clamped, axis=1) * GRID_STEP
+        """points (n, 3) -> (n,)."""
+        return trilinear(self.grids[shape], points)
 
     def sample(self, shape: int, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Half near the surface, a quarter about the bones, the rest in the grid's and the world box -> points (n, 3), values (n,).
@@ -177,7 +190,7 @@ class DistanceGrids:
             self.near[shape] = np.flatnonzero(np.abs(np.asarray(self.grids[shape], np.float32)) < 0.1).astype(np.int64)
         near = rng.choice(self.near[shape], count // 2)
         index = np.stack(np.unravel_index(near, self.grids[shape].shape), 1)
-        close = GRID_ORIGIN + GRID_STEP * (index + rng.uniform(-0.5, 0.5, (len(near), 3)))
+        close = ORIGIN + STEP * (index + rng.uniform(-0.5, 0.5, (len(near), 3)))
         bone, along = rng.integers(0, len(self.heads), count // 4), rng.uniform(0, 1, (count // 4, 1))
         inside = self.heads[bone] * (1 - along) + self.tails[bone] * along + rng.normal(0, 0.05, (count // 4, 3))
         middle = rng.uniform([0, -2.4, -2.4], [1.2, 2.4, 2.4], (count // 6, 3))

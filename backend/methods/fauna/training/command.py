@@ -1,0 +1,77 @@
+"""Train the bundled preset from rendered truth.
+
+    python -m backend train fauna --data DIR --out DIR [--steps N] [--shape-steps N] [--tune N] [--device cuda] [--seed N]
+
+DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive, or a pack of it, with --source). The stages, each
+resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes (`shapes`), whose codes start
+the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, which wants
+a GPU. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.training.checkpoint import export
+from backend.methods.fauna.training.learner import Learner, start_bank, validate
+from backend.methods.fauna.training.pictures import learn_pictures
+from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
+from backend.methods.fauna.training.shapes import learn_shapes
+from backend.observe.efficientnet import load_encoder
+
+
+def main(argv: list[str]) -> int:
+    """The command of the module's docstring; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m backend train fauna")
+    parser.add_argument("--data", type=Path, required=True, help="folder of prepared shapes and pictures")
+    parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip: fills the data folder first")
+    parser.add_argument("--images", type=int, default=32000)
+    parser.add_argument("--variants", type=int, default=440)
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
+    parser.add_argument("--shape-steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2700)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tune", type=int, default=0, help="steps more in which the encoder learns too")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render")
+    parser.add_argument("--all", action="store_true", help="learn from the animals set aside for validation too")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--export", type=Path, help="write the fp16 weights to this file at the end")
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.source is not None and not (args.data / "truth.npz").exists():
+        from backend.data.prepare import prepare
+
+        held_out = () if args.all else None
+        sizes = {"images": args.images, "variants": args.variants, "seed": args.seed, "workers": args.workers}
+        prepare(args.source, args.data, held_out=held_out, **sizes)
+    device = torch.device(args.device)
+    store_features(args.data, device=device)
+    samples, grids = Samples(args.data), DistanceGrids(args.data)
+    model = Fauna(BUNDLED)
+    used = np.unique(samples.truth["shape"][samples.train])
+    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed)
+    start_bank(model, samples, codes, args.seed)
+    learner = Learner(model.to(device), None, device)
+    log = args.out / "scores.jsonl"
+    learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log)
+    if args.tune:
+        learner = Learner(model, load_encoder().to(device).requires_grad_(True), device)
+        learn_pictures(learner, samples, grids, codes, args.out / "tuned.safetensors", args.tune, args.batch, args.seed, log)
+    if args.export is not None:
+        sizes_given = f"--images {len(samples.train)} --variants {len(used)} --shape-steps {args.shape_steps} --steps {args.steps}"
+        sizes_given += f" --tune {args.tune}" * bool(args.tune) + " --all" * args.all
+        command = f"python -m backend train fauna --source public.zip {sizes_given} --batch {args.batch} --seed {args.seed}"
+        scores = validate(learner, samples, 4096) if len(samples.validation) else {}
+        export(model, learner.encoder, args.export, {"command": command, "scores": scores})
+    return 0

@@ -1,0 +1,102 @@
+"""The networks that training from pictures moves, their start, and their scores on species never trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.methods.fauna.encoder import Taps
+from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.training.samples import Batch, Samples, vary_light
+from backend.observe.efficientnet import EfficientNetLite0
+from backend.rig.kinematics import pose_points
+from backend.rig.rotations import euler_to_matrix
+
+
+@dataclass(frozen=True)
+class Learner:
+    """model; encoder: where it is tuned too, else None and its stored features serve; device of both."""
+
+    model: Fauna
+    encoder: EfficientNetLite0 | None
+    device: torch.device
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """By the names that a checkpoint gives them."""
+        return {"model": self.model} | ({} if self.encoder is None else {"encoder": self.encoder})
+
+    def batch(self, samples: Samples, index: NDArray[np.int64], vary: bool = False) -> Batch:
+        """Pictures of `samples` with what the encoder makes of them, on the device. vary: other light on each, where it is tuned."""
+        if self.encoder is None:
+            return samples.batch(index).to(self.device)
+        index = np.sort(index)
+        pictures = samples.pictures(index).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            found = self.encoder(vary_light(pictures) if vary else pictures)
+        taps = Taps(*(getattr(found, name).float() for name in ("stride8", "stride16", "stride32", "pooled")))
+        return replace(samples.batch(index, features=False).to(self.device), taps=taps)
+
+
+def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None:
+    """Values from k-means of the shapes' codes; keys from the mean query of the pictures nearest each value."""
+    index = np.sort(np.random.default_rng(seed).choice(samples.train, min(4000, len(samples.train)), replace=False))
+    pooled = torch.from_numpy(np.asarray(samples.taps["pooled"][index])).float()
+    model.netInstance.netEncoder.query_mean.copy_(pooled.mean(0))  # type: ignore[operator]
+    own = codes[torch.from_numpy(samples.truth["shape"][index].astype(np.int64))]
+    centres, _ = kmeans2(own.numpy(), model.config.bank_size, seed=seed, minit="++")
+    values = torch.from_numpy(centres.astype(np.float32))
+    nearest = torch.cdist(own, values).argmin(-1)
+    query = functional.normalize(pooled - pooled.mean(0), dim=-1)
+    keys = torch.zeros(model.config.bank_size, model.config.query_dim).index_add(0, nearest, query)
+    with torch.no_grad():
+        model.netBase.memory_bank.copy_(values)
+        model.netBase.memory_bank_keys.copy_(functional.normalize(keys, dim=-1))
+    fold = model.netInstance.netRest.fold(samples.rest[samples.truth["shape"][index].astype(np.int64)])
+    model.netInstance.netRest.mean[: fold.shape[1]].copy_(fold.mean(0))  # type: ignore[index]
+    model.canonical.copy_(samples.canonical)  # type: ignore[operator]
+
+
+@torch.no_grad()
+def validate(learner: Learner, samples: Samples, limit: int = 512) -> dict[str, float]:
+    """On species never trained, by the network alone: heading, PCK@0.1 of seen and of posed points, errors of lifting and rest shape."""
+    model = learner.model.eval()
+    index = samples.validation[:: max(1, len(samples.validation) // limit)]
+    rows: list[dict[str, float]] = []
+    for part in np.array_split(index, max(1, len(index) // 64)):
+        batch = learner.batch(samples, part)
+        assert batch.taps is not None
+        seen = model.perceive(batch.taps)
+        best = seen.viewpoints.logits.argmin(-1)
+        n = torch.arange(len(part), device=batch.rotation.device)
+        chosen = seen.viewpoints.rotation[n, best]
+        local = euler_to_matrix(model.articulate(seen, chosen, seen.viewpoints.translation))
+        posed = pose_points(seen.rest, torch.cat([torch.eye(3, device=batch.rotation.device).expand(len(part), 1, 3, 3), local], 1))
+        image = model.project(posed @ chosen.transpose(1, 2) + seen.viewpoints.translation[:, None])
+        truth = model.project(batch.points @ batch.rotation.transpose(1, 2) + batch.translation[:, None])
+        side = (truth.amax(1) - truth.amin(1)).amax(-1)  # (B,)
+        heading = torch.rad2deg(torch.acos((functional.normalize(chosen[:, [0, 2], 2], dim=-1)
+                  * functional.normalize(batch.rotation[:, [0, 2], 2], dim=-1)).sum(-1).clamp(-1, 1)))  # fmt: skip
+        turned = batch.points @ batch.rotation.transpose(1, 2)
+        turned = turned - turned.mean(1, keepdim=True)
+        scale = (seen.lifted * turned).sum((1, 2)) / seen.lifted.square().sum((1, 2)).clamp_min(1e-6)
+        depth = (scale[:, None, None] * seen.lifted - turned).norm(dim=-1).mean(1) / (turned.amax(1) - turned.amin(1)).norm(dim=-1)
+        diagonal = (batch.rest.amax(1) - batch.rest.amin(1)).norm(dim=-1)
+        rows += [
+            {"heading": float(heading[i]), "heading45": float(heading[i] < 45),
+             "pck_seen": float(((seen.seen[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
+             "pck_posed": float(((image[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
+             "rest": float((seen.rest[i] - batch.rest[i]).norm(dim=-1).mean() / diagonal[i]),
+             "lifted": float(depth[i]), "girth": float((seen.girth[i] - batch.girth[i]).abs().mean())}
+            for i in range(len(part))
+        ]  # fmt: skip
+    model.train()
+    result = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    result["heading_median"] = float(np.median([row["heading"] for row in rows]))
+    return result

@@ -1,0 +1,71 @@
+"""Stage two of training: the base SDF as an auto-decoder of the rest shapes, one code a shape, all on one mean skeleton."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.methods.fauna import losses
+from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.training.checkpoint import SAVE_SECONDS, restore, save
+from backend.methods.fauna.training.samples import DistanceGrids
+
+CODE_NORM, CODE_RATE = 0.6, 5e-4
+"""Mean length of the codes that the auto-decoder starts from, and how fast they may leave there."""
+
+
+def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tensor:
+    """Scores (len(shapes), dim) of the shapes' clamped distances (every second node) on their principal components.
+
+    A code drawn at random says nothing of the shape it comes to stand for, and no bank could find it: here like shapes begin
+    alike. Scaled to a mean norm of CODE_NORM.
+    """
+    fields = np.stack([np.asarray(grids.grids[s][::2, ::2, ::2], np.float32).ravel() for s in shapes]).clip(-losses.CLAMP, losses.CLAMP)
+    fields -= fields.mean(0)
+    spread, axes = np.linalg.eigh((fields @ fields.T).astype(np.float64))
+    order = np.argsort(-spread)[:dim]
+    scores = axes[:, order] * np.sqrt(spread[order].clip(0))  # (s, <= dim)
+    codes = np.zeros((len(shapes), dim), np.float32)
+    codes[:, : scores.shape[1]] = scores * (CODE_NORM / max(float(np.linalg.norm(scores, axis=1).mean()), 1e-9))
+    return torch.from_numpy(codes)
+
+
+def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int) -> Tensor:
+    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all."""
+    codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim))
+    network = model.netBase.netShape
+    optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
+    step, started, saved = 0, time.perf_counter(), time.perf_counter()
+    if path.exists():
+        extra = restore(path, {"model": model}, optimizer, grids.fingerprint)
+        step = int(extra["step"])
+        codes.data.copy_(extra["codes"])
+    else:
+        codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim)
+    rng = np.random.default_rng(seed + step)
+    while step < steps:
+        for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
+            group["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / steps))
+        chosen = rng.choice(shapes, 12)
+        pairs = [grids.sample(int(s), 768, rng) for s in chosen]
+        points = torch.from_numpy(np.stack([p for p, _ in pairs]))  # (12, 768, 3)
+        truth = torch.from_numpy(np.stack([v for _, v in pairs]))
+        code = codes[torch.from_numpy(chosen)]
+        loss = losses.sdf_loss(network(points, code), truth)
+        total = loss + 1e-3 * code.square().sum(-1).mean()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        step += 1
+        if step % 100 == 0:
+            print(f"shapes {step}/{steps} sdf {loss.item():.4f} {time.perf_counter() - started:.0f} s", flush=True)
+        if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
+            extra = {"codes": codes.detach(), "step": torch.tensor(step)}
+            save(path, {"model": model}, optimizer, extra, grids.fingerprint)
+            saved = time.perf_counter()
+    return codes.detach()
