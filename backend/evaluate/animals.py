@@ -1,8 +1,8 @@
 """0 A.D. animals set aside for validation: their prepared pictures, reconstructed and scored against the renderer's truth.
 
-Enters the folder that `backend.data.prepare` wrote; its pictures of split "val" are species that training never saw, seen
-from evenly spread directions. One row a picture, with its octant: the direction that it was made for (`octant_of`), so that each
-holds equally many.
+Enters the folder that `backend.data.prepare` wrote. Its pictures of split "val" are species that training never saw but whose relatives
+it did, those of split "family" whole families that it never met; both seen from evenly spread directions. One row a picture, with its
+split and its octant: the direction that it was made for (`octant_of`), so that each holds equally many.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.data.prepare import prepare
-from backend.evaluate.creature_views import overlay_mask, posed_points, side_views
-from backend.evaluate.metrics import aligned_joint_error, angle_between, heading_of, mask_iou, pck
-from backend.evaluate.photos import Row, Sheet, project_points
-from backend.evaluate.rigs import check_asset, shortfalls
+from backend.evaluate.creature_scores import Row, Sheet, heading, score_creature, stack_points
+from backend.evaluate.creature_views import posed_surface, project
+from backend.evaluate.metrics import aligned_joint_error, angle_between
+from backend.evaluate.posed_truth import read_posed_truth, write_posed_truth
+from backend.evaluate.surfaces import Surface, compare_surfaces, into_truth
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Quality, Request
 from backend.rig.template import load_quadruped
-from backend.types import Image, no_progress
+from backend.types import Camera, Image, no_progress
 
 FOCAL_HALF_WIDTHS = 1 / np.tan(np.radians(12.5))
+SPLITS = ("val", "family")
+ROUND = 8
+"""Pictures of one animal that stand together, one from each octant."""
 
 
 def make_pictures(source: Path, folder: Path, count: int, seed: int) -> None:
-    """Render `count` pictures of the animals set aside, eight directions each time round, from 0 A.D.'s archive."""
+    """Render `count` pictures of the animals set aside, eight directions each time round, from 0 A.D.'s archive; and their posed meshes."""
     prepare(source, folder, images=0, variants=0, seed=seed, validation=count)
+    write_posed_truth(source, folder)
 
 
 def octant_of(azimuth: float) -> int:
@@ -39,44 +45,56 @@ def octant_of(azimuth: float) -> int:
     return (2 + round(float(np.degrees(azimuth)) / 45)) % 8
 
 
-def evaluate_animals(folder: Path, quality: Quality, ablate: str, seed: int, limit: int) -> tuple[list[Row], Sheet]:
-    """-> one row of scores a picture, and the contact sheet's rows. limit: pictures, in eights, spread over the animals."""
+def choose_pictures(splits: NDArray[np.str_], split: str, limit: int) -> NDArray[np.int64]:
+    """Indices of at most `limit` pictures of a split: whole rounds of eight directions (one at least), spread over the animals."""
+    index = np.flatnonzero(splits == split)
+    rounds = index[: len(index) // ROUND * ROUND].reshape(-1, ROUND)
+    return rounds[np.linspace(0, len(rounds) - 1, min(max(1, limit // ROUND), len(rounds))).astype(int)].ravel()
+
+
+def evaluate_animals(
+    folder: Path, quality: Quality, ablate: str, seed: int, limit: int, splits: tuple[str, ...] = SPLITS
+) -> tuple[list[Row], Sheet]:
+    """-> one row of scores a picture, and the contact sheet's rows. limit: pictures of each split, in eights, spread over the animals.
+
+    Beside what every set has: joints_3d (after similarity, over the joints' diagonal), mean_skeleton (what the mean training skeleton
+    would score there, posed as it rests) and, where the folder holds the posed meshes, the columns of `surfaces.compare_surfaces`.
+    """
     truth = np.load(folder / "truth.npz")
     shapes = np.load(folder / "shapes.npz")
     pictures, masks = np.load(folder / "images_rgb.npy", mmap_mode="r"), np.load(folder / "images_mask.npy", mmap_mode="r")
-    index = np.flatnonzero(truth["split"] == "val")
-    rounds = index[: len(index) // 8 * 8].reshape(-1, 8)  # one animal from eight directions a row
-    index = rounds[np.linspace(0, len(rounds) - 1, min(max(1, limit // 8), len(rounds))).astype(int)].ravel()
-    names = load_quadruped().points
+    meshes = read_posed_truth(folder)
+    names = list(load_quadruped().points)
+    training = shapes["points"][shapes["split"] == "train"]
     rows: list[Row] = []
     sheet: Sheet = []
-    for i in index:
+    for i in np.concatenate([choose_pictures(truth["split"], split, limit) for split in splits]):
         rgb, mask = np.array(pictures[i]), masks[i].astype(np.float32) / 255
         size = rgb.shape[0]
-        focal = float(FOCAL_HALF_WIDTHS * size / 2)
+        true_camera = Camera(size, size, float(FOCAL_HALF_WIDTHS * size / 2), truth["object_to_camera"][i])
         started = time.perf_counter()
-        result = fauna.run(Request(Image(rgb, focal_px=focal), mask, quality, seed), no_progress, ablate=ablate)
+        result = fauna.run(Request(Image(rgb, focal_px=true_camera.focal_px), mask, quality, seed), no_progress, ablate=ablate)
         seconds = time.perf_counter() - started
-        asset = result.asset
-        cover, overlay = overlay_mask(asset, rgb)
-        pose = truth["object_to_camera"][i]
-        seen = truth["points"][i] @ pose[:3, :3].T + pose[:3, 3]
-        pixels = focal * seen[:, :2] / seen[:, 2:] + size / 2
-        found = project_points(asset)
-        box = np.argwhere(mask > 0.5)
-        side = float((box.max(0) - box.min(0)).max())
-        solid = posed_points(asset)
-        heading, own = heading_of(asset.camera.object_to_camera[:3, 2]), heading_of(pose[:3, 2])
+        true_points = dict(zip(names, truth["points"][i].astype(np.float64), strict=True))
+        pixels = project(truth["points"][i], true_camera)
+        scored = score_creature(result, rgb, mask > 0.5, dict(zip(names, pixels, strict=True)), seconds)
+        camera, up = scored.asset.camera.object_to_camera, true_camera.object_to_camera[:3, 1]
+        turned = angle_between(heading(scored.points, camera, up), heading(true_points, true_camera.object_to_camera, up))
         row: Row = {
-            "species": str(shapes["species"][truth["shape"][i]]), "octant": octant_of(truth["azimuth"][i]),
-            "iou": mask_iou(cover, mask > 0.5), "pck": pck(np.stack([found[n] for n in names]), pixels, side),
-            "heading_error": angle_between(heading, own),
-            "joints_3d": aligned_joint_error(np.stack([solid[n] for n in names]), truth["points"][i]), "seconds": round(seconds, 2),
-            **{k: v for k, v in result.scores.items() if k != "iou"},
+            "species": str(shapes["species"][truth["shape"][i]]), "split": str(truth["split"][i]), "octant": octant_of(truth["azimuth"][i]),
+            "axis_error": turned, "joints_3d": aligned_joint_error(stack_points(scored.points, names), truth["points"][i]),
         }  # fmt: skip
-        missed = shortfalls(check_asset(asset))
-        row |= {"rig_whole": float(not missed), "rig": "; ".join(missed) or "whole"}
+        if len(training):
+            row["mean_skeleton"] = aligned_joint_error(training.mean(0), truth["points"][i])
+        if int(i) in meshes:
+            surface = posed_surface(scored.asset)
+            found = Surface(into_truth(surface.vertices, camera, true_camera.object_to_camera), surface.faces)
+            rng = np.random.default_rng([seed, int(i)])
+            row |= compare_surfaces(found, meshes[int(i)], float(np.degrees(truth["azimuth"][i])), rng)
+        row |= scored.row
         rows.append(row)
-        caption = f"{row['species']} octant {row['octant']} iou {row['iou']:.2f} pck {row['pck']:.2f}"
-        sheet.append((caption, [rgb, overlay, *side_views(asset)]))
+        caption = f"{row['species']} octant {row['octant']} iou {row['iou']:.2f} pck {row['pck']:.2f} axis {turned:.0f} off"
+        if "iou_sides" in row:
+            caption += f" chamfer {row['chamfer']:.3f} sides {row['iou_sides']:.2f}"
+        sheet.append((caption, scored.pictures))
     return rows, sheet

@@ -1,6 +1,7 @@
-"""Pictures of a finished asset: over its photo, and from the side, back and front; and its posed points.
+"""Pictures of a finished asset: over its photo, from the side, back and front, and its bones; and its posed surface and points.
 
-Everything is made from the asset alone (its own skeleton, skin, pose and camera), as another program would.
+Everything is made from the asset alone (its own skeleton, skin, pose and camera), as another program would; `exported` gives the asset
+as its file holds it.
 """
 
 from __future__ import annotations
@@ -8,22 +9,48 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw
 
+from backend.asset.read import decode_asset
+from backend.asset.write import encode_asset
+from backend.evaluate.joint_groups import COLOURS, groups_by_point
+from backend.evaluate.surfaces import Surface, view_turn
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.posing import pose_mesh, skin_transforms
 from backend.rig.template import load_quadruped
-from backend.types import Asset, Camera
+from backend.types import Asset, ByteArray, Camera
 
 VIEW_SIZE = 224
+VIEWS = ((90.0, 12.0), (180.0, 12.0), (35.0, 12.0))
+"""Azimuth and elevation, degrees, of the side, back and three-quarter views."""
+BONES_VIEW = (65.0, 12.0)
+HEADINGS = ("photo", "overlay", "side", "back", "three-quarter", "bones")
+"""The pictures of a creature, in their order."""
+GREY, FLESH = 90, 185
+RIGHT_SHADE = 0.6
+"""Brightness of the right side's bones: they lie behind the left's in `BONES_VIEW`."""
+SMOOTHING = 4
+"""The bones are drawn so many times larger, and reduced."""
+
+
+def exported(asset: Asset) -> Asset:
+    """The asset as a program finds it that reads its file."""
+    return decode_asset(encode_asset(asset))
+
+
+def posed_surface(asset: Asset) -> Surface:
+    """The mesh in the photo pose, object frame."""
+    return Surface(pose_mesh(asset.mesh, asset.skeleton, asset.skin, asset.photo_pose), asset.mesh.faces)
 
 
 def posed_points(asset: Asset) -> dict[str, NDArray[np.float64]]:
-    """The template's points by name, posed: each rides on the bone whose end it is (a tail before a head)."""
+    """The template's points by name, posed: each rides on the bone whose end it is. Those of absent bones (a tail's) are absent."""
     transforms = skin_transforms(asset.skeleton, asset.photo_pose)
     index = {name: i for i, name in enumerate(asset.skeleton.names)}
     found: dict[str, NDArray[np.float64]] = {}
     for bone in load_quadruped().bones:
-        if not bone.deform:
+        if not bone.deform or bone.name not in index:
             continue
         b = index[bone.name]
         for name, at in ((bone.head, asset.skeleton.heads[b]), (bone.tail, asset.skeleton.tails[b])):
@@ -33,9 +60,9 @@ def posed_points(asset: Asset) -> dict[str, NDArray[np.float64]]:
 
 
 def _draw(
-    vertices: NDArray[np.float32], asset: Asset, camera: Camera, background: NDArray[np.uint8]
+    vertices: NDArray[np.float32], asset: Asset, camera: Camera, background: NDArray[np.uint8], plain: int | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Textured and softly lit mesh over a background of the camera's size -> coverage, picture."""
+    """Softly lit mesh, textured or of one grey, over a background of the camera's size -> coverage, picture."""
     seen = torch.from_numpy(vertices @ camera.object_to_camera[:3, :3].T + camera.object_to_camera[:3, 3])
     z = seen[:, 2:]
     f = 2 * camera.focal_px / torch.tensor([camera.width, camera.height])
@@ -60,33 +87,65 @@ def _draw(
     size = asset.texture.base_color.shape[0]
     x = np.clip((values[..., 0] * size).astype(int), 0, size - 1)
     y = np.clip(((1 - values[..., 1]) * size).astype(int), 0, size - 1)
-    colour = asset.texture.base_color[y, x] * values[..., 2:]
+    base = asset.texture.base_color[y, x] if plain is None else np.full((*x.shape, 3), plain, np.uint8)
+    colour = base * values[..., 2:]
     return cover, np.where(cover[..., None], colour, background).astype(np.uint8)
 
 
 def overlay_mask(asset: Asset, photo: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """-> which of the photo's pixels the posed mesh covers, and the mesh drawn half over the photo."""
-    cover, drawn = _draw(pose_mesh(asset.mesh, asset.skeleton, asset.skin, asset.photo_pose), asset, asset.camera, photo)
+    cover, drawn = _draw(posed_surface(asset).vertices, asset, asset.camera, photo)
     blend = (0.35 * photo + 0.65 * drawn).astype(np.uint8)
     return cover, np.where(cover[..., None], blend, photo)
 
 
 def side_views(asset: Asset) -> list[NDArray[np.uint8]]:
-    """The posed creature from its left side, from behind on its right, and from the front, on grey."""
-    vertices = pose_mesh(asset.mesh, asset.skeleton, asset.skin, asset.photo_pose)
-    middle, size = (vertices.max(0) + vertices.min(0)) / 2, float(np.linalg.norm(vertices.max(0) - vertices.min(0)))
-    pictures = []
-    for azimuth in (90.0, 225.0, 10.0):
-        a = np.radians(azimuth)
-        back = np.array([np.sin(a) * 0.97, 0.25, np.cos(a) * 0.97])  # from the object towards the camera
-        back /= np.linalg.norm(back)
-        right = np.cross([0, 1, 0], back)
-        right /= np.linalg.norm(right)
-        rotation = np.stack([right, -np.cross(back, right), -back])  # OpenCV rows: right, down, forward
-        pose = np.eye(4, dtype=np.float32)
-        pose[:3, :3] = rotation
-        pose[:3, 3] = -rotation @ middle + np.array([0, 0, 2.2 * size])
-        camera = Camera(VIEW_SIZE, VIEW_SIZE, 2.0 * VIEW_SIZE, pose)
-        grey = np.full((VIEW_SIZE, VIEW_SIZE, 3), 90, np.uint8)
-        pictures.append(_draw(vertices, asset, camera, grey)[1])
-    return pictures
+    """The posed creature from its left side, from behind, and from the front on its left, on grey."""
+    vertices = posed_surface(asset).vertices
+    grey = np.full((VIEW_SIZE, VIEW_SIZE, 3), GREY, np.uint8)
+    return [_draw(vertices, asset, view_camera(vertices, *view), grey)[1] for view in VIEWS]
+
+
+def view_camera(vertices: NDArray[np.float32], azimuth: float, elevation: float) -> Camera:
+    """A camera of `VIEW_SIZE` pixels that sees all of the posed vertices (v, 3) from there (`surfaces.view_turn`)."""
+    middle, size = (vertices.max(0) + vertices.min(0)) / 2, float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    pose = np.eye(4, dtype=np.float32)
+    pose[:3, :3] = view_turn(azimuth, elevation)
+    pose[:3, 3] = -pose[:3, :3] @ middle + np.array([0, 0, 2.2 * size])
+    return Camera(VIEW_SIZE, VIEW_SIZE, 2.0 * VIEW_SIZE, pose)
+
+
+def draw_bones(asset: Asset) -> ByteArray:
+    """The posed creature in plain grey with its skeleton seen through it: a line from head to tail of each deforming bone, coloured by
+    the group of its tail (`joint_groups`), the right side darker, a dot at the head."""
+    vertices = posed_surface(asset).vertices
+    camera = view_camera(vertices, *BONES_VIEW)
+    background = np.full((VIEW_SIZE, VIEW_SIZE, 3), GREY, np.uint8)
+    picture = PillowImage.fromarray(_draw(vertices, asset, camera, background, FLESH)[1])
+    picture = picture.resize((VIEW_SIZE * SMOOTHING,) * 2, PillowImage.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(picture)
+    transforms = skin_transforms(asset.skeleton, asset.photo_pose)
+    index = {name: i for i, name in enumerate(asset.skeleton.names)}
+    bones = [bone for bone in load_quadruped().bones if bone.deform and bone.name in index]
+    for bone in sorted(bones, key=lambda bone: not bone.name.endswith(".R")):  # the right side first: the left lies before it
+        b = index[bone.name]
+        ends = np.stack([asset.skeleton.heads[b], asset.skeleton.tails[b]])
+        x, y = project(ends @ transforms[b][:3, :3].T + transforms[b][:3, 3], camera).T * SMOOTHING
+        shade = RIGHT_SHADE if bone.name.endswith(".R") else 1.0
+        red, green, blue = (round(c * shade) for c in COLOURS[groups_by_point()[str(bone.tail)]])
+        draw.line([(x[0], y[0]), (x[1], y[1])], fill=(red, green, blue), width=2 * SMOOTHING)
+        radius = 1.8 * SMOOTHING
+        draw.ellipse([x[0] - radius, y[0] - radius, x[0] + radius, y[0] + radius], fill=(red, green, blue))
+    return np.asarray(picture.resize((VIEW_SIZE, VIEW_SIZE), PillowImage.Resampling.BOX))
+
+
+def creature_pictures(asset: Asset, photo: ByteArray, overlay: ByteArray) -> list[ByteArray]:
+    """One row of a contact sheet, in the order of `HEADINGS`."""
+    return [photo, overlay, *side_views(asset), draw_bones(asset)]
+
+
+def project(points: NDArray[np.floating], camera: Camera) -> NDArray[np.float64]:
+    """Points (n, 3), object frame -> pixels (n, 2)."""
+    seen = points @ camera.object_to_camera[:3, :3].T.astype(np.float64) + camera.object_to_camera[:3, 3]
+    pixels: NDArray[np.float64] = camera.focal_px * seen[:, :2] / seen[:, 2:] + np.array([camera.width, camera.height]) / 2
+    return pixels
