@@ -52,8 +52,8 @@ class View:
         """-> the kept hypothesis and where its body points, (3,)."""
         request = Request(Image(np.zeros((8, 8, 3), np.uint8)), np.zeros((8, 8), np.float32), **asked)
         evidence = fauna.swap_legs(self.model, self.evidence) if request.swap_legs else self.evidence
-        best, options = fauna.choose_view(self.model, self.seen, evidence, request, 1.0, "")
-        return best, options[best].rotation[:, 2].numpy()
+        choice = fauna.choose_view(self.model, self.seen, evidence, request, 1.0, "")
+        return choice.best, choice.options[choice.best].rotation[:, 2].numpy()
 
 
 @pytest.fixture

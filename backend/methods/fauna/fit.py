@@ -77,6 +77,10 @@ STAGES = (
 )
 
 
+BRIEF = (Stage(25, VIEW, code=False, free=False, colour=False),)
+"""Enough to tell which of two viewpoints explains the silhouette."""
+
+
 def girth_prior(change: Tensor) -> Tensor:
     """Squared change (n, 2) of the log girths from the network's, and of one direction without the other."""
     return change.square().mean(-1).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
@@ -264,17 +268,19 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
 def seen_as(
     creature: Creature, p: Parameters, evidence: Evidence, use_code: bool = False, use_free: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """-> coverage (s, s) of the posed creature, and its posed points in the image (P, 2)."""
+    """-> coverage (s, s) of the posed creature, and its posed points (P, 3), object frame."""
     posed, points = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
     rotation, translation = creature.camera(p)
     _, cover = picture(posed @ rotation.T + translation, creature.faces, evidence.focal, evidence.mask.shape[0])
-    return cover, project(points, rotation, translation, evidence.focal)
+    return cover, points
 
 
 def mismatch(creature: Creature, p: Parameters, evidence: Evidence) -> float:
-    """What `fit` starts to lower: overlap missed, and joints missed."""
-    cover, image = seen_as(creature, p, evidence)
-    return float(1 - overlap(cover, evidence.mask) + JOINTS * joint_residual(image, evidence))
+    """What `fit` starts to lower: overlap missed, and points missed in the picture and in space."""
+    cover, points = seen_as(creature, p, evidence)
+    rotation, translation = creature.camera(p)
+    seen = JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+    return float(1 - overlap(cover, evidence.mask) + seen + LIFTED * lifted_residual(points, rotation, evidence))
 
 
 def moments(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -140,8 +140,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
-    best, options = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
-    found = options[best]
+    choice = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
+    best, options = choice.best, choice.options
 
     progress("shape", 0.2)
     mesh, canonical = instance_mesh(model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
@@ -150,11 +150,16 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skin = skin_weights(mesh, skeleton, fitted=False)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    p = creature.start(found.rotation, found.translation, found.angles, found.rest, seen.girth[0])
+    p = begin(creature, options[best], seen)
     coat = Coat(model, seen, picture, cover, fitting.RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
     if ablate != "fit":
         p = fitting.align(creature, p, evidence)
+    if fine and choice.rival is not None:
+        other = fitting.align(creature, begin(creature, options[choice.rival], seen), evidence)
+        p, other = (fitting.fit(creature, q, evidence, progress, (0.38, 0.4), request.seed, coat, fitting.BRIEF) for q in (p, other))
+        if fitting.mismatch(creature, other, evidence) < fitting.mismatch(creature, p, evidence):
+            best, p = choice.rival, other
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.stages_without(ablate))
     scores = deformation_scores(creature, p, evidence) if fine else {}
@@ -171,9 +176,14 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen.girth[0], crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen, crop_focal)) for h in range(4))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
+
+
+def begin(creature: Creature, option: Solution, seen: Perception) -> Parameters:
+    """A hypothesis' solution as the parameters that a fit starts from."""
+    return creature.start(option.rotation, option.translation, option.angles, option.rest, seen.girth[0])
 
 
 def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
@@ -196,10 +206,10 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
 
 
-def thumbnail(creature: Creature, option: Solution, girth: Tensor, focal: float) -> np.ndarray:
+def thumbnail(creature: Creature, option: Solution, seen: Perception, focal: float) -> np.ndarray:
     """(96, 96, 3) uint8: the unfitted creature as one hypothesis sees it, lit from the camera."""
     with torch.no_grad():
-        p = creature.start(option.rotation, option.translation, option.angles, option.rest, girth)
+        p = begin(creature, option, seen)
         posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
         camera = posed @ option.rotation.T + option.translation
         light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)

@@ -35,6 +35,8 @@ from backend.rig.solve import solve_pose
 
 NEIGHBOUR_COSINE = 0.3
 """Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
+RIVAL_COSINE, RIVAL_MARGIN = 0.5, 1.0
+"""A hypothesis that faces elsewhere (cosine of the body axes) and scores nearly as well is worth a look at its silhouette."""
 BELIEF_TEMPERATURE = 0.5
 """Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
 FIRST_REACH = 3.0
@@ -104,10 +106,18 @@ def solve_joints(
         return [Solution(*one) for one in found]
 
 
-def choose_view(
-    model: Fauna, seen: Perception, evidence: Evidence, request: Request, scale: float, ablate: str
-) -> tuple[int, list[Solution]]:
-    """Solve the joints under each of the four hypotheses -> the index kept and all four.
+@dataclass(frozen=True)
+class Choice:
+    """best: the hypothesis kept; options: all four, solved; rival: one that is nearly as good and faces elsewhere, if there is one and
+    nobody asked for a view."""
+
+    best: int
+    options: list[Solution]
+    rival: int | None
+
+
+def choose_view(model: Fauna, seen: Perception, evidence: Evidence, request: Request, scale: float, ablate: str) -> Choice:
+    """Solve the joints under each of the four hypotheses and keep one.
 
     A hypothesis' score is its predicted loss plus what its joints leave unexplained; the viewpoint asked for wins over all.
     Facing the other way is counted from there, so that it turns what the artist sees. OpenCV camera frame.
@@ -137,9 +147,20 @@ def choose_view(
     if request.swap_legs:
         [swapped] = solve_joints(model, [starts[best]], evidence, steps, held)
         options[best] = replace(swapped, rotation=options[best].rotation)
+    rival = None if request.viewpoint is not None or request.flip_heading or request.swap_legs else closest_rival(options, score, best)
     if ablate not in ("fit", "joints"):
-        [options[best]] = solve_joints(model, [options[best]], evidence, 40, held, proportions=True)
-    return best, options
+        some = [best] if rival is None else [best, rival]
+        for h, solved in zip(some, solve_joints(model, [options[h] for h in some], evidence, 40, held, proportions=True), strict=True):
+            options[h] = solved
+    return Choice(best, options, rival)
+
+
+def closest_rival(options: list[Solution], score: list[float], best: int) -> int | None:
+    """The best scored of the hypotheses that face elsewhere, if it comes within `RIVAL_MARGIN`."""
+    ahead = options[best].rotation[:, 2]
+    others = [h for h in range(len(options)) if float(ahead @ options[h].rotation[:, 2]) < RIVAL_COSINE]
+    rival = min(others, key=lambda h: score[h], default=best)
+    return rival if rival != best and score[rival] - score[best] < RIVAL_MARGIN else None
 
 
 def lifted_view(model: Fauna, seen: Perception) -> tuple[Tensor, Tensor, int]:

@@ -58,11 +58,11 @@ def main(argv: list[str]) -> int:
     device = torch.device(args.device)
     store_features(args.data, device=device)
     samples, grids = Samples(args.data), DistanceGrids(args.data)
-    model = Fauna(BUNDLED)
+    model = Fauna(BUNDLED).to(device)
     used = np.unique(samples.truth["shape"][samples.train])
     codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed)
     start_bank(model, samples, codes, args.seed)
-    learner = Learner(model.to(device), None, device)
+    learner = Learner(model, None, device)
     log = args.out / "scores.jsonl"
     learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log)
     if args.tune:

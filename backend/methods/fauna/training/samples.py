@@ -22,6 +22,8 @@ from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
 
 CPU = torch.device("cpu")
+MOST_HELD = 9 * 2**30
+"""Bytes of features that are kept in memory."""
 TAP_SHAPES = {"stride8": (40, 32, 32), "stride16": (112, 16, 16), "stride32": (320, 8, 8), "pooled": (1280,)}
 
 
@@ -128,7 +130,10 @@ class Samples:
         deform = [i for i, bone in enumerate(load_quadruped().bones) if bone.deform]
         self.girths = torch.from_numpy(canonical["girths"][:, deform])  # (S, n, 2)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
-        self.taps = {name: np.load(folder / f"features_{name}.npy", mmap_mode="r") for name in TAP_SHAPES}
+        paths = {name: folder / f"features_{name}.npy" for name in TAP_SHAPES}
+        # Read at random, a mapped file comes from the disk again and again where the system takes idle pages back.
+        fits = sum(path.stat().st_size for path in paths.values()) < MOST_HELD
+        self.taps = {name: np.load(path, mmap_mode=None if fits else "r") for name, path in paths.items()}
         self.rgb = np.load(folder / "images_rgb.npy", mmap_mode="r")
         split = np.array([str(s) for s in self.truth["split"]])
         self.train = np.flatnonzero(split == "train")

@@ -36,9 +36,10 @@ def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tenso
 
 
 def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int) -> Tensor:
-    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all."""
-    codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim))
+    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all, on the CPU."""
     network = model.netBase.netShape
+    device = next(network.parameters()).device
+    codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim, device=device))
     optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
@@ -46,15 +47,15 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: P
         step = int(extra["step"])
         codes.data.copy_(extra["codes"])
     else:
-        codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim)
+        codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim).to(device)
     rng = np.random.default_rng(seed + step)
     while step < steps:
         for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
             group["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / steps))
         chosen = rng.choice(shapes, 12)
         pairs = [grids.sample(int(s), 768, rng) for s in chosen]
-        points = torch.from_numpy(np.stack([p for p, _ in pairs]))  # (12, 768, 3)
-        truth = torch.from_numpy(np.stack([v for _, v in pairs]))
+        points = torch.from_numpy(np.stack([p for p, _ in pairs])).to(device)  # (12, 768, 3)
+        truth = torch.from_numpy(np.stack([v for _, v in pairs])).to(device)
         code = codes[torch.from_numpy(chosen)]
         loss = losses.sdf_loss(network(points, code), truth)
         total = loss + 1e-3 * code.square().sum(-1).mean()
@@ -68,4 +69,4 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: P
             extra = {"codes": codes.detach(), "step": torch.tensor(step)}
             save(path, {"model": model}, optimizer, extra, grids.fingerprint)
             saved = time.perf_counter()
-    return codes.detach()
+    return codes.detach().cpu()
