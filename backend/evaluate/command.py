@@ -6,8 +6,8 @@ photos: the photos in tests/photos, a row each. zero-ad-val: pictures of animals
 split "val" (relatives in training) and split "family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the
 pictures in --data over the photographs of places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row
 each. Means below each; --out writes every row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with
-one part switched off (bank, articulation, deformation, joints or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes
-the validation pictures, and their true posed meshes, where --data does not hold them yet.
+one part switched off (bank, articulation, deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s
+public.zip, makes the validation pictures, and their true posed meshes, where --data does not hold them yet.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def verify_weights() -> None:
             verify(entry, path)
             print(f"{entry.id:<28} good")
         else:
-            print(f"{entry.id:<28} not downloaded")
+            print(f"{entry.id:<28} not installed")
 
 
 def main(argv: list[str], progress: Progress = no_progress) -> int:
@@ -50,7 +50,7 @@ def main(argv: list[str], progress: Progress = no_progress) -> int:
         print(fetch.licence_text(find_entry(arguments.id)), file=sys.stderr)
         print(fetch.fetch(arguments.id, accept_licence=arguments.accept_licence, progress=progress))
     elif arguments.command == "convert":
-        target = convert.convert(arguments.name, arguments.source)
+        target = convert.convert(arguments.name, arguments.source, progress=progress)
         print(f"{target}: {target.stat().st_size} bytes")
     elif arguments.command in (None, "list"):
         list_weights()

@@ -1,15 +1,18 @@
-"""`python -m backend weights convert NAME --source FILE`: foreign weights -> the safetensors files that ship.
+"""`python -m backend weights convert NAME --source FILE`: foreign weights -> the safetensors files that ship, or optional sets.
 
 Enters the file of a named package and version, whose hash is checked first; leaves fp16 safetensors (statistics and
-parameters of normalisation layers stay float32) under `backend/weights/files/`, and renews the manifest's entry.
+parameters of normalisation layers stay float32) under `backend/weights/files/`, and renews the manifest's entry. Optional sets
+keep float32 and are written into the person's own folder.
 Each recipe's text says where its source is had. The shipped modules' parity with the originals is in tests/observe.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +21,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from backend.errors import MenagerieError
-from backend.weights.manifest import FILES, MANIFEST, find_entry, hash_file, locate, register, verify
+from backend.types import Progress, no_progress
+from backend.weights.fauna_checkpoint import read_fauna_checkpoint
+from backend.weights.load import NOTES
+from backend.weights.manifest import FILES, MANIFEST, Entry, find_entry, hash_file, locate, register, verify
 from backend.weights.onnx_tensors import read_convolutions
 from backend.weights.pickles import read_pickle
+from backend.weights.sam2_package import read_package
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,15 @@ class Recipe:
     rename: Callable[[Path], dict[str, Tensor]]
 
 
-def write_tensors(tensors: dict[str, Tensor], target: Path) -> None:
-    """Write a safetensors file whole or not at all; the same tensors give the same bytes."""
+Notes = dict[str, str | int]
+
+
+def write_tensors(tensors: dict[str, Tensor], target: Path, notes: Notes | None = None) -> None:
+    """Write a safetensors file whole or not at all; the same tensors and notes give the same bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(target.name + ".new")
     with temporary.open("wb") as stream:
-        stream.write(save(tensors))
+        stream.write(save(tensors, {NOTES: json.dumps(notes, sort_keys=True)} if notes else None))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, target)
@@ -121,38 +131,33 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def _read_fauna_official(path: Path) -> dict[str, Tensor]:
-    """The published 3D-Fauna checkpoint -> `netBase.*` and `netInstance.*`; optimisers and discriminator are left out.
-
-    Both layouts: 3DAnimals' (netBase), and the demo's (netPrior, with the bank at the top level).
-    """
-    tree = read_pickle(path)
-    if not isinstance(tree, dict) or not isinstance(base := tree.get("netBase", tree.get("netPrior")), dict):
-        raise MenagerieError("weights_damaged", f"{path.name} is not a 3D-Fauna checkpoint.")
-    parts = {"netBase": {**base}, "netInstance": tree.get("netInstance", {})}
-    for name in ("memory_bank", "memory_bank_keys"):
-        if isinstance(tree.get(name), Tensor):
-            parts["netBase"][name] = tree[name]
-    return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items() if isinstance(value, Tensor)}
+DOWNLOADED: dict[str, Callable[[Path], tuple[dict[str, Tensor], Notes]]] = {"fauna-official": read_fauna_checkpoint}
+"""Optional sets that come in another format: id -> reader of tensors and notes. They keep float32 and stay in the person's own folder."""
 
 
-DOWNLOADED: dict[str, Callable[[Path], dict[str, Tensor]]] = {"fauna-official": _read_fauna_official}
-"""Optional sets that come in another format: id -> reader. They keep float32 and stay in the person's own folder."""
+PACKAGED: dict[str, Callable[[Entry, Path, Path, Progress], dict[str, Tensor]]] = {"sam2-hiera-tiny": read_package}
+"""Optional sets that a person brings as a package's file: id -> reader. The list's hash is that of what is made."""
+
+SHORT = {"sam2-tiny": "sam2-hiera-tiny"}
+"""Shorter names for the command line."""
 
 
 def names() -> list[str]:
     """What `convert` can make."""
-    return sorted({*RECIPES, *DOWNLOADED})
+    return sorted({*RECIPES, *DOWNLOADED, *PACKAGED, *SHORT})
 
 
-def convert(name: str, source: Path | None = None, manifest: Path = MANIFEST) -> Path:
+def convert(name: str, source: Path | None = None, manifest: Path = MANIFEST, progress: Progress = no_progress) -> Path:
     """Make the file `name` from its source. -> the file written.
 
-    source: needed for bundled files; a downloaded set is found where `fetch` put it. Raises `weights_damaged` for a file
-    with another hash than the recipe's or the list's, `weights_missing` where it is absent, `bad_request`.
+    source: needed for bundled files and packages; a downloaded set is found where `fetch` put it. Raises `weights_damaged` for a
+    file with another hash than the recipe's or the list's, `weights_missing` where it is absent, `bad_request`, `Cancelled`.
     """
+    name = SHORT.get(name, name)
     if name in DOWNLOADED:
         return _convert_downloaded(name, source, manifest)
+    if name in PACKAGED and source is not None:
+        return _convert_package(name, source, manifest, progress)
     if name not in RECIPES or source is None:
         remedy = f"Name one of {', '.join(names())} and --source FILE."
         raise MenagerieError("bad_request", f"{name!r} cannot be converted from {source}.", remedy)
@@ -169,13 +174,32 @@ def convert(name: str, source: Path | None = None, manifest: Path = MANIFEST) ->
 
 
 def _convert_downloaded(name: str, source: Path | None, manifest: Path) -> Path:
+    """source None: the listed file, its hash checked. Another file that a person names need not be listed: the reader accepts nothing but
+    the published names and shapes, and the notes keep its hash."""
     entry = find_entry(name, manifest)
-    source = source or locate(entry, manifest)
-    verify(entry, source)
-    tensors = {key: value.float().contiguous() for key, value in sorted(DOWNLOADED[name](source).items())}
+    path = source or locate(entry, manifest)
+    if source is None:
+        verify(entry, path)
+    tensors, notes = DOWNLOADED[name](path)
     target = locate(entry, manifest).with_suffix(".safetensors")
-    write_tensors(tensors, target)
+    ordered = {key: value.float().contiguous() for key, value in sorted(tensors.items())}
+    write_tensors(ordered, target, {**notes, "source_sha256": hash_file(path)})
     target.with_suffix(".sha256").write_text(hash_file(target) + "\n", encoding="ascii")
+    return target
+
+
+def _convert_package(name: str, source: Path, manifest: Path, progress: Progress) -> Path:
+    """Into the person's own folder; the same package always makes the same bytes, and the list says which."""
+    entry = find_entry(name, manifest)
+    target = locate(entry, manifest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacked-") as folder:
+        tensors = PACKAGED[name](entry, source, Path(folder), progress)
+        made = Path(folder) / target.name
+        write_tensors({key: value.contiguous() for key, value in sorted(tensors.items())}, made)
+        verify(entry, made)
+        os.replace(made, target)
+    progress("convert", 1.0)
     return target
 
 

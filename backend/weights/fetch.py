@@ -24,9 +24,9 @@ PRIVACY = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_D
 
 def licence_text(entry: Entry) -> str:
     """What the person agrees to, one paragraph."""
+    way = "are made from a file that you have; nothing is downloaded" if entry.parts else "are downloaded; nothing else is sent or received"
     return (
-        f"{entry.id}: {entry.attribution}. Licence: {entry.licence}. From {entry.source}. "
-        f"{entry.bytes / (1 << 20):.0f} MiB are downloaded; nothing else is sent or received."
+        f"{entry.id}: {entry.attribution}. Licence: {entry.licence}. From {entry.source}. {entry.bytes / (1 << 20):.0f} MiB {way}."
     )
 
 
@@ -41,6 +41,9 @@ def fetch(id: str, *, accept_licence: bool, progress: Progress = no_progress, ma
     if entry.bundled:
         verify(entry, target)
         return target
+    if entry.parts:
+        remedy = f"It is had from {entry.source}; then run: python -m backend weights convert {id} --source FILE"
+        raise MenagerieError("bad_request", f"The weights {id} come from a file, not from a download.", remedy)
     if not accept_licence:
         raise MenagerieError("bad_request", f"The licence of {id} has not been accepted.", licence_text(entry))
     if target.is_file() and target.stat().st_size == entry.bytes:

@@ -6,14 +6,19 @@ Enters an id of `weights_manifest.json`; leaves a dict of tensors on the CPU, in
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import safetensors
 from safetensors.torch import load as parse
 from torch import Tensor
 
 from backend.errors import MenagerieError
-from backend.weights.manifest import MANIFEST, Entry, find_entry, locate
+from backend.weights.manifest import MANIFEST, Entry, find_entry, locate, remedy_of
+
+NOTES = "notes"
+"""Under which key of a safetensors file's header `convert` leaves what it found out, as JSON."""
 
 
 def open_weights(id: str, manifest: Path = MANIFEST) -> dict[str, Tensor]:
@@ -22,19 +27,31 @@ def open_weights(id: str, manifest: Path = MANIFEST) -> dict[str, Tensor]:
     A downloaded checkpoint in another format is used through its conversion, whose hash `weights convert` wrote beside
     it. Raises `weights_missing`, `weights_damaged`.
     """
+    return _parse(_verified(id, manifest), id)
+
+
+def open_noted_weights(id: str, manifest: Path = MANIFEST) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """-> tensors as from `open_weights`, and what the conversion noted about them ({} where it noted nothing)."""
+    data = _verified(id, manifest)
+    tensors = _parse(data, id)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return tensors, json.loads(header.get("__metadata__", {}).get(NOTES, "{}"))
+
+
+def _verified(id: str, manifest: Path) -> bytes:
     entry = find_entry(id, manifest)
     if entry.format == "safetensors":
-        return _parse(_read(entry, locate(entry, manifest), entry.sha256), id)
+        return _read(entry, locate(entry, manifest), entry.sha256)
     converted = locate(entry, manifest).with_suffix(".safetensors")
-    note = converted.with_suffix(".sha256")
-    if not note.is_file():
+    sha256 = converted.with_suffix(".sha256")
+    if not sha256.is_file():
         raise MenagerieError("weights_missing", f"The weights {id} are not converted.", f"Run: python -m backend weights convert {id}")
-    return _parse(_read(entry, converted, note.read_text(encoding="ascii").strip()), id)
+    return _read(entry, converted, sha256.read_text(encoding="ascii").strip())
 
 
 def _read(entry: Entry, path: Path, sha256: str) -> bytes:
     """The very bytes that were hashed, so that nothing can change between the check and the use."""
-    remedy = None if entry.bundled else f"Download the weights {entry.id} again."
+    remedy = None if entry.bundled else remedy_of(entry)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -26,13 +26,23 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
+class Part:
+    """A file that a person brings and a conversion reads. file: its path inside the package, or the package's own name."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One weights file.
 
     id: what code asks for; method: the method or room that uses it; file: path of a bundled file, or the name inside
     the repository; repository, revision: Hugging Face source of an optional file ("" if bundled; revision "" where it
     is unknown: it is recorded at the first download and the hash decides); repository_type: "model" or "space";
-    bytes, sha256: of the file; format: one of `FORMATS`; licence, attribution, source: sentences for the person.
+    bytes, sha256: of the file; format: one of `FORMATS`; licence, attribution, source: sentences for the person; parts: of an
+    optional file that comes from no repository: the package and the files in it that `weights convert` makes it from.
     """
 
     id: str
@@ -48,6 +58,7 @@ class Entry:
     repository: str = ""
     revision: str = ""
     repository_type: str = "model"
+    parts: tuple[Part, ...] = ()
 
 
 def _check(entry: Entry) -> Entry:
@@ -60,9 +71,16 @@ def _check(entry: Entry) -> Entry:
     parts = Path(entry.file).parts
     if not parts or Path(entry.file).is_absolute() or ".." in parts:
         raise ValueError(f"file of {entry.id} is not a plain relative path")
-    if entry.bundled == bool(entry.repository):
-        raise ValueError(f"{entry.id} must be either bundled or have a repository")
+    if any(not re.fullmatch(r"[0-9a-f]{64}", part.sha256) or part.bytes <= 0 for part in entry.parts):
+        raise ValueError(f"a part of {entry.id} has no valid bytes and sha256")
+    if [entry.bundled, bool(entry.repository), bool(entry.parts)].count(True) != 1:
+        raise ValueError(f"{entry.id} must be bundled, or have a repository, or parts")
     return entry
+
+
+def _entry(item: dict[str, Any]) -> Entry:
+    parts = tuple(Part(**part) for part in item.get("parts", ()))
+    return _check(Entry(**{**item, "parts": parts}))
 
 
 def load_manifest(path: Path = MANIFEST) -> dict[str, Entry]:
@@ -76,7 +94,7 @@ def load_manifest(path: Path = MANIFEST) -> dict[str, Entry]:
     try:
         if raw["schema"] != SCHEMA:
             raise ValueError(f"schema {raw['schema']!r}")
-        entries = [_check(Entry(**item)) for item in raw["weights"]]
+        entries = [_entry(item) for item in raw["weights"]]
     except (KeyError, TypeError, ValueError) as error:
         raise MenagerieError("weights_damaged", f"The list of weights files is not valid: {error}.") from error
     return {entry.id: entry for entry in entries}
@@ -108,6 +126,13 @@ def locate(entry: Entry, path: Path = MANIFEST) -> Path:
     return path.parent / entry.file if entry.bundled else optional_folder() / entry.id / Path(entry.file).name
 
 
+def remedy_of(entry: Entry) -> str:
+    """How an optional set is had again."""
+    if entry.parts:
+        return f"Install {entry.id} from its file again, in the add-on's preferences."
+    return f"Download the weights {entry.id} again."
+
+
 def hash_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     digest = hashlib.sha256()
@@ -119,7 +144,7 @@ def hash_file(path: Path) -> str:
 
 def verify(entry: Entry, path: Path) -> None:
     """Raise `weights_missing` or `weights_damaged` unless the file at `path` is, byte for byte, the listed one."""
-    remedy = None if entry.bundled else f"Download the weights {entry.id} in the preferences."
+    remedy = None if entry.bundled else remedy_of(entry)
     if not path.is_file():
         raise MenagerieError("weights_missing", f"The weights {entry.id} are not there.", remedy)
     if path.stat().st_size != entry.bytes or hash_file(path) != entry.sha256:
@@ -129,6 +154,9 @@ def verify(entry: Entry, path: Path) -> None:
 def write_manifest(entries: dict[str, Entry], path: Path = MANIFEST) -> None:
     """Write the list, sorted by id, whole or not at all."""
     items: list[dict[str, Any]] = [asdict(_check(entries[id])) for id in sorted(entries)]
+    for item in items:
+        if not item["parts"]:
+            del item["parts"]
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(json.dumps({"schema": SCHEMA, "weights": items}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)

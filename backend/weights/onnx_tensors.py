@@ -1,13 +1,14 @@
-"""The few bytes of an ONNX file that hold its convolutions: a small bounded protobuf reader, so that no ONNX package ships.
+"""The weights of an ONNX file: a small bounded protobuf reader, so that no ONNX package ships.
 
-Enters an `.onnx` file; leaves the float32 weight and bias of each Conv node, in the order of the graph. Field numbers
-are those of onnx.proto: ModelProto.graph 7; GraphProto.node 1, initializer 5; NodeProto.input 1, op_type 4;
-TensorProto.dims 1, data_type 2, name 8, raw_data 9.
+Enters an `.onnx` file; leaves its float32 tensors by name and the names of its nodes, or the weight and bias of each Conv node
+in the order of the graph. Field numbers are those of onnx.proto: ModelProto.graph 7; GraphProto.node 1, initializer 5;
+NodeProto.input 1, name 3, op_type 4; TensorProto.dims 1, data_type 2, name 8, raw_data 9.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,36 +88,58 @@ def _tensor(data: memoryview) -> tuple[str, Tensor | None]:
     return name, torch.from_numpy(np.frombuffer(raw, "<f4").reshape(dims).astype(np.float32))
 
 
-def _convolutions(data: memoryview) -> list[tuple[Tensor, Tensor]]:
+@dataclass(frozen=True)
+class Graph:
+    """tensors: every initialiser that is float32, by name, None for others; nodes: in the order in which they run."""
+
+    tensors: dict[str, Tensor | None]
+    nodes: list[Node]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. name: its path in the network it was exported from; kind: "Conv", "MatMul", ...; inputs: names."""
+
+    name: str
+    kind: str
+    inputs: list[str]
+
+
+def _node(data: memoryview) -> Node:
+    texts = [(number, bytes(_bytes(value)).decode()) for number, value in _fields(data) if number in (1, 3, 4)]
+    only = dict(texts)
+    return Node(only.get(3, ""), only.get(4, ""), [text for number, text in texts if number == 1])
+
+
+def _graph(data: memoryview) -> Graph:
     graphs = [_bytes(value) for number, value in _fields(data) if number == 7]
     if len(graphs) != 1:
         raise ValueError("no graph")
-    tensors: dict[str, Tensor | None] = {}
-    nodes: list[list[str]] = []
-    for number, value in _fields(graphs[0]):
-        if number == 5:
-            name, tensor = _tensor(_bytes(value))
-            tensors[name] = tensor
-        elif number == 1:
-            inside = [(n, v) for n, v in _fields(_bytes(value)) if n in (1, 4)]
-            if any(n == 4 and bytes(_bytes(v)) == b"Conv" for n, v in inside):
-                nodes.append([bytes(_bytes(v)).decode() for n, v in inside if n == 1])
-    result = []
-    for names in nodes:
-        weight, bias = (tensors[name] for name in names[1:3])
-        if weight is None or bias is None:
-            raise ValueError("a convolution that is not float32")
-        result.append((weight, bias))
-    return result
+    parts = [(number, _bytes(value)) for number, value in _fields(graphs[0]) if number in (1, 5)]
+    return Graph(dict(_tensor(part) for number, part in parts if number == 5), [_node(part) for number, part in parts if number == 1])
 
 
-def read_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
-    """-> (weight, bias) of every Conv node in graph order, float32. Raises `weights_damaged` for anything else."""
+def read_graph(path: Path) -> Graph:
+    """-> the tensors and nodes of the file. Raises `weights_missing`, and `weights_damaged` for anything that is no such file."""
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("it is too large")
-        return _convolutions(memoryview(path.read_bytes()))
+        return _graph(memoryview(path.read_bytes()))
     except FileNotFoundError:
         raise MenagerieError("weights_missing", f"There is no file {path.name}.") from None
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError) as error:
         raise MenagerieError("weights_damaged", f"The file {path.name} was refused: {error}.") from error
+
+
+def read_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
+    """-> (weight, bias) of every Conv node in graph order, float32. Raises as `read_graph`."""
+    graph = read_graph(path)
+    result = []
+    for node in graph.nodes:
+        if node.kind != "Conv":
+            continue
+        weight, bias = ([*map(graph.tensors.get, node.inputs[1:3])] + [None, None])[:2]
+        if weight is None or bias is None:
+            raise MenagerieError("weights_damaged", f"The file {path.name} was refused: a convolution that is not float32.")
+        result.append((weight, bias))
+    return result

@@ -1,15 +1,13 @@
 """Conversion: only from the recipe's own source, the same bytes each time, the published names out."""
 
-import hashlib
 import struct
 
 import pytest
 import torch
 
 from backend.errors import MenagerieError
-from backend.weights import convert, open_weights
+from backend.weights import convert
 from backend.weights.convert import write_tensors
-from backend.weights.manifest import Entry, locate, write_manifest
 from backend.weights.onnx_tensors import read_convolutions
 
 
@@ -63,34 +61,3 @@ def test_the_same_tensors_give_the_same_bytes(tmp_path):
     write_tensors(dict(reversed(tensors.items())), tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "two"]
-
-
-@pytest.mark.parametrize("layout", ["netBase", "netPrior"])
-def test_both_layouts_of_the_published_checkpoint_become_one(tmp_path, monkeypatch, layout):
-    monkeypatch.setenv("MENAGERIE_WEIGHTS", str(tmp_path / "own"))
-    base = {"netShape.mlp.in_layer.weight": torch.ones(2, 3)}
-    bank = {"memory_bank": torch.zeros(4, 2), "memory_bank_keys": torch.ones(4, 3)}
-    tree = {layout: {**base, **bank}} if layout == "netBase" else {layout: base, **bank}
-    one = torch.ones(1)
-    tree |= {"netInstance": {"netPose.network.0.weight": one}, "netDisc": {"x": one}, "optimizerBase": {"y": one}, "total_iter": 800000}
-    source = tmp_path / "own" / "fauna-official" / "iter.pth"
-    source.parent.mkdir(parents=True)
-    torch.save(tree, source)
-    data = source.read_bytes()
-    entry = Entry(
-        "fauna-official", "fauna", "ckpts/iter.pth", len(data), hashlib.sha256(data).hexdigest(), "torch_pickle", "test", "test", "test",
-        False, "a/b",
-    )  # fmt: skip
-    manifest = tmp_path / "weights_manifest.json"
-    write_manifest({entry.id: entry}, manifest)
-    with pytest.raises(MenagerieError) as caught:
-        open_weights(entry.id, manifest)
-    assert caught.value.code == "weights_missing"
-    target = convert.convert(entry.id, None, manifest)
-    base_names = {"netBase.netShape.mlp.in_layer.weight", "netBase.memory_bank", "netBase.memory_bank_keys"}
-    assert set(open_weights(entry.id, manifest)) == base_names | {"netInstance.netPose.network.0.weight"}
-    assert target == locate(entry, manifest).with_suffix(".safetensors")
-    target.write_bytes(target.read_bytes()[:-1] + b"\x7f")
-    with pytest.raises(MenagerieError) as caught:
-        open_weights(entry.id, manifest)
-    assert caught.value.code == "weights_damaged"

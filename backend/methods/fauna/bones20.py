@@ -16,6 +16,8 @@ from backend.rig.template import load_quadruped
 BODY, LEGS, LEG_BONES = 8, 4, 3
 TEMPERATURE = 0.05
 """Of the published skinning: w = softmax(-distance / 0.05)."""
+SOFTENING = 1e-6
+"""Added to squared distances there, and the least squared length of a bone."""
 
 
 def body_joints(vertices: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -71,8 +73,14 @@ def head_is_front(vertices: NDArray[np.floating]) -> bool:
     return bool((ahead**3).sum() >= (behind**3).sum())
 
 
-def bones(vertices: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(v, 3) rest vertices -> bones (20, 2, 3) and the parent of each (20,), -1 for the two roots."""
+def bones(
+    vertices: NDArray[np.floating], hosts: tuple[int, int, int, int] | None = None, attached: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(v, 3) rest vertices -> bones (20, 2, 3) and the parent of each (20,), -1 for the two roots.
+
+    hosts: the body bones on which the legs hang; None for those whose far joint is nearest in z. attached: whether the legs have those
+    bones as parents; otherwise they are four more roots.
+    """
     joints, feet = body_joints(vertices), leg_feet(vertices)
     out, parents = np.zeros((20, 2, 3)), np.full(20, -1)
     for i in range(4):
@@ -81,25 +89,28 @@ def bones(vertices: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[
         out[4 + i] = joints[7 - i], joints[8 - i]
         parents[4 + i] = 5 + i if i < 3 else -1
     tips = out[:BODY, 1]
-    attached: list[int] = []
+    chosen: list[int] = []
     for leg in range(LEGS):
         # the right and left leg of a pair hang on the same body bone
-        host = attached[1 - (leg - 2)] if leg >= 2 else int(np.abs(tips[:, 2] - feet[leg, 2]).argmin())
-        attached.append(host)
+        if hosts is not None:
+            host = hosts[leg]
+        else:
+            host = chosen[3 - leg] if leg >= 2 else int(np.abs(tips[:, 2] - feet[leg, 2]).argmin())
+        chosen.append(host)
         line = feet[leg] + (out[host, 1] - feet[leg]) * np.linspace(0, 1, LEG_BONES + 1)[:, None]
         for k in range(LEG_BONES):
             b = BODY + leg * LEG_BONES + k
             out[b] = line[k + 1], line[k]
-            parents[b] = b + 1 if k + 1 < LEG_BONES else host
+            parents[b] = b + 1 if k + 1 < LEG_BONES else host if attached else -1
     return out, parents
 
 
 def segment_distance(points: NDArray[np.floating], bone: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Distance of points (n, 3) to bones (b, 2, 3) -> (n, b)."""
+    """Distance of points (n, 3) to bones (b, 2, 3) -> (n, b), as published: sqrt(d^2 + `SOFTENING`)."""
     a, d = bone[:, 0], bone[:, 1] - bone[:, 0]
-    t = ((points[:, None] - a) * d).sum(-1) / np.maximum((d * d).sum(-1), 1e-12)
+    t = ((points[:, None] - a) * d).sum(-1) / np.maximum((d * d).sum(-1), SOFTENING)
     nearest = a + np.clip(t, 0, 1)[..., None] * d
-    return np.linalg.norm(points[:, None] - nearest, axis=-1)
+    return np.sqrt(((points[:, None] - nearest) ** 2).sum(-1) + SOFTENING)
 
 
 def skin_weights(points: NDArray[np.floating], bone: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ Object frame throughout; radians; quaternions wxyz. Which template bone follows 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,8 +32,9 @@ OUTWARD = (*reversed(range(BODY)), *reversed(range(BODY, COUNT)))
 OPPOSITE = np.concatenate([np.roll(np.arange(BODY), BODY // 2), np.roll(np.arange(BODY, COUNT), LEGS // 2 * LEG_BONES)])
 """(20,) which of the 20 a bone becomes when the animal makes half a turn about y: front is back, a leg the one diagonally across."""
 
-FOOT_TWIST, BODY_ROLL = 0.05, 0.0955
-"""What the published constraints leave of a foot bone's turns about y and z, and of a body bone's about z."""
+FOOT_TWIST, BODY_ROLL, EARLY_TWIST = 0.05, 0.3 / math.pi, 0.3
+"""What the published constraints leave of a foot bone's turns about y and z, of a body bone's about z (0.1 rad of 60 degrees), and of
+all leg bones' about y and z in the first part of the training."""
 
 SHORTEST = 1e-6
 """Length below which a bone, or its cross product with e_x, counts as nothing."""
@@ -53,15 +55,17 @@ def bone_frames(bones: Tensor) -> Tensor:
     return torch.stack([torch.linalg.cross(y, z), y, z], -1)
 
 
-def constrain(angles: Tensor) -> Tensor:
+def constrain(angles: Tensor, hinged: bool = True) -> Tensor:
     """(B, 20, 3) predicted angles -> the same under the constraints of the finished training, as the released Fauna code has them.
 
-    Legs swing about x alone, feet nearly so; the body hardly rolls.
+    Legs swing about x alone, feet nearly so; the body hardly rolls. hinged False: the first 300,000 iterations, where all leg
+    bones may twist a little.
     """
     kept = torch.ones(COUNT, 3, dtype=angles.dtype, device=angles.device)
     kept[:BODY, 2] = BODY_ROLL
-    kept[BODY:, 1:] = 0
-    kept[BODY::LEG_BONES, 1:] = FOOT_TWIST
+    kept[BODY:, 1:] = 0 if hinged else EARLY_TWIST
+    if hinged:
+        kept[BODY::LEG_BONES, 1:] = FOOT_TWIST
     return angles * kept
 
 
@@ -83,6 +87,13 @@ def pose_transforms(bones: NDArray[np.floating], parents: NDArray[np.integer], a
         parent = int(parents[bone])
         found[bone] = alone[:, bone] if parent < 0 else found[parent] @ alone[:, bone]
     return torch.stack([found[bone] for bone in range(COUNT)], 1)
+
+
+def pose_vertices(vertices: NDArray[np.floating], weights: NDArray[np.floating], transforms: Tensor) -> Tensor:
+    """The published skinning: rest vertices (v, 3), weights (v, 20) of `bones20.skin_weights`, transforms (B, 20, 4, 4) -> (B, v, 3)."""
+    homogeneous = torch.as_tensor(np.append(vertices, np.ones((len(vertices), 1)), 1), dtype=transforms.dtype, device=transforms.device)
+    share = torch.as_tensor(weights, dtype=transforms.dtype, device=transforms.device)
+    return torch.einsum("vk,bkij,vj->bvi", share, transforms[:, :, :3], homogeneous)
 
 
 def half_turned(transforms: Tensor) -> Tensor:

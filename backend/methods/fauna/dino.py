@@ -2,7 +2,7 @@
 
 Pictures (B, 3, 256, 256) in [0, 1] are scaled to [-1, 1] (no ImageNet statistics, as published). Parameter names are
 DINO's own. The 28x28 position table is interpolated to the picture's grid as DINO does: bicubic, with 0.1 cells added to
-the target size against rounding.
+the target size against rounding; at 28x28 it stays as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 DIM, HEADS, DEPTH, PATCH = 384, 6, 12, 8
+TABLE = 28
+"""Cells a side of the position table."""
 
 
 class Attention(nn.Module):
@@ -65,15 +67,17 @@ class DinoViT(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, DIM))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 28 * 28 + 1, DIM))
+        self.pos_embed = nn.Parameter(torch.zeros(1, TABLE * TABLE + 1, DIM))
         self.patch_embed = PatchEmbed()
         self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(DIM, eps=1e-6)
 
     def positions(self, grid: int) -> Tensor:
         """(1, 1 + grid * grid, 384)."""
-        table = self.pos_embed[:, 1:].reshape(1, 28, 28, DIM).permute(0, 3, 1, 2)
-        scale = (grid + 0.1) / 28
+        if grid == TABLE:
+            return self.pos_embed
+        table = self.pos_embed[:, 1:].reshape(1, TABLE, TABLE, DIM).permute(0, 3, 1, 2)
+        scale = (grid + 0.1) / TABLE
         table = functional.interpolate(table, scale_factor=(scale, scale), mode="bicubic")
         return torch.cat([self.pos_embed[:, :1], table.permute(0, 2, 3, 1).reshape(1, -1, DIM)], 1)
 
