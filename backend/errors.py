@@ -13,7 +13,7 @@ CODES: dict[str, str] = {
     "photo_unsupported": "Save the photo as PNG or JPEG and choose it again.",
     "mask_unreadable": "Paint or load a mask of the same size as the photo.",
     "no_animal": "Choose a photo with one animal clearly in view, or paint its mask.",
-    "several_animals": "Paint a mask over the one animal you want.",
+    "several_animals": "Click on the one animal you want with Pick Animal, or paint its mask.",
     "weights_missing": "Install the add-on again: its bundled weights are not there.",
     "weights_damaged": "Install the add-on again: a weights file has changed since it was made.",
     "weights_download": "Check the connection and try the download again; it goes on where it stopped.",

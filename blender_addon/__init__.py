@@ -10,7 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
-from .ops import paint_mask
+from .ops import paint_mask, picking
 from .panels import pictures
 from .turntable import operator as turntable_operator
 
@@ -31,6 +31,7 @@ def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
     paint_mask.forget_eraser()
+    picking.close()
     turntable_operator.unregister()
     pictures.clear()
     for cls in reversed(CLASSES):

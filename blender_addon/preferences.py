@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ class MenageriePreferences(bpy.types.AddonPreferences):
     )  # type: ignore[valid-type]  # fmt: skip
     archive: bpy.props.StringProperty(
         name="Archive", description="A zip of the wheels, for machines without a network", subtype="FILE_PATH"
+    )  # type: ignore[valid-type]
+
+    sam2_file: bpy.props.StringProperty(
+        name="SAM 2 Package", description="The package's file as its registry gives it, or one of the two files in it", subtype="FILE_PATH"
     )  # type: ignore[valid-type]
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -86,6 +91,13 @@ def weights() -> tuple[dict[str, Any], ...]:
     except (OSError, ValueError, KeyError):
         return ()
     return tuple(rows)
+
+
+def is_installed(row: dict[str, Any]) -> bool:
+    """Whether an optional set lies where the backend looks for it (`optional_folder` of its `weights/manifest.py`)."""
+    cache = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(os.environ.get("MENAGERIE_WEIGHTS") or Path(cache) / "menagerie" / "weights")
+    return (folder / str(row["id"]) / Path(str(row["file"])).name).is_file()
 
 
 def register() -> None:

@@ -2,7 +2,8 @@
 
 A photo with alpha says so itself, but for stray specks (`keep_islands`). Otherwise the bundled salient-object network looks
 twice, at the whole photo and at the part in which it found something, and the second answer is fitted to the photo's own edges
-(`refine.py`). What is found must be one thing: nothing, or two things of like size, are errors that a person can act on.
+(`refine.py`). What is found must be one thing: nothing, or two things of like size, are errors that a person can act on, unless
+a point says which one is meant.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ ISLAND_SHARE = 0.02
 """Of the largest island of a mask that somebody made: a smaller one is a speck."""
 NEAR_SHARE = 0.02
 """Of the animal's box: a smaller component this near belongs to it (a foot behind a blade of grass)."""
+REACH_SHARE = 0.03
+"""Of the picture's diagonal: a point this far beside a component still means it."""
 MARGIN = 0.18
 """Room around the first find for the second look, as a share of its longer side."""
 AGREEMENT = 0.6
@@ -43,6 +46,8 @@ RADIUS_SHARE = 0.012
 CONTRAST = 2.0
 
 Boxed = tuple[int, int, int, int]
+Point = tuple[float, float]
+"""x and y as shares of the photo's width and height."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,7 +63,8 @@ def _look(rgb: NDArray[np.uint8]) -> Mask:
     return answer
 
 
-def _working_size(width: int, height: int) -> tuple[int, int]:
+def working_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of the picture on which components and edges are found."""
     scale = min(1.0, WORKING_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -69,28 +75,46 @@ def _box(inside: NDArray[np.bool_]) -> Boxed:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def select_animal(mask: Mask) -> NDArray[np.bool_]:
+def select_animal(mask: Mask, at: Point | None = None) -> NDArray[np.bool_]:
     """The one component that is the animal, with the small parts that lie next to it. mask: (h, w) -> (h, w).
 
-    Raises `no_animal` where nothing is large enough, `several_animals` where two components are of like size.
+    at: a point on the animal that is meant, where a person has said so; else it is the largest. Raises `no_animal` where nothing is
+    large enough or near the point, `several_animals` where two components are of like size and no point chooses.
     """
     labels, count = ndimage.label(mask > LEVEL, structure=np.ones((3, 3), int))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     if count == 0 or sizes.max() < SMALLEST_SHARE * mask.size:
         raise MenagerieError("no_animal", "No animal stands out in the photo.")
     order = np.argsort(sizes)[::-1]
-    largest = labels == order[0] + 1
+    main = order[0] + 1 if at is None else _component_at(labels, sizes, at)
+    largest = labels == main
     if count == 1:
         return largest
     left, top, right, bottom = _box(largest)
     near = NEAR_SHARE * max(right - left, bottom - top)
     distance = ndimage.distance_transform_edt(~largest)
     touching = np.unique(labels[(distance <= near) & (labels > 0)])
+    if at is not None:
+        # A second animal may stand as near as a foot behind a blade of grass: what is of like size is no part.
+        touching = touching[(touching == main) | (sizes[touching - 1] < RIVAL_SHARE * sizes[main - 1])]
+        parts: NDArray[np.bool_] = np.isin(labels, touching)
+        return parts
     rivals = [index for index in order[1:] if sizes[index] >= RIVAL_SHARE * sizes[order[0]] and index + 1 not in touching]
     if rivals:
         raise MenagerieError("several_animals", f"{len(rivals) + 1} things of like size stand out in the photo.")
     result: NDArray[np.bool_] = np.isin(labels, touching)
     return result
+
+
+def _component_at(labels: NDArray[np.int32], sizes: NDArray[np.int64], at: Point) -> int:
+    """The label of the component, large enough to be an animal, that lies at the point or nearest to it."""
+    height, width = labels.shape
+    candidates = np.isin(labels, 1 + np.flatnonzero(sizes >= SMALLEST_SHARE * labels.size))
+    distance, (rows, columns) = ndimage.distance_transform_edt(~candidates, return_indices=True)
+    row, column = min(height - 1, int(at[1] * height)), min(width - 1, int(at[0] * width))
+    if distance[row, column] > REACH_SHARE * np.hypot(height, width):
+        raise MenagerieError("no_animal", "Nothing stands out from the photo where you clicked.")
+    return int(labels[rows[row, column], columns[row, column]])
 
 
 def keep_islands(cover: ByteArray) -> ByteArray:
@@ -124,11 +148,16 @@ def _count_covered(cover: ByteArray, block: int) -> NDArray[np.int64]:
     return np.stack([np.add.reduceat(strip.sum(0), starts) for strip in strips])
 
 
-def _from_alpha(alpha: NDArray[np.uint8]) -> Mask:
+def _from_alpha(alpha: NDArray[np.uint8], at: Point | None) -> Mask:
     height, width = alpha.shape
-    small = shrink(alpha, *_working_size(width, height)).astype(np.float32)
-    select_animal(small * np.float32(1 / 255))  # only for what it refuses: what somebody cut out far from the rest is meant so
-    return np.divide(keep_islands(alpha), np.float32(255), dtype=np.float32)
+    small = shrink(alpha, *working_size(width, height)).astype(np.float32)
+    chosen = select_animal(small * np.float32(1 / 255), at)
+    mask = np.divide(keep_islands(alpha), np.float32(255), dtype=np.float32)
+    if at is None:  # what somebody cut out far from the rest is meant so
+        return mask
+    _, nearest = ndimage.distance_transform_edt(small <= LEVEL * 255, return_indices=True)
+    kept = chosen[tuple(nearest)].astype(np.float32)  # soft edges go with the island that they belong to
+    return mask * (shrink(kept, width, height).astype(np.float32) > LEVEL)
 
 
 def _paste(answer: Mask, box: Boxed, size: tuple[int, int]) -> Mask:
@@ -145,20 +174,38 @@ def _second_box(first: NDArray[np.bool_]) -> Boxed:
     return max(0, left - room), max(0, top - room), min(first.shape[1], right + room), min(first.shape[0], bottom + room)
 
 
-def find_mask(image: Image, progress: Progress = no_progress) -> Mask:
-    """-> (h, w) float32 in [0, 1] at the photo's full resolution.
+def fit_edges(coarse: Mask, animal: NDArray[np.bool_], small: ByteArray, rgb: ByteArray) -> Mask:
+    """A coarse mask fitted to the photo's own edges.
+
+    coarse: (h, w) of the working picture; animal: (h, w), the components of it that stay; small: (h, w, 3), the working picture;
+    rgb: (H, W, 3), the photo, or the working picture itself -> (H, W) float32 in [0, 1].
+    """
+    left, top, right, bottom = _box(animal)
+    radius = max(2, round(RADIUS_SHARE * max(right - left, bottom - top)))
+    # Room for soft edges beyond the component, and none for the components that were left out.
+    keep = (ndimage.distance_transform_edt(~animal) <= 2 * radius) & ((coarse <= LEVEL) | animal)
+    # The filter looks two radii far: what lies further from what is kept need not be solved for.
+    near = tuple(slice(max(0, first - 4 * radius), last + 4 * radius) for first, last in ((top, bottom), (left, right)))
+    guide = small[near].astype(np.float32) * np.float32(1 / 255)
+    model = np.zeros((*coarse.shape, 4), np.float32)
+    model[near] = solve(guide, coarse[near], radius)
+    return apply(model, rgb, keep.astype(np.float32), CONTRAST)
+
+
+def find_mask(image: Image, progress: Progress = no_progress, at: Point | None = None) -> Mask:
+    """-> (h, w) float32 in [0, 1] at the photo's full resolution. at: a point on the animal that is meant, None for the only one.
 
     Raises `no_animal`, `several_animals`, `weights_missing`, `weights_damaged`, `Cancelled`.
     """
     height, width = image.rgb.shape[:2]
     progress("mask", 0.0)
     if image.alpha is not None and (image.alpha > 127).mean() < OPAQUE_SHARE:
-        return _from_alpha(image.alpha)
-    size = _working_size(width, height)
+        return _from_alpha(image.alpha, at)
+    size = working_size(width, height)
     first = _paste(_look(image.rgb), (0, 0, *size), size)
     if (first > LEVEL).mean() > LARGEST_SHARE:
         raise MenagerieError("no_animal", "Nothing stands out from the rest of the photo.")
-    chosen = select_animal(first)
+    chosen = select_animal(first, at)
     progress("mask", 0.4)
     box = _second_box(chosen)
     scale = np.array([width / size[0], height / size[1]])
@@ -167,17 +214,6 @@ def find_mask(image: Image, progress: Progress = no_progress) -> Mask:
     both, either = ((second > LEVEL) & chosen).sum(), ((second > LEVEL) | chosen).sum()
     coarse = second if both >= AGREEMENT * either else first * chosen
     progress("mask", 0.7)
-    animal = select_animal(coarse)
-    left, top, right, bottom = _box(animal)
-    radius = max(2, round(RADIUS_SHARE * max(right - left, bottom - top)))
-    # Room for soft edges beyond the component, and none for the components that were left out.
-    keep = (ndimage.distance_transform_edt(~animal) <= 2 * radius) & ((coarse <= LEVEL) | animal)
-    # The filter looks two radii far: what lies further from what is kept need not be solved for.
-    near = tuple(slice(max(0, first - 4 * radius), last + 4 * radius) for first, last in ((top, bottom), (left, right)))
-    guide = shrink(image.rgb, *size)[near].astype(np.float32) * np.float32(1 / 255)
-    model = np.zeros((*coarse.shape, 4), np.float32)
-    model[near] = solve(guide, coarse[near], radius)
-    progress("mask", 0.8)
-    result = apply(model, image.rgb, keep.astype(np.float32), CONTRAST)
+    result = fit_edges(coarse, select_animal(coarse, at), np.asarray(shrink(image.rgb, *size), np.uint8), image.rgb)
     progress("mask", 1.0)
     return result

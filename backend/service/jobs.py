@@ -1,6 +1,6 @@
 """One worker thread and its queue of jobs.
 
-What enters: parameters of `reconstruct`; what leaves: the notifications `progress`, `finished`, `failed`.
+What enters: parameters of `reconstruct`, or of what else takes its time; what leaves: the notifications `progress`, `finished`, `failed`.
 Cancelling is cooperative: the job's `progress` raises `Cancelled` at its next call. Who waits longer than it likes
 ends the process; results are whole or absent either way.
 """
@@ -36,15 +36,18 @@ PREVIEW_NAMES = ("preview-0.png", "preview-1.png")
 
 Post = Callable[[str, dict[str, Any]], None]
 
+Run = Callable[[dict[str, Any], "JobProgress"], dict[str, Any]]
+
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Job:
-    """One job. id: unique in this process; params: as received; state: waiting, running, finished, failed."""
+    """One job. id: unique in this process; params: as received; run: its work; state: waiting, running, finished, failed."""
 
     id: str
     params: dict[str, Any]
+    run: Run
     state: str = "waiting"
     stage: str = ""
     fraction: float = 0.0
@@ -96,13 +99,10 @@ class JobProgress:
         return str(path)
 
 
-Run = Callable[[dict[str, Any], JobProgress], dict[str, Any]]
-
-
 class Worker:
     """Runs jobs one after another in a daemon thread.
 
-    run: (params, progress) -> JSON-able result; post: sends a notification, callable from any thread;
+    run: the work of jobs that bring none, (params, progress) -> JSON-able result; post: sends a notification, callable from any thread;
     warm_up: what the thread does before its first job.
     """
 
@@ -115,12 +115,12 @@ class Worker:
         self._idle.set()
         threading.Thread(target=self._work, name="worker", daemon=True).start()
 
-    def prepare(self, params: dict[str, Any]) -> Job:
-        """A new job that is not yet queued, so that its id can be answered before its first notification."""
+    def prepare(self, params: dict[str, Any], run: Run | None = None) -> Job:
+        """A new job that is not yet queued, so that its id can be answered before its first notification. run: its own work."""
         if self._waiting.qsize() >= WAITING_LIMIT:
             raise MenagerieError("bad_request", "Too many jobs are waiting already.", "Wait until some have finished.")
         self._count += 1
-        job = Job(str(self._count), params)
+        job = Job(str(self._count), params, run or self._run)
         self._jobs[job.id] = job
         return job
 
@@ -166,7 +166,7 @@ class Worker:
         try:
             if job.cancel.is_set():
                 raise Cancelled
-            answer = self._run(job.params, progress)
+            answer = job.run(job.params, progress)
         except BaseException as escaped:  # noqa: BLE001  the process boundary: everything is re-reported
             error = as_error(escaped)
             if error.code == "internal":
@@ -182,7 +182,7 @@ class Worker:
             self._post("finished", {"job": job.id, **answer})
 
     def _remove_previews(self, job: Job) -> None:
-        for name in PREVIEW_NAMES:
+        for name in PREVIEW_NAMES if "out" in job.params else ():
             # The folder may be what the job failed on; the thread must outlive that.
             with suppress(OSError):
                 (Path(job.params["out"]) / name).unlink(missing_ok=True)

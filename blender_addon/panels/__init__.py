@@ -7,4 +7,5 @@ CLASSES = (
     main.MENAGERIE_PT_main,
     main.MENAGERIE_PT_creature,
     main.MENAGERIE_PT_viewpoints,
+    main.MENAGERIE_PT_picking,
 )

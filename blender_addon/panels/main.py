@@ -9,6 +9,7 @@ import bpy
 
 from .. import paths, settings
 from ..link import session
+from ..ops import picking
 from ..scene import kept
 from . import pictures
 
@@ -53,6 +54,7 @@ class MENAGERIE_PT_main(Sidebar, bpy.types.Panel):
             row = column.row(align=True)
             row.prop(chosen, "mask_path", text="")
             row.operator("menagerie.load_mask", text="", icon="FILEBROWSER")
+        draw_picking(column)
         column.prop(chosen, "seed")
         draw_job(layout)
         draw_ready(layout)
@@ -109,6 +111,38 @@ class MENAGERIE_PT_viewpoints(Sidebar, bpy.types.Panel):
             cell.operator("menagerie.viewpoint", text=label, depress=index == record.get("viewpoint")).index = index
 
 
+class MENAGERIE_PT_picking(bpy.types.Panel):
+    """Clicks on the photo, beside the photo."""
+
+    bl_idname = "MENAGERIE_PT_picking"
+    bl_label = "Menagerie"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Menagerie"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(settings.of(context).photo)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_picking(self.layout)
+        draw_error(self.layout)
+
+
+def draw_picking(layout: bpy.types.UILayout) -> None:
+    """Pick Animal, and while that is under way how many clicks there are and what ends it."""
+    if picking.current is None:
+        layout.operator("menagerie.pick_animal", icon="EYEDROPPER")
+        return
+    clicks, busy = picking.current.clicks, any(not job.done for job in picking.current.jobs)
+    beside = sum(not click[2] for click in clicks)
+    text = "Looking" if busy else "Click on the animal" if not clicks else f"Clicks: {len(clicks) - beside} on, {beside} beside"
+    layout.label(text=text, icon="EYEDROPPER")
+    row = layout.row(align=True)
+    row.operator("menagerie.keep_pick", icon="CHECKMARK")
+    row.operator("menagerie.drop_pick", icon="X")
+
+
 def draw_job(layout: bpy.types.UILayout) -> None:
     """Reconstruct, or while a job runs: picture, bar with stage and seconds left, Cancel."""
     job = session.state.job
@@ -153,7 +187,10 @@ def draw_error(layout: bpy.types.UILayout) -> None:
     wrapped(box, error["remedy"])
     if error["code"] in ("backend_missing", "backend_mismatch"):
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
+    if error["code"] == "weights_missing":
+        box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
     if error["code"] in ("no_animal", "several_animals", "mask_unreadable"):
+        box.operator("menagerie.pick_animal", icon="EYEDROPPER")
         box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
         box.operator("menagerie.load_mask", icon="FILEBROWSER")
     if error["code"] in ("internal", "protocol", "backend_killed"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from .. import paths
 from ..link import session, standing
+from ..ops import install_weights
 from ..ops.set_up import running
 from .main import draw_error, wrapped
 
@@ -27,7 +28,7 @@ WIDE = 76
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context, chosen: MenageriePreferences) -> None:
     """The whole page."""
     draw_environment(layout.box(), chosen)
-    draw_weights(layout.box())
+    draw_weights(layout.box(), chosen)
     draw_error(layout)
     layout.operator("menagerie.copy_diagnostics", icon="COPYDOWN")
 
@@ -70,13 +71,31 @@ def draw_environment(box: bpy.types.UILayout, chosen: MenageriePreferences) -> N
     box.label(text=f"Path: {chosen.python_path or folder / 'environment'}")
 
 
-def draw_weights(box: bpy.types.UILayout) -> None:
-    """Every file of the list with size, licence and credit."""
+def draw_weights(box: bpy.types.UILayout, chosen: MenageriePreferences) -> None:
+    """Every file of the list with size, licence and credit; where a set is had from a file, what installs it."""
     from .. import preferences
 
     box.label(text="Weights", icon="ASSET_MANAGER")
     for row in preferences.weights():
         column = box.column(align=True)
         kind = "bundled" if row.get("bundled") else "optional"
-        column.label(text=f"{row.get('id')}  ({int(row.get('bytes', 0)) / 2**20:.1f} MiB, {kind})", icon="DOT")
+        installed = bool(row.get("parts")) and preferences.is_installed(row)
+        kind += ", installed" if installed else ""
+        mark = "CHECKMARK" if installed else "DOT"
+        column.label(text=f"{row.get('id')}  ({int(row.get('bytes', 0)) / 2**20:.1f} MiB, {kind})", icon=mark)
         wrapped(column, f"{row.get('licence')}: {row.get('attribution')}", "BLANK1", WIDE)
+        if row.get("parts"):
+            draw_installation(column, chosen, row, installed)
+
+
+def draw_installation(column: bpy.types.UILayout, chosen: MenageriePreferences, row: dict[str, Any], installed: bool) -> None:
+    """The file that a set is made from, and its button; the bar while that is at work."""
+    wrapped(column, f"From {row.get('source')}", "BLANK1", WIDE)
+    job = install_weights.running()
+    if job is not None:
+        column.progress(factor=job.fraction, text="Installing")
+        return
+    line = column.row(align=True)
+    line.prop(chosen, "sam2_file")
+    label = "Install SAM 2 Again" if installed else "Install SAM 2 from File..."
+    line.operator("menagerie.install_weights", text=label, icon="IMPORT").id = row["id"]

@@ -108,3 +108,10 @@ def photo_preview(image: bpy.types.Image, longest: int = PREVIEW_SIDE) -> Array:
     finally:
         bpy.data.images.remove(small)
     return turn_pixels(pixels, int(image.get("menagerie_orientation", 1)))
+
+
+def upright_size(image: bpy.types.Image) -> tuple[int, int]:
+    """Width and height in pixels of a photo that `load_photo` gave, upright."""
+    width, height = image.size
+    turned = turn_matrix(int(image.get("menagerie_orientation", 1)))
+    return (width, height) if turned[0][0] else (height, width)
