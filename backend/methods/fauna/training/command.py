@@ -5,7 +5,8 @@
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive, or a pack of it, with --source). The stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes (`shapes`), whose codes start
 the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, which wants
-a GPU. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16.
+a GPU. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images and masks alone, by
+the paper's recipe (`backend.methods.fauna.paper`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ from backend.observe.efficientnet import load_encoder
 
 def main(argv: list[str]) -> int:
     """The command of the module's docstring; returns the exit status."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--preset", choices=["bundled", "paper"], default="bundled")
+    chosen, argv = first.parse_known_args(argv)
+    if chosen.preset == "paper":
+        from backend.methods.fauna.paper.train import main as train_paper
+
+        return train_paper(argv)
     parser = argparse.ArgumentParser(prog="python -m backend train fauna")
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared shapes and pictures")
     parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip: fills the data folder first")

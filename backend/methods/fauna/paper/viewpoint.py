@@ -1,0 +1,84 @@
+"""Four viewpoint hypotheses a picture, their choice and the logits that regress their losses (3D-Fauna section 3.4).
+
+OpenGL camera frame (x right, y up, looking along -z). Each hypothesis keeps its forward direction in one quadrant of x and z. A
+photographer's camera looks down a little: the elevation starts at a prior and is learnt about it (the published head, whose up is
+always the camera's, can't see an animal from above). What the four have in common, how far the direction leans from x to z, is one
+output with a small one of each hypothesis added: in a short run a hypothesis that is seldom chosen would else stay where it began, lose
+every comparison for that, and never be chosen (the published four are separate).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.methods.fauna.config import FaunaConfig
+from backend.methods.fauna.heads import QUADRANTS, ConvHead, look_rotation
+
+OWN_SHARE = 0.3
+"""Of a hypothesis' own output beside the common one."""
+SINGLE_START = (0.5, 0.0, 0.5)
+"""Where the one direction starts that is left without hypotheses."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """rotation (B, H, 3, 3) object to camera; translation (B, 3); logits (B, H), predictions of the hypotheses' losses."""
+
+    rotation: Tensor
+    translation: Tensor
+    logits: Tensor
+
+
+class ViewHead(nn.Module):
+    """Key map -> 4 x (logit, forward), translation, elevation; one free direction where `single`."""
+
+    def __init__(self, config: FaunaConfig, prior: float, reach: float, single: bool) -> None:
+        super().__init__()
+        self.config, self.single = config, single
+        self.prior, self.reach = math.radians(prior), math.radians(reach)
+        self.head = ConvHead(config.key_channels, config.head_channels, 22, config.grid, norm=True)
+
+    def forward(self, key_map: Tensor, place: Tensor, elevated: bool) -> Views:
+        """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands; elevated: the elevation is free."""
+        config = self.config
+        out = self.head(key_map)  # (B, 22)
+        raw = out[:, :16].unflatten(1, (4, 4))
+        if self.single:
+            forward = raw[:, :1, 1:] + raw.new_tensor(SINGLE_START)
+            forward = forward * forward.new_tensor([1.0, 0.0, 1.0])
+        else:
+            sign = raw.new_tensor(QUADRANTS)  # (4, 2)
+            beta = math.log(2) / 0.5
+            x = functional.softplus(out[:, 20:21] + OWN_SHARE * raw[..., 1], beta=beta) * sign[:, 0]
+            z = functional.softplus(out[:, 21:22] + OWN_SHARE * raw[..., 3], beta=beta) * sign[:, 1]
+            forward = torch.stack([x, torch.zeros_like(x), z], -1)  # (B, 4, 3)
+        elevation = self.prior + (self.reach if elevated else 0.0) * torch.tanh(out[:, 19:20])  # (B, 1)
+        rotation = look_rotation(forward, elevation.expand(-1, forward.shape[1]))
+        half = config.camera_distance * math.tan(math.radians(config.crop_fov_degrees / 2))
+        offset = torch.tanh(out[:, 16:19]) * out.new_tensor(config.translation_range) * half
+        translation = place + offset * (-place[:, 2:] / config.camera_distance)
+        return Views(rotation, translation, raw[..., 0][:, : forward.shape[1]])
+
+
+def probabilities(logits: Tensor, sharpness: float, uniform: float) -> Tensor:
+    """(B, H) softmax(-sharpness * logit), blended with the uniform distribution: the smallest predicted loss is the most probable."""
+    return (1 - uniform) * torch.softmax(-sharpness * logits, -1) + uniform / logits.shape[1]
+
+
+def choose(probability: Tensor, best: float, generator: torch.Generator) -> Tensor:
+    """(B, H) probabilities -> (B,) the most probable hypothesis with probability `best`, else one drawn by the probabilities.
+
+    The published code draws any and weights its loss by H p: the same expectation, but most of a batch then counts for nothing.
+    """
+    drawn = torch.multinomial(probability, 1, generator=generator)[:, 0]
+    return torch.where(torch.rand(len(probability), generator=generator) < best, probability.argmax(-1), drawn)
+
+
+def logit_loss(logits: Tensor, losses: Tensor) -> Tensor:
+    """(B, H) logits regress the detached losses (B, H) of their hypotheses; scalar."""
+    return (logits - losses.detach()).square().mean()
