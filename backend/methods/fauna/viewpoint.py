@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.creature import move_camera, rotation_vector_matrix
+from backend.methods.fauna.creature import move_camera
 from backend.methods.fauna.evidence import (
     SEEN_REACH,
     Evidence,
@@ -33,16 +33,14 @@ from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler, quaternion_to_matrix
 from backend.rig.solve import solve_pose
 
-NEIGHBOUR_COSINE = 0.3
-"""Hypotheses closer than this (cosine of their body axes) may be two views of one truth."""
 RIVAL_COSINE, RIVAL_MARGIN = 0.5, 1.0
 """A hypothesis that faces elsewhere (cosine of the body axes) and scores nearly as well is worth a look at its silhouette."""
-BELIEF_TEMPERATURE = 0.5
-"""Of the mean of neighbouring hypotheses; their scores are losses of 4 (1 - cos)."""
 FIRST_REACH = 3.0
 """How many times farther a seen point pulls at the start: a curled tail's end lies far from where it was seen."""
-LIFTED = 0.3
+LIFTED = 1.0
 """Weight of the lifted points against the seen ones."""
+PROPORTIONS = 0.3
+"""Weight of squared changes of the rest points, object units."""
 TRUNK = ("pelvis", "spine", "chest", "withers", "tail0", "hip", "scapula", "shoulder")
 """Points that hardly move against each other: by them the lifted skeleton is turned."""
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -93,7 +91,7 @@ def solve_joints(
             + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
-            + 0.3 * (change.square() * stiff).sum(-1)
+            + PROPORTIONS * (change.square() * stiff).sum(-1)
             + 0.3 * lift_excess(points, model.template)
         )
         optimizer.zero_grad()
@@ -142,8 +140,6 @@ def choose_view(model: Fauna, seen: Perception, evidence: Evidence, request: Req
     best = int(np.argmin(score)) if request.viewpoint is None else request.viewpoint
     if request.flip_heading:
         best = facing_away(options, score, best)
-    if request.viewpoint is None:
-        options[best] = replace(options[best], rotation=between_neighbours(options, score, best))
     if request.swap_legs:
         [swapped] = solve_joints(model, [starts[best]], evidence, steps, held)
         options[best] = replace(swapped, rotation=options[best].rotation)
@@ -185,27 +181,6 @@ def facing_away(options: list[Solution], score: list[float], index: int) -> int:
     ahead = options[index].rotation[:, 2]
     others = [h for h in range(len(options)) if h != index]
     return min(others, key=lambda h: float(ahead @ options[h].rotation[:, 2]) + 0.05 * score[h])
-
-
-def between_neighbours(options: list[Solution], score: list[float], best: int) -> Tensor:
-    """The best hypothesis' rotation, turned to the mean of its neighbours by how well each is believed.
-
-    Seen from the side, truth lies on the border of two quadrants, and each hypothesis leans into its own.
-    """
-    axes = torch.stack([o.rotation[:, 2] for o in options])  # (4, 3)
-    near = (axes @ axes[best]) > NEIGHBOUR_COSINE
-    believed = torch.softmax((min(score) - torch.tensor(score)) / BELIEF_TEMPERATURE, 0) * near  # (4,)
-    if float(believed[best]) < 1e-3:  # asked for against all belief: a mean would turn it back
-        return options[best].rotation
-    return turned_toward(options[best].rotation, (believed[:, None] * axes).sum(0))
-
-
-def turned_toward(rotation: Tensor, forward: Tensor) -> Tensor:
-    """The rotation (3, 3), object to camera, turned the shortest way until the object's +Z points to `forward` (3,)."""
-    own, other = rotation[:, 2], torch.nn.functional.normalize(forward, dim=0)
-    axis = torch.linalg.cross(own, other)
-    angle = torch.atan2(axis.norm(), own @ other)
-    return rotation_vector_matrix(torch.nn.functional.normalize(axis, dim=0) * angle) @ rotation
 
 
 def swap_legs(model: Fauna, evidence: Evidence) -> Evidence:
