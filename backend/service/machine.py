@@ -31,6 +31,12 @@ def peak_memory_mib() -> float:
     """Highest resident memory of this process so far, MiB; 0 where unknown."""
     if sys.platform == "win32":
         return _windows_peak()
+    # Linux begins a process's ru_maxrss with what its parent held when it was started: a Blender of 3 GiB would be charged to every job.
+    status = Path("/proc/self/status")
+    if status.exists():
+        high = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        if high:
+            return int(high[0]) / 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

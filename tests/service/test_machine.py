@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,3 +48,10 @@ def test_a_group_without_a_limit_and_a_system_without_proc_are_no_obstacle(tmp_p
 def test_this_machine_has_some_memory_left_where_it_says() -> None:
     available = available_memory_mib()
     assert available is None if sys.platform == "darwin" else available is not None and 0 < available < 1 << 26
+
+
+def test_a_childs_peak_is_its_own_not_its_parents() -> None:
+    held = bytearray(b"x") * (600 << 20)
+    command = "from backend.service.machine import peak_memory_mib; print(peak_memory_mib())"
+    said = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert len(held) == 600 << 20 and 0 < float(said.stdout) < 300
