@@ -87,9 +87,13 @@ def reconstruct(argv: list[str]) -> int:
 
 
 def train(argv: list[str]) -> int:
-    """Train a method's bundled weights: `train METHOD ...`."""
+    """Train bundled weights: `train METHOD ...`, or `train mask ...`, the animal decoder."""
+    if argv[:1] == ["mask"]:
+        from backend.training.mask.command import main as train_mask
+
+        return train_mask(argv[1:])
     if argv[:1] != ["fauna"]:
-        raise MenagerieError("bad_request", "train needs a method's name.", "Use: python -m backend train fauna --help")
+        raise MenagerieError("bad_request", "train needs a method's name or mask.", "Use: python -m backend train fauna --help")
     from backend.methods.fauna.training.command import main
 
     return main(argv[1:])

@@ -1,21 +1,25 @@
 """Where the animal is: a photo in, the share of each pixel that it covers out.
 
-A photo with alpha says so itself, but for stray specks (`keep_islands`). Otherwise the bundled salient-object network looks
-twice, at the whole photo and at the part in which it found something, and the second answer is fitted to the photo's own edges
-(`refine.py`). What is found must be one thing: nothing, or two things of like size, are errors that a person can act on, unless
-a point says which one is meant.
+A photo with alpha says so itself, but for stray specks (`keep_islands`). Otherwise two bundled networks look at the whole photo,
+then at the part in which they found something, so that a small animal gets as many pixels as a large one: the animal decoder knows
+better what is an animal, the salient-object network where it ends. The second answer is fitted to the photo's own edges
+(`refine.py`). Where the decoder finds no animal (a toy, a drawing), the salient-object network looks twice alone. What is found must be
+one thing: nothing, or two things of like size, are errors that a person can act on, unless a point says which one is meant.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit, logit
 
 from backend.errors import MenagerieError
+from backend.observe.animal.look import look_for_animal
 from backend.observe.refine import apply, shrink, solve
 from backend.observe.u2net import SIZE, U2Netp, load_u2netp
 from backend.types import ByteArray, Image, Mask, Progress, no_progress
@@ -39,8 +43,12 @@ REACH_SHARE = 0.03
 """Of the picture's diagonal: a point this far beside a component still means it."""
 MARGIN = 0.18
 """Room around the first find for the second look, as a share of its longer side."""
-AGREEMENT = 0.6
-"""IoU of the two looks below which the second is not trusted."""
+AGREEMENT = 0.4
+"""IoU of two answers below which they mean different things: then the first look is trusted, and of two networks the decoder."""
+SURE = 0.99
+"""The most that either network is believed where both count."""
+CLOSE, HALF_SURE = 0.7, 0.7
+"""IoU of the two from which only the outline is in question, and the most that the decoder, less sharp there, then is believed."""
 RADIUS_SHARE = 0.012
 """Radius of the guided filter's windows, as a share of the animal's longer side."""
 CONTRAST = 2.0
@@ -48,6 +56,8 @@ CONTRAST = 2.0
 Boxed = tuple[int, int, int, int]
 Point = tuple[float, float]
 """x and y as shares of the photo's width and height."""
+Look = Callable[[ByteArray], Mask]
+"""A picture (h, w, 3) in, a square of what is looked for out, however large, that covers the whole of it."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -55,12 +65,27 @@ def _network() -> U2Netp:
     return load_u2netp()
 
 
-def _look(rgb: NDArray[np.uint8]) -> Mask:
-    """The network's answer for a picture of any size, squeezed to its square: (320, 320)."""
+def look_for_subject(rgb: ByteArray) -> Mask:
+    """What stands out in a picture of any size, squeezed to the salient-object network's square: (320, 320)."""
     square = torch.from_numpy(np.array(shrink(rgb, SIZE, SIZE))).permute(2, 0, 1)[None].float() / 255  # (1, 3, 320, 320)
     with torch.inference_mode():
         answer: Mask = _network()(square)[0].numpy()
     return answer
+
+
+def _agree(one: NDArray[np.bool_], other: NDArray[np.bool_], share: float = AGREEMENT) -> bool:
+    return bool((one & other).sum() >= share * (one | other).sum())
+
+
+def look_closely(rgb: ByteArray) -> Mask:
+    """Both networks' answer about a part of a photo: their odds multiplied, or the decoder's alone where the other means something else."""
+    subject = look_for_subject(rgb)
+    animal = np.asarray(shrink(look_for_animal(rgb), *subject.shape[::-1]), np.float32)
+    if not _agree(animal > LEVEL, subject > LEVEL):
+        return animal
+    most = HALF_SURE if _agree(animal > LEVEL, subject > LEVEL, CLOSE) else SURE
+    odds = logit(np.clip(animal, 1 - most, most)) + logit(np.clip(subject, 1 - SURE, SURE))
+    return np.asarray(expit(odds), np.float32)
 
 
 def working_size(width: int, height: int) -> tuple[int, int]:
@@ -78,6 +103,8 @@ def _box(inside: NDArray[np.bool_]) -> Boxed:
 def select_animal(mask: Mask, at: Point | None = None) -> NDArray[np.bool_]:
     """The one component that is the animal, with the small parts that lie next to it. mask: (h, w) -> (h, w).
 
+    Components are ranked by area times the square of their mean: a wall that is taken for an animal with doubts is no rival of one.
+
     at: a point on the animal that is meant, where a person has said so; else it is the largest. Raises `no_animal` where nothing is
     large enough or near the point, `several_animals` where two components are of like size and no point chooses.
     """
@@ -85,7 +112,8 @@ def select_animal(mask: Mask, at: Point | None = None) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     if count == 0 or sizes.max() < SMALLEST_SHARE * mask.size:
         raise MenagerieError("no_animal", "No animal stands out in the photo.")
-    order = np.argsort(sizes)[::-1]
+    weights = ndimage.sum_labels(mask, labels, np.arange(1, count + 1)) ** 2 / sizes
+    order = np.argsort(weights)[::-1]
     main = order[0] + 1 if at is None else _component_at(labels, sizes, at)
     largest = labels == main
     if count == 1:
@@ -99,7 +127,7 @@ def select_animal(mask: Mask, at: Point | None = None) -> NDArray[np.bool_]:
         touching = touching[(touching == main) | (sizes[touching - 1] < RIVAL_SHARE * sizes[main - 1])]
         parts: NDArray[np.bool_] = np.isin(labels, touching)
         return parts
-    rivals = [index for index in order[1:] if sizes[index] >= RIVAL_SHARE * sizes[order[0]] and index + 1 not in touching]
+    rivals = [index for index in order[1:] if weights[index] >= RIVAL_SHARE * weights[order[0]] and index + 1 not in touching]
     if rivals:
         raise MenagerieError("several_animals", f"{len(rivals) + 1} things of like size stand out in the photo.")
     result: NDArray[np.bool_] = np.isin(labels, touching)
@@ -161,7 +189,7 @@ def _from_alpha(alpha: NDArray[np.uint8], at: Point | None) -> Mask:
 
 
 def _paste(answer: Mask, box: Boxed, size: tuple[int, int]) -> Mask:
-    """A (320, 320) answer about `box` of the working picture -> the working picture (h, w), 0 elsewhere."""
+    """A square answer about `box` of the working picture -> the working picture (h, w), 0 elsewhere."""
     left, top, right, bottom = box
     whole = np.zeros((size[1], size[0]), np.float32)
     whole[top:bottom, left:right] = shrink(answer, right - left, bottom - top)
@@ -202,18 +230,34 @@ def find_mask(image: Image, progress: Progress = no_progress, at: Point | None =
     if image.alpha is not None and (image.alpha > 127).mean() < OPAQUE_SHARE:
         return _from_alpha(image.alpha, at)
     size = working_size(width, height)
-    first = _paste(_look(image.rgb), (0, 0, *size), size)
+    small = np.asarray(shrink(image.rgb, *size), np.uint8)
+    try:
+        coarse = look_twice(image.rgb, size, look_closely, look_closely, progress, at)
+    except MenagerieError as error:
+        if error.code != "no_animal":
+            raise
+        coarse = look_twice(image.rgb, size, look_for_subject, look_for_subject, progress, at)
+    progress("mask", 0.7)
+    result = fit_edges(coarse, select_animal(coarse, at), small, image.rgb)
+    progress("mask", 1.0)
+    return result
+
+
+def look_twice(
+    rgb: ByteArray, size: tuple[int, int], look: Look, again: Look, progress: Progress = no_progress, at: Point | None = None
+) -> Mask:
+    """The whole photo first, then, with `again`, the part in which something was found.
+
+    rgb: (H, W, 3), the photo; size: (w, h) of the working picture; at: a point on the animal that is meant -> (h, w).
+    Raises `no_animal`, `several_animals`.
+    """
+    first = _paste(look(rgb), (0, 0, *size), size)
     if (first > LEVEL).mean() > LARGEST_SHARE:
         raise MenagerieError("no_animal", "Nothing stands out from the rest of the photo.")
     chosen = select_animal(first, at)
     progress("mask", 0.4)
     box = _second_box(chosen)
-    scale = np.array([width / size[0], height / size[1]])
+    scale = np.array([rgb.shape[1] / size[0], rgb.shape[0] / size[1]])
     (left, top), (right, bottom) = (np.array(box[:2]) * scale).astype(int), np.ceil(np.array(box[2:]) * scale).astype(int)
-    second = _paste(_look(np.ascontiguousarray(image.rgb[top:bottom, left:right])), box, size)
-    both, either = ((second > LEVEL) & chosen).sum(), ((second > LEVEL) | chosen).sum()
-    coarse = second if both >= AGREEMENT * either else first * chosen
-    progress("mask", 0.7)
-    result = fit_edges(coarse, select_animal(coarse, at), np.asarray(shrink(image.rgb, *size), np.uint8), image.rgb)
-    progress("mask", 1.0)
-    return result
+    second = _paste(again(np.ascontiguousarray(rgb[top:bottom, left:right])), box, size)
+    return second if _agree(second > LEVEL, chosen) else first * chosen
