@@ -8,6 +8,7 @@ in [0, 1]; inside, they are normalised as the Lite networks were trained: (255 x
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -115,8 +116,18 @@ def load_encoder(weights: dict[str, Tensor] | None = None) -> EfficientNetLite0:
     Raises `weights_missing`, `weights_damaged`.
     """
     encoder = EfficientNetLite0()
-    stored = open_weights(WEIGHTS) if weights is None else weights
-    # Counters of training steps are not stored: they play no part in eval mode.
-    complete = {name: torch.zeros_like(value) for name, value in encoder.state_dict().items() if name.endswith("num_batches_tracked")}
-    encoder.load_state_dict({name: value.float() for name, value in stored.items()} | complete)
+    fill(encoder, open_weights(WEIGHTS) if weights is None else weights)
     return encoder.eval()
+
+
+@functools.cache
+def shared_encoder() -> EfficientNetLite0:
+    """The bundled encoder, loaded once a process for all who only look; whoever tunes one takes `load_encoder`'s."""
+    return load_encoder().requires_grad_(False)
+
+
+def fill(network: nn.Module, stored: dict[str, Tensor]) -> None:
+    """Give a network with batch normalisation its stored parameters and statistics, in float32."""
+    # Counters of training steps are not stored: they play no part in eval mode.
+    counters = {name: torch.zeros_like(value) for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
+    network.load_state_dict({name: value.float() for name, value in stored.items()} | counters)

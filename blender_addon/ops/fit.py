@@ -49,6 +49,14 @@ def has_photo(operator: type[bpy.types.Operator], context: bpy.types.Context) ->
     return True
 
 
+def can_begin(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """No job runs and a photo is chosen; what is missing, the button's tip says."""
+    if not idle():
+        operator.poll_message_set("A reconstruction is running")
+        return False
+    return has_photo(operator, context)
+
+
 def has_creature(context: bpy.types.Context) -> bool:
     """No job runs and a creature is meant."""
     return idle() and session.creature_of(context) is not None

@@ -28,10 +28,7 @@ class MENAGERIE_OT_pick_animal(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not fit.idle():
-            cls.poll_message_set("A reconstruction is running")
-            return False
-        return fit.has_photo(cls, context)
+        return fit.can_begin(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         try:

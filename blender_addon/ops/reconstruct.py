@@ -22,10 +22,7 @@ class MENAGERIE_OT_reconstruct(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not fit.idle():
-            cls.poll_message_set("A reconstruction is running")
-            return False
-        return fit.has_photo(cls, context)
+        return fit.can_begin(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = settings.of(context)

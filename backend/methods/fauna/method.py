@@ -27,7 +27,7 @@ from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint
 from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
-from backend.observe.efficientnet import load_encoder
+from backend.observe.efficientnet import load_encoder, shared_encoder
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
@@ -93,7 +93,8 @@ def load_networks() -> Networks:
         missing, unexpected = model.load_state_dict(state, strict=False)
         if unexpected or any(".netDINO." not in key for key in missing):
             raise ValueError(f"the bundled weights do not fit the model: {missing[:3]} {unexpected[:3]}")
-        _loaded.append(Networks(load_encoder(tuned or None), model.eval().requires_grad_(False)))
+        encoder = load_encoder(tuned) if tuned else shared_encoder()
+        _loaded.append(Networks(encoder, model.eval().requires_grad_(False)))
     return _loaded[0]
 
 

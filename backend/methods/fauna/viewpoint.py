@@ -123,13 +123,14 @@ def choose_view(model: Fauna, seen: Perception, evidence: Evidence, request: Req
     # Legs taken for their twins must not turn the animal: the choice is made with the points as they were seen.
     judged = swap_legs(model, evidence) if request.swap_legs else evidence
     held, steps = ablate == "articulation", 0 if ablate in ("fit", "joints") else 60
-    lifted, bends, nearest = (None, None, -1) if ablate in ("lifting", "joints") else lifted_view(model, seen)
+    lifted = None if ablate in ("lifting", "joints") else lifted_view(model, seen)
     starts = []
     for h in range(4):
         rotation, translation = seen.viewpoints.rotation[:, h], seen.viewpoints.translation
-        if h == nearest and lifted is not None:
-            rotation = lifted[None]
-        angles = model.articulate(seen, rotation, translation)[0] if h != nearest or bends is None else bends
+        if lifted is not None and h == lifted.nearest:
+            rotation, angles = lifted.rotation[None], lifted.angles
+        else:
+            angles = model.articulate(seen, rotation, translation)[0]
         start = FLIP @ translation[0]
         start = start * torch.tensor([1.0, 1.0, scale])  # the model sees a 25 degree crop; the photo's may be narrower
         if held:
@@ -159,8 +160,17 @@ def closest_rival(options: list[Solution], score: list[float], best: int) -> int
     return rival if rival != best and score[rival] - score[best] < RIVAL_MARGIN else None
 
 
-def lifted_view(model: Fauna, seen: Perception) -> tuple[Tensor, Tensor, int]:
-    """What the lifted points say: rotation (3, 3), object to OpenGL camera; angles (n, 3); the hypothesis nearest to it.
+@dataclass(frozen=True)
+class LiftedView:
+    """What the lifted points say. rotation: (3, 3), object to OpenGL camera; angles: (n, 3); nearest: the hypothesis that faces likest."""
+
+    rotation: Tensor
+    angles: Tensor
+    nearest: int
+
+
+def lifted_view(model: Fauna, seen: Perception) -> LiftedView:
+    """The view and pose that lay the rest skeleton onto the lifted points.
 
     The rotation lays the rest trunk onto the lifted one (Kabsch 1976), the bones' turns are read off the rest (`rig.solve`).
     """
@@ -173,7 +183,7 @@ def lifted_view(model: Fauna, seen: Perception) -> tuple[Tensor, Tensor, int]:
     rotation = rotation @ torch.from_numpy(placement[:3, :3].astype(np.float32))
     deform = [i for i, bone in enumerate(template.bones) if bone.deform]
     angles = matrix_to_euler(quaternion_to_matrix(torch.from_numpy(turns[deform].astype(np.float32))))
-    return rotation, angles, int((seen.viewpoints.rotation[0, :, :, 2] @ rotation[:, 2]).argmax())
+    return LiftedView(rotation, angles, int((seen.viewpoints.rotation[0, :, :, 2] @ rotation[:, 2]).argmax()))
 
 
 def facing_away(options: list[Solution], score: list[float], index: int) -> int:

@@ -7,11 +7,10 @@ it is bundled; only what stands here is learnt (`backend.training.mask`).
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.observe.efficientnet import STAGES
+from backend.observe.efficientnet import STAGES, fill
 from backend.weights.load import open_weights
 
 WEIGHTS = "animal-mask"
@@ -63,8 +62,5 @@ def load_decoder(weights: dict[str, Tensor] | None = None) -> AnimalDecoder:
     Raises `weights_missing`, `weights_damaged`.
     """
     decoder = AnimalDecoder()
-    stored = open_weights(WEIGHTS) if weights is None else weights
-    # Counters of training steps are not stored: they play no part in eval mode.
-    counters = {name: torch.zeros_like(value) for name, value in decoder.state_dict().items() if name.endswith("num_batches_tracked")}
-    decoder.load_state_dict({name: value.float() for name, value in stored.items()} | counters)
+    fill(decoder, open_weights(WEIGHTS) if weights is None else weights)
     return decoder.eval()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from backend.observe.animal.decoder import AnimalDecoder, load_decoder
-from backend.observe.efficientnet import EfficientNetLite0, load_encoder
+from backend.observe.efficientnet import EfficientNetLite0, shared_encoder
 from backend.observe.refine import shrink
 from backend.types import ByteArray, Mask
 
@@ -18,7 +18,7 @@ SIZE = 320
 
 @functools.lru_cache(maxsize=1)
 def _networks() -> tuple[EfficientNetLite0, AnimalDecoder]:
-    return load_encoder(), load_decoder()
+    return shared_encoder(), load_decoder()
 
 
 def look_for_animal(rgb: ByteArray) -> Mask:
