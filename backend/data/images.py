@@ -1,8 +1,8 @@
 """Training pictures: one animal in one pose and coat, seen by one camera, with all that is known about it.
 
-Enters a `Figure` and a random generator; leaves a square picture (vertical field of view 25 degrees) and its truth.
-The animal's mask fills 60-95 % of the crop; yaw is uniform, elevation mostly low, roll slight; coats are recoloured
-or patterned; one lamp, sky and ground light; plain, graded or blotchy background; blur, noise and JPEG at the end.
+Enters a `Figure` and a random generator; leaves a square picture and its truth.
+The animal's mask fills 60-95 % of the crop; yaw is uniform, elevation mostly low, roll slight, lenses from long to wide; coats are
+recoloured or patterned; one lamp, sky and ground light; plain, graded or blotchy background; blur, noise and JPEG at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from backend.data.stage import Figure, pose_figure
 from backend.types import ByteArray, FloatArray
 
 FIELD_OF_VIEW = np.radians(25.0)
+"""Of the crop as the model takes it to be, and of pictures for validation."""
+LENSES = np.radians(5.0), np.radians(32.0)
+"""Fields of view of the crop in training's pictures: an animal across a meadow, and one at arm's length."""
 SUPERSAMPLING = 2
 """Pictures are drawn at twice their size and halved."""
 FILL = (0.60, 0.95)
@@ -31,7 +34,7 @@ BACKGROUND_GREY = 0.5
 class View:
     """azimuth: 0 sees the face, +90 degrees the animal's left; elevation, roll in radians.
 
-    fill: longer side of the mask's box over the crop; shift: of the box's centre, a share of the free room.
+    fill: longer side of the mask's box over the crop; shift: of the box's centre, a share of the free room; fov: of the crop, radians.
     """
 
     azimuth: float
@@ -39,30 +42,36 @@ class View:
     roll: float
     fill: float
     shift: tuple[float, float]
+    fov: float = float(FIELD_OF_VIEW)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """rgb (s, s, 3), mask (s, s) uint8; object_to_camera (4, 4) OpenCV; points (42, 3) object frame; visibility (42,) bool."""
+    """rgb (s, s, 3), mask (s, s) uint8; object_to_camera (4, 4) OpenCV; points (42, 3) object frame; seen (42, 2) where they are in the
+    picture, in [-1, 1], y down; visibility (42,) bool."""
 
     rgb: ByteArray
     mask: ByteArray
     object_to_camera: FloatArray
     points: FloatArray
+    seen: FloatArray
     visibility: NDArray[np.bool_]
 
 
 def random_view(rng: np.random.Generator, azimuth: float | None = None, elevation: float | None = None) -> View:
-    """Photographers stand at the animal's height more often than above it."""
+    """Photographers stand at the animal's height more often than above it. With an elevation given, the lens is the model's own."""
+    fov = float(FIELD_OF_VIEW)
     if elevation is None:
         low = rng.random() < 0.7
-        elevation = np.radians(rng.triangular(-6, 6, 22) if low else rng.uniform(-10, 40))
+        elevation = np.radians(rng.triangular(-14, 5, 22) if low else rng.uniform(-20, 40))
+        fov = float(np.exp(rng.uniform(*np.log(LENSES))))
     return View(
         float(rng.uniform(-np.pi, np.pi) if azimuth is None else azimuth),
         float(elevation),
         float(np.radians(np.clip(rng.normal(0, 3), -8, 8))),
         float(rng.uniform(*FILL)),
         (float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))),
+        fov,
     )
 
 
@@ -79,10 +88,10 @@ def camera_turn(view: View) -> FloatArray:
 
 def place_camera(vertices: FloatArray, view: View, size: int) -> FloatArray:
     """(4, 4) object-to-camera so that the projected box fills `view.fill` of the crop, off its middle by `view.shift` of the free room."""
-    focal = size / 2 / np.tan(FIELD_OF_VIEW / 2)
+    focal = size / 2 / np.tan(view.fov / 2)
     turn = camera_turn(view)
     turned = vertices @ turn.T
-    place = np.array([0.0, 0.0, 12.0])
+    place = np.array([0.0, 0.0, 12.0 * np.tan(FIELD_OF_VIEW / 2) / np.tan(view.fov / 2)])
     place[:2] -= (turned[:, :2].max(0) + turned[:, :2].min(0)) / 2
     for _ in range(6):
         seen = turned + place
@@ -171,7 +180,7 @@ def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generato
     camera = place_camera(vertices, view, size)
     seen = vertices @ camera[:3, :3].T + camera[:3, 3]
     fine = size * SUPERSAMPLING
-    focal = fine / 2 / np.tan(FIELD_OF_VIEW / 2)
+    focal = fine / 2 / np.tan(view.fov / 2)
     animal = figure.stage.animal
     coat, light = random_coat(figure, rng), random_light(camera[:3, :3], rng)
     colour, cover, depth = draw(seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, coat, light)
@@ -181,7 +190,9 @@ def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generato
     total = _halve(colour * cropped[..., None])  # (s, s, 3)
     picture = total + random_background(size, rng) * (1 - share[..., None])
     mask = np.round(share * 255).astype(np.uint8)
-    return Picture(_roughen(picture, rng), mask, camera, points, visibility)
+    placed = points @ camera[:3, :3].T + camera[:3, 3]
+    where = np.asarray(placed[:, :2] / placed[:, 2:] / np.tan(view.fov / 2), np.float32)
+    return Picture(_roughen(picture, rng), mask, camera, points, where, visibility)
 
 
 def _halve(fine: FloatArray) -> FloatArray:

@@ -6,7 +6,8 @@ Enters 0 A.D.'s archive; leaves a folder:
   canonical_sdf.npy (S, 31, 121, 121) float16, positive inside (see `distances`): of the shapes on one mean skeleton (see `canonical`)
   canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2): logarithms of the shapes' over its own (see `girths`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
-  truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, points (N, 42, 3) posed, object frame, visibility (N, 42),
+  truth.npz         shape (N,), object_to_camera (N, 4, 4) OpenCV, fov (N,) radians, points (N, 42, 3) posed, object frame, seen (N, 42, 2)
+                    where they are in the picture, in [-1, 1], y down, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
                     split (N,): train, val (species with relatives in training), family (without)
 Everything follows from the seed: picture i has its own generator, whatever the number of workers.
@@ -185,7 +186,7 @@ def _write_truth(out: Path, plans: list[ShapePlan], shapes: list[Shape], truths:
     for number in np.unique(shape):
         where = shape == number
         rotations[where] = solve_pose(shapes[number].measures.points, points[where])[0]
-    per_picture = ("object_to_camera", "visibility", "azimuth", "elevation")
+    per_picture = ("object_to_camera", "fov", "seen", "visibility", "azimuth", "elevation")
     columns: dict[str, Any] = {key: np.stack([t[key] for t in truths]) for key in per_picture}
     np.savez(
         out / "truth.npz", shape=shape.astype(np.int32), points=points, rotations=rotations, pose=np.array([t["pose"] for t in truths]),
@@ -329,6 +330,6 @@ def _pictures(images: list[int]) -> Iterator[dict[str, Any]]:
         rgb[image], masks[image] = picture.rgb, picture.mask
         yield {
             "image": image, "shape": number, "points": picture.points, "object_to_camera": picture.object_to_camera,
-            "visibility": picture.visibility, "azimuth": np.float32(view.azimuth), "elevation": np.float32(view.elevation),
-            "pose": figure.stage.names[frame],
+            "seen": picture.seen, "visibility": picture.visibility, "fov": np.float32(view.fov), "azimuth": np.float32(view.azimuth),
+            "elevation": np.float32(view.elevation), "pose": figure.stage.names[frame],
         }  # fmt: skip

@@ -35,10 +35,15 @@ def write_prepared(folder: Path, images: int = 24, shapes: int = 4, seed: int = 
         turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
         pose[i, :3, :3] = np.diag([1, -1, -1]) @ turn
         pose[i, 2, 3] = 10
+    placed = rest[shape] @ pose[:, :3, :3].transpose(0, 2, 1) + pose[:, None, :3, 3]
+    half = np.tan(np.radians(12.5))
+    seen = (placed[..., :2] / placed[..., 2:] / half).astype(np.float32)
     rotations = np.zeros((images, len(template.bones), 4), np.float32)
     rotations[..., 0] = 1
     picture_split = np.array(["val" if i % 4 == 0 else "train" for i in range(images)])
-    np.savez(folder / "truth.npz", shape=shape, object_to_camera=pose, points=rest[shape].astype(np.float32),
-             visibility=np.ones((images, rest.shape[1]), bool), rotations=rotations, split=picture_split)  # fmt: skip
+    np.savez(
+        folder / "truth.npz", shape=shape, object_to_camera=pose, fov=np.full(images, np.radians(25.0)), seen=seen,
+        points=rest[shape].astype(np.float32), visibility=np.ones((images, rest.shape[1]), bool), rotations=rotations, split=picture_split,
+    )  # fmt: skip
     np.save(folder / "images_rgb.npy", rng.integers(0, 255, (images, 256, 256, 3), dtype=np.uint8))
     np.save(folder / "images_mask.npy", np.full((images, 256, 256), 255, np.uint8))

@@ -79,7 +79,7 @@ def validate(learner: Learner, samples: Samples, limit: int = 512) -> dict[str, 
         local = euler_to_matrix(model.articulate(seen, chosen, seen.viewpoints.translation))
         posed = pose_points(seen.rest, torch.cat([torch.eye(3, device=batch.rotation.device).expand(len(part), 1, 3, 3), local], 1))
         image = model.project(posed @ chosen.transpose(1, 2) + seen.viewpoints.translation[:, None])
-        truth = model.project(batch.points @ batch.rotation.transpose(1, 2) + batch.translation[:, None])
+        truth = batch.seen
         side = (truth.amax(1) - truth.amin(1)).amax(-1)  # (B,)
         heading = torch.rad2deg(torch.acos((functional.normalize(chosen[:, [0, 2], 2], dim=-1)
                   * functional.normalize(batch.rotation[:, [0, 2], 2], dim=-1)).sum(-1).clamp(-1, 1)))  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.data.distances import ORIGIN, STEP, trilinear
+from backend.data.images import FIELD_OF_VIEW
 from backend.methods.fauna.encoder import Taps
 from backend.observe.efficientnet import load_encoder
 from backend.rig.rotations import quaternion_to_matrix
@@ -92,8 +93,8 @@ def vary_light(pictures: Tensor) -> Tensor:
 class Batch:
     """Truth of B pictures.
 
-    rotation, translation: OpenGL camera; points: posed, object frame; rest (B, P, 3), girth (B, n, 2): of the shape; rotations (B, b, 3, 3)
-    of all bones.
+    rotation, translation: OpenGL camera, as seen 25 degrees wide; points: posed, object frame; seen (B, P, 2): in the picture;
+    rest (B, P, 3), girth (B, n, 2): of the shape; rotations (B, b, 3, 3) of all bones.
     """
 
     taps: Taps | None
@@ -101,6 +102,7 @@ class Batch:
     rotation: Tensor
     translation: Tensor
     points: Tensor
+    seen: Tensor
     rest: Tensor
     girth: Tensor
     visible: Tensor
@@ -140,6 +142,8 @@ class Samples:
         self.validation = np.flatnonzero(split == "val")
         flip = np.diag(np.array([1, -1, -1], np.float32))
         self.camera = self.truth["object_to_camera"].astype(np.float32).copy()  # (N, 4, 4) OpenCV
+        # The model takes every crop to be 25 degrees wide: from as much nearer or farther, the animal is as large there.
+        self.camera[:, 2, 3] *= np.tan(self.truth["fov"] / 2) / np.tan(FIELD_OF_VIEW / 2)
         self.camera[:, :3] = flip @ self.camera[:, :3]  # OpenGL
 
     def pictures(self, index: NDArray[np.int64]) -> Tensor:
@@ -158,6 +162,7 @@ class Samples:
             camera[:, :3, :3],
             camera[:, :3, 3],
             torch.from_numpy(self.truth["points"][index].astype(np.float32)),
+            torch.from_numpy(self.truth["seen"][index].astype(np.float32)),
             self.rest[shape],
             self.girths[shape],
             torch.from_numpy(self.truth["visibility"][index].astype(np.float32)),

@@ -30,9 +30,7 @@ def batch_losses(
     rows = torch.arange(len(batch.shape), device=device)
     _, _, quadrant = losses.true_view(batch.rotation)
     turn, logit, place = losses.viewpoint_losses(seen.viewpoints, batch.rotation, batch.translation, quadrant)
-    camera_points = batch.points @ batch.rotation.transpose(1, 2) + batch.translation[:, None]
-    image_points = model.project(camera_points)
-    heat = losses.heat_loss(seen.heat, seen.seen, image_points, batch.visible)
+    heat = losses.heat_loss(seen.heat, seen.seen, batch.seen, batch.visible)
 
     own = codes[batch.shape]
     code = (seen.code - own).square().mean() / own.var(0).mean()
@@ -66,7 +64,7 @@ def batch_losses(
     posed = pose_points(seen.rest, torch.cat([root, local], 1))  # (B, P, 3)
     posed_gap = (posed - batch.points).abs().sum(-1).mean()
     through = posed @ chosen.transpose(1, 2) + seen.viewpoints.translation[:, None]
-    overlay = (model.project(through) - image_points).abs().sum(-1).clamp(max=1).mean()
+    overlay = (model.project(through) - batch.seen).abs().sum(-1).clamp(max=1).mean()
     # Lifting is not to lean on points seen too well: on animals never trained, they are worse.
     noisy = seen.seen.detach() + SEEN_NOISE * torch.randn_like(seen.seen)
     shown = (torch.rand(len(rows), device=device) < SHOWN).float()
