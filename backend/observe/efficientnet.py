@@ -8,6 +8,7 @@ in [0, 1]; inside, they are normalised as the Lite networks were trained: (255 x
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backend.weights.load import open_weights
 
@@ -124,6 +126,16 @@ def load_encoder(weights: dict[str, Tensor] | None = None) -> EfficientNetLite0:
 def shared_encoder() -> EfficientNetLite0:
     """The bundled encoder, loaded once a process for all who only look; whoever tunes one takes `load_encoder`'s."""
     return load_encoder().requires_grad_(False)
+
+
+def fold_norms(encoder: EfficientNetLite0) -> EfficientNetLite0:
+    """-> a copy that only looks: normalisation folded into the convolutions, channels last; in bfloat16 nearly twice as fast."""
+    folded = copy.deepcopy(encoder).eval()
+    for part in folded.modules():
+        if isinstance(part, Convolution):
+            part.conv = fuse_conv_bn_eval(part.conv, part.norm)
+            part.norm = nn.Identity()  # type: ignore[assignment]
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def fill(network: nn.Module, stored: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import least_squares
 
 from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.encoder import Tokens
 from backend.methods.fauna.evidence import Evidence, lifted_residual
 from backend.methods.fauna.lifting import Lifting
 from backend.methods.fauna.training import skeletons as source
@@ -85,7 +86,7 @@ def test_lifting_learns_depth_from_skeletons_alone(monkeypatch: pytest.MonkeyPat
     errors = []
     for _ in range(60):
         batch = drawn.draw(32, rng)
-        error = (model(batch.seen, batch.confidence, None) - batch.points).abs().mean()
+        error = (model(batch.seen, batch.confidence, batch.category, None)[0] - batch.points).abs().mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
@@ -96,11 +97,32 @@ def test_lifting_learns_depth_from_skeletons_alone(monkeypatch: pytest.MonkeyPat
 def test_a_picture_that_is_not_shown_changes_nothing() -> None:
     torch.manual_seed(0)
     model = Lifting(replace(BUNDLED, lifting_blocks=1), POINTS)
-    seen, sure, key_map = torch.rand(2, POINTS, 2), torch.rand(2, POINTS), torch.randn(2, BUNDLED.key_channels, 16, 16)
-    hidden, shown = model(seen, sure, key_map, torch.tensor([0.0, 1.0]))
-    alone = model(seen, sure, None)
-    torch.testing.assert_close(hidden, alone[0])
-    assert not torch.allclose(shown, alone[1], atol=1e-3)
+    seen, sure, category = torch.rand(2, POINTS, 2), torch.rand(2, POINTS), torch.randn(2, POINTS, 3)
+    channels = BUNDLED.key_channels
+    tokens = Tokens(torch.randn(2, channels, 16, 16), torch.randn(2, POINTS, channels), torch.randn(2, channels))
+    told = model(seen, sure, category, tokens, torch.tensor([0.0, 1.0]))
+    alone = model(seen, sure, category, None)
+    torch.testing.assert_close(told[0][0], alone[0][0])
+    torch.testing.assert_close(told[1][0], alone[1][0])
+    assert not torch.allclose(told[0][1], alone[0][1], atol=1e-3)
+
+
+def test_lifting_learns_proportions_from_skeletons_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    drawn = clean(monkeypatch)
+    model, rng = Lifting(replace(BUNDLED, lifting_blocks=1), POINTS), np.random.default_rng(5)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    mended, taken = [], []
+    for _ in range(120):
+        batch = drawn.draw(32, rng)
+        error = (batch.category + model(batch.seen, batch.confidence, batch.category, None)[1] - batch.rest).abs().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        mended.append(error.item())
+        taken.append((batch.category - batch.rest).abs().mean().item())
+    assert mended[0] == pytest.approx(taken[0])  # it begins with the category's
+    assert np.mean(mended[-30:]) < 0.92 * np.mean(taken[-30:])
 
 
 def test_lifted_points_tell_the_view_at_any_size_and_where_a_leg_is() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from backend.observe.efficientnet import EfficientNetLite0, load_encoder
+from backend.observe.efficientnet import EfficientNetLite0, fold_norms, load_encoder
 
 GOLDEN = json.loads((Path(__file__).parent / "efficientnet_golden.json").read_text())
 FP16_ERROR = 0.05
@@ -62,3 +62,12 @@ def test_loaded_encoder_is_float32_in_eval_mode_and_takes_gradients(encoder):
     image = torch.rand(1, 3, 64, 64, requires_grad=True)
     encoder(image).pooled.sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
+
+
+def test_folded_normalisation_sees_the_same(encoder: EfficientNetLite0) -> None:
+    picture = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        whole, folded = encoder(picture), fold_norms(encoder)(picture)
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(getattr(folded, name), value, atol=2e-4, rtol=1e-3)
+    assert isinstance(encoder.stem.norm, torch.nn.BatchNorm2d)  # the encoder given stays as it is

@@ -70,7 +70,9 @@ class FaunaConfig:
     joint_grid: int = 32
     """Cells a side of the joint head's heat maps."""
     neck_blocks: int = 0
-    """Transformer blocks between the encoder's taps and the key map."""
+    """Transformer blocks over the encoder's coarse cells, the template's points and the whole."""
+    fine_blocks: int = 0
+    """As many more over the key map's cells."""
     lifting_blocks: int = 0
     """Transformer blocks of the network that lifts the seen points into space; 0: none."""
     image_size: int = 256
@@ -84,9 +86,8 @@ BUNDLED = FaunaConfig(
     encoder="efficientnet_lite0",
     grid=16,
     token_channels=256,
-    key_channels=160,
-    head_channels=192,
-    query_dim=1280,
+    key_channels=192,
+    query_dim=256,
     translation_range=(0.5, 0.5, 2.4),
     elevation=True,
     articulated_bones=33,
@@ -94,6 +95,7 @@ BUNDLED = FaunaConfig(
     regressed_joints=True,
     joint_head=True,
     neck_blocks=4,
+    fine_blocks=2,
     lifting_blocks=4,
 )
 

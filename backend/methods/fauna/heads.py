@@ -84,18 +84,23 @@ def look_rotation(forward: Tensor, elevation: Tensor | None = None) -> Tensor:
 
 
 class ViewpointHead(nn.Module):
-    """4 x (logit, forward) + translation (+ elevation) from the key map; netPose of the published code."""
+    """4 x (logit, forward) + translation (+ elevation); netPose of the published code.
+
+    From the key map (B, C, g, g) as published, or from the token of the whole (B, C) where there is one.
+    """
 
     def __init__(self, config: FaunaConfig) -> None:
         super().__init__()
         self.config = config
-        extra = 1 if config.elevation else 0
-        head = ConvHead(config.key_channels, config.head_channels, 19 + extra, config.grid, norm=True)
-        self.network = head.network
+        out = 20 if config.elevation else 19
+        if config.neck_blocks:
+            self.network = nn.Sequential(nn.Linear(config.key_channels, config.hidden), nn.GELU(), nn.Linear(config.hidden, out))
+        else:
+            self.network = ConvHead(config.key_channels, config.head_channels, out, config.grid, norm=True).network
 
-    def forward(self, key_map: Tensor) -> Viewpoints:
+    def forward(self, shown: Tensor) -> Viewpoints:
         config = self.config
-        out = self.network(key_map).flatten(1)  # (B, 19 or 20)
+        out = self.network(shown).flatten(1)  # (B, 19 or 20)
         hypotheses = out[:, :16].unflatten(1, (4, 4))
         raw = hypotheses[..., 1:]
         sign = raw.new_tensor(QUADRANTS)  # (4, 2)
@@ -140,20 +145,23 @@ def shade(albedo: Tensor, normals: Tensor, light: tuple[Tensor, Tensor, Tensor])
 class JointHead(nn.Module):
     """Finds the template's points in the crop: heat maps, their expectation and their confidence.
 
-    Sums projections of the maps given at the joint grid and refines them with residual 3x3 convolutions.
+    Sums projections of the maps given at the joint grid and refines them with residual 3x3 convolutions; a point's map is one more
+    convolution of that, plus the inner product with what the point's token asks for (after Li et al., TokenPose, ICCV 2021).
     """
 
-    def __init__(self, tap_channels: tuple[int, ...], points: int, grid: int, width: int = 64) -> None:
+    def __init__(self, tap_channels: tuple[int, ...], token_channels: int, points: int, grid: int, width: int = 64) -> None:
         super().__init__()
         self.grid = grid
         self.taps = nn.ModuleList(nn.Conv2d(c, width, 1) for c in tap_channels)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=d, dilation=d)) for d in (1, 2, 4)
         )
-        self.out = nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), nn.Conv2d(width, points, 1))
+        self.norm = nn.Sequential(nn.GroupNorm(8, width), nn.ReLU())
+        self.out = nn.Conv2d(width, points, 1)
+        self.ask = nn.Linear(token_channels, width)
 
-    def forward(self, taps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """taps (B, C_i, g_i, g_i) -> logits (B, P, grid, grid), xy (B, P, 2) in [-1, 1] (y down), confidence (B, P)."""
+    def forward(self, taps: tuple[Tensor, ...], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """taps (B, C_i, g_i, g_i), tokens (B, P, C) -> logits (B, P, grid, grid), xy (B, P, 2) in [-1, 1] (y down), confidence (B, P)."""
         size = (self.grid, self.grid)
         h = torch.zeros(())
         for project, tap in zip(self.taps, taps, strict=True):
@@ -163,7 +171,9 @@ class JointHead(nn.Module):
             h = h + mapped
         for block in self.blocks:
             h = h + block(h)
-        logits = self.out(h).float()
+        h = self.norm(h)
+        asked = (self.ask(tokens) @ h.flatten(2)).unflatten(2, size)
+        logits = (self.out(h) + asked).float()
         return logits, *expectation(logits)
 
 
@@ -188,7 +198,7 @@ def expectation(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RestShape(nn.Module):
-    """Rest positions of the template's points and its bones' girths, exactly mirrored: the category's from phi, its own from feat_key.
+    """A category's rest positions of the template's points, exactly mirrored, from phi; its bones' girths, to which feat_key adds.
 
     Half form: (y, z) of the centre points, (x, y, z) of the left ones, then log girths along local X and Z of the deforming bones of
     the centre and the left.
@@ -201,10 +211,10 @@ class RestShape(nn.Module):
         names = [bone.name for bone in template.bones if bone.deform]
         own = [name for name in names if not name.endswith(".R")]
         self.register_buffer("half_bone", torch.tensor([own.index(name.replace(".R", ".L")) for name in names]), persistent=False)
-        out = self.places + 2 * len(own)
-        self.from_code = nn.Sequential(nn.Linear(config.code_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, out))
-        self.from_feature = nn.Sequential(nn.Linear(config.feature_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, out))
-        self.register_buffer("mean", torch.zeros(out))
+        girths = 2 * len(own)
+        self.from_code = nn.Sequential(nn.Linear(config.code_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, self.places + girths))
+        self.from_feature = nn.Sequential(nn.Linear(config.feature_dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, girths))
+        self.register_buffer("mean", torch.zeros(self.places))
 
     def forward(self, code: Tensor, feature: Tensor | None) -> tuple[Tensor, Tensor]:
         """-> points (B, P, 3) in the contract's order (centre points with x = 0, left, right), log girths (B, n, 2) over the mean's.
@@ -212,11 +222,15 @@ class RestShape(nn.Module):
         No feature: the category's.
         """
         assert isinstance(self.mean, Tensor) and isinstance(self.half_bone, Tensor)
-        half = self.mean + self.from_code(code)
+        places, girth = self.from_code(code).split([self.places, self.from_feature[2].out_features], 1)
         if feature is not None:
-            half = half + self.from_feature(feature) * 0.3
-        girth = half[:, self.places :].unflatten(1, (-1, 2))[:, self.half_bone]
-        return self.unfold(half[:, : self.places]), LARGEST_GIRTH * torch.tanh(girth / LARGEST_GIRTH)
+            girth = girth + self.from_feature(feature) * 0.3
+        girth = girth.unflatten(1, (-1, 2))[:, self.half_bone]
+        return self.unfold(self.mean + places), LARGEST_GIRTH * torch.tanh(girth / LARGEST_GIRTH)
+
+    def mirrored(self, points: Tensor) -> Tensor:
+        """(B, P, 3) -> the same with both sides' mean on both sides."""
+        return self.unfold(self.fold(points))
 
     def unfold(self, half: Tensor) -> Tensor:
         """(B, 2 centre + 3 paired) -> (B, P, 3), mirrored."""

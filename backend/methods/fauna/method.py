@@ -98,15 +98,17 @@ def load_networks() -> Networks:
     return _loaded[0]
 
 
-def see(networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera) -> tuple[Perception, Tensor, Tensor]:
-    """-> what the model perceives in the crop, the crop (256, 256, 3) and its mask (256, 256)."""
+def see(
+    networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera, code: Tensor | None = None
+) -> tuple[Perception, Tensor, Tensor]:
+    """-> what the model perceives in the crop, the crop (256, 256, 3) and its mask (256, 256). code: in place of the bank's."""
     size = BUNDLED.image_size
     rgb = warp(image.rgb, crop, size)
     cover = warp(mask, crop, size)
     composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
     batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
-    taps = networks.encoder(batch)
-    return networks.model.perceive(taps), torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
+    seen = networks.model.perceive(networks.encoder(batch), code)
+    return seen, torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
 def run(request: Request, progress: Progress, ablate: str = "") -> Result:
@@ -122,13 +124,9 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     focal = request.image.focal_px or default_focal(width, height, request.mask, CROP_FILL)
     crop = crop_camera(request.mask, (width, height), focal, CROP_FILL)
     progress("see", 0.1)
+    code = model.netBase.memory_bank.mean(0, keepdim=True) if ablate == "bank" else None
     with torch.no_grad():
-        seen, picture, cover = see(networks, request.image, request.mask, crop)
-    if ablate == "bank":
-        mean = model.netBase.memory_bank.mean(0, keepdim=True)
-        with torch.no_grad():
-            rest, girth = model.netInstance.netRest(mean, seen.feat_key)
-        seen = replace(seen, code=mean, rest=rest, girth=girth)
+        seen, picture, cover = see(networks, request.image, request.mask, crop, code)
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])

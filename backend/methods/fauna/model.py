@@ -37,23 +37,35 @@ class Instance(nn.Module):
 
     def __init__(self, config: FaunaConfig, template: Template) -> None:
         super().__init__()
-        self.netEncoder = TapEncoder(config)
+        self.netEncoder = TapEncoder(config, len(template.points))
         self.netPose = ViewpointHead(config)
         self.netDeform = deformation_field(config)
         self.netArticulation = Articulation(config)
         self.netTexture = texture_field(config)
         self.netLight = Light(config)
         self.netRest = RestShape(config, template)
-        self.netJoints = JointHead((TAPS[0], config.key_channels), len(template.points), config.joint_grid)
+        self.netJoints = JointHead((TAPS[0], config.key_channels), config.key_channels, len(template.points), config.joint_grid)
         self.netLifting = Lifting(config, len(template.points))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """What training keeps from lifting, so that it doesn't lean on what is surer on animals it has met.
+
+    seen (B, P, 2), category (B, P, 3): added to the points seen and to the category's rest points; shown (B,): 0 hides the picture.
+    """
+
+    seen: Tensor
+    category: Tensor
+    shown: Tensor
 
 
 @dataclass(frozen=True)
 class Perception:
     """What one forward pass sees, before articulation.
 
-    code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; rest (B, P, 3) rest points; girth (B, n, 2) log
-    girths of the deforming bones over the canonical ones, along local X and Z;
+    code (B, code_dim); feat_out, feat_key (B, feature_dim); key_map; viewpoints; category, rest (B, P, 3) rest points by the code alone,
+    and with what was seen; girth (B, n, 2) log girths of the deforming bones over the canonical ones, along local X and Z;
     heat (B, P, g, g) logits, seen (B, P, 2) in [-1, 1] y down, confidence (B, P); lifted (B, P, 3) the posed points about their mean in the
     camera's axes, object units.
     """
@@ -63,6 +75,7 @@ class Perception:
     feat_key: Tensor
     key_map: Tensor
     viewpoints: Viewpoints
+    category: Tensor
     rest: Tensor
     girth: Tensor
     heat: Tensor
@@ -95,16 +108,25 @@ class Fauna(nn.Module):
         self.register_buffer("canonical", torch.zeros(len(template.points), 3))
         self.focal = 1 / math.tan(math.radians(config.crop_fov_degrees / 2))
 
-    def perceive(self, taps: Taps) -> Perception:
-        """Everything but the bones' angles."""
+    def perceive(self, taps: Taps, code: Tensor | None = None, blur: Blur | None = None) -> Perception:
+        """Everything but the bones' angles. code (B, code_dim): in place of the bank's."""
         instance = self.netInstance
-        query, key_map, feat_out = instance.netEncoder(taps)
-        code = self.netBase(query)
-        feat_key = instance.netEncoder.final_layer_patch_key(key_map)
-        heat, seen, confidence = instance.netJoints((taps.stride8, key_map))
-        rest, girth = instance.netRest(code, feat_key)
-        lifted = instance.netLifting(seen.detach(), confidence.detach(), key_map)
-        return Perception(code, feat_out, feat_key, key_map, instance.netPose(key_map), rest, girth, heat, seen, confidence, lifted)
+        encoder = instance.netEncoder
+        tokens = encoder(taps)
+        feat_key = encoder.final_layer_patch_key(tokens.whole)
+        if code is None:
+            code = self.netBase(encoder.query(tokens.whole))
+        heat, seen, confidence = instance.netJoints((taps.stride8, tokens.key_map), tokens.points)
+        category, girth = instance.netRest(code, feat_key)
+        places, like = seen.detach(), category.detach()
+        if blur is not None:
+            places, like = places + blur.seen, like + blur.category
+        lifted, change = instance.netLifting(places, confidence.detach(), like, tokens, None if blur is None else blur.shown)
+        rest = like + instance.netRest.mirrored(change)
+        views, feat_out = instance.netPose(tokens.whole), encoder.final_layer_patch_out(tokens.whole)
+        return Perception(
+            code, feat_out, feat_key, tokens.key_map, views, category, rest, girth, heat, seen, confidence, lifted
+        )  # fmt: skip
 
     def project(self, points: Tensor) -> Tensor:
         """OpenGL camera points (..., 3) -> crop positions (..., 2) in [-1, 1], y down."""

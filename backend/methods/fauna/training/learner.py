@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from backend.methods.fauna.encoder import Taps
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.training.samples import Batch, Samples, vary_light
+from backend.methods.fauna.training.samples import USED, Batch, Samples, vary_light
 from backend.observe.efficientnet import EfficientNetLite0
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
@@ -40,26 +40,20 @@ class Learner:
         pictures = samples.pictures(index).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             found = self.encoder(vary_light(pictures) if vary else pictures)
-        taps = Taps(*(getattr(found, name).float() for name in ("stride8", "stride16", "stride32", "pooled")))
+        taps = Taps(*(getattr(found, name).float() for name in USED))
         return replace(samples.batch(index, features=False).to(self.device), taps=taps)
 
 
 def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None:
-    """Values from k-means of the shapes' codes; keys from the mean query of the pictures nearest each value."""
+    """Values from k-means of the shapes' codes, keys anywhere, the mean rest shape."""
     index = np.sort(np.random.default_rng(seed).choice(samples.train, min(4000, len(samples.train)), replace=False))
-    pooled = torch.from_numpy(np.asarray(samples.taps["pooled"][index])).float()
-    model.netInstance.netEncoder.query_mean.copy_(pooled.mean(0))  # type: ignore[operator]
     own = codes[torch.from_numpy(samples.truth["shape"][index].astype(np.int64))]
     centres, _ = kmeans2(own.numpy(), model.config.bank_size, seed=seed, minit="++")
-    values = torch.from_numpy(centres.astype(np.float32))
-    nearest = torch.cdist(own, values).argmin(-1)
-    query = functional.normalize(pooled - pooled.mean(0), dim=-1)
-    keys = torch.zeros(model.config.bank_size, model.config.query_dim).index_add(0, nearest, query)
     with torch.no_grad():
-        model.netBase.memory_bank.copy_(values)
-        model.netBase.memory_bank_keys.copy_(functional.normalize(keys, dim=-1))
+        model.netBase.memory_bank.copy_(torch.from_numpy(centres.astype(np.float32)))
+        model.netBase.memory_bank_keys.copy_(functional.normalize(torch.randn_like(model.netBase.memory_bank_keys), dim=-1))
     fold = model.netInstance.netRest.fold(samples.rest[samples.truth["shape"][index].astype(np.int64)])
-    model.netInstance.netRest.mean[: fold.shape[1]].copy_(fold.mean(0))  # type: ignore[index]
+    model.netInstance.netRest.mean.copy_(fold.mean(0))  # type: ignore[operator]
     model.canonical.copy_(samples.canonical)  # type: ignore[operator]
 
 
@@ -93,6 +87,7 @@ def validate(learner: Learner, samples: Samples, limit: int = 512) -> dict[str, 
              "pck_seen": float(((seen.seen[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
              "pck_posed": float(((image[i] - truth[i]).norm(dim=-1) < 0.1 * side[i]).float().mean()),
              "rest": float((seen.rest[i] - batch.rest[i]).norm(dim=-1).mean() / diagonal[i]),
+             "category": float((seen.category[i] - batch.rest[i]).norm(dim=-1).mean() / diagonal[i]),
              "lifted": float(depth[i]), "girth": float((seen.girth[i] - batch.girth[i]).abs().mean())}
             for i in range(len(part))
         ]  # fmt: skip

@@ -20,6 +20,8 @@ from backend.methods.fauna.training.terms import batch_losses
 RATES = (1.5e-4, 8e-4, 2e-4)
 """Of the base SDF, of the heads, of an encoder that is tuned. The base SDF moves slowly: bent to every training picture's code, it makes
 chimeras of codes between species."""
+WARM_UP = 300
+"""Steps until the rates stand."""
 
 
 def learn_pictures(
@@ -44,7 +46,7 @@ def learn_pictures(
     running: dict[str, float] = {}
     while step < steps:
         for group, rate in zip(optimizer.param_groups, RATES, strict=False):
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * 0.5 * (1.02 + math.cos(math.pi * step / steps))
+            group["lr"] = rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1.02 + math.cos(math.pi * step / steps))
         batch = learner.batch(samples, rng.choice(samples.train, batch_size), vary=True)
         terms = batch_losses(model, batch, codes, grids, skeletons, rng)
         total = torch.stack(list(terms.values())).sum()

@@ -18,13 +18,14 @@ from torch import Tensor
 from backend.data.distances import ORIGIN, STEP, trilinear
 from backend.data.images import FIELD_OF_VIEW
 from backend.methods.fauna.encoder import Taps
-from backend.observe.efficientnet import load_encoder
+from backend.observe.efficientnet import fold_norms, load_encoder
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
 
 CPU = torch.device("cpu")
 MOST_HELD = 9 * 2**30
 """Bytes of features that are kept in memory."""
+USED = ("stride8", "stride16", "stride32")
 TAP_SHAPES = {"stride8": (40, 32, 32), "stride16": (112, 16, 16), "stride32": (320, 8, 8), "pooled": (1280,)}
 
 
@@ -41,7 +42,7 @@ def store_features(folder: Path, batch: int = 32, device: torch.device = CPU) ->
     for name, shape in TAP_SHAPES.items():
         path = folder / f"features_{name}.npy"
         stores[name] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=(count, *shape))
-    encoder = load_encoder().to(device)
+    encoder = fold_norms(load_encoder()).to(device)
     with torch.inference_mode():
         for start in range(done, count, batch):
             stop = min(count, start + batch)
@@ -72,8 +73,7 @@ def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
         other = (x - mean) / spread * (spread + draw[1]).clamp_min(0.2 * spread) + mean + draw[0]
         return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < chance, other, x)
 
-    pooled = taps.pooled + 0.3 * strength * torch.randn_like(taps.pooled) * taps.pooled.std(0, keepdim=True)
-    return Taps(change(taps.stride8), change(taps.stride16), change(taps.stride32), pooled)
+    return Taps(change(taps.stride8), change(taps.stride16), change(taps.stride32))
 
 
 def vary_light(pictures: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class Samples:
         deform = [i for i, bone in enumerate(load_quadruped().bones) if bone.deform]
         self.girths = torch.from_numpy(canonical["girths"][:, deform])  # (S, n, 2)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
-        paths = {name: folder / f"features_{name}.npy" for name in TAP_SHAPES}
+        paths = {name: folder / f"features_{name}.npy" for name in USED}
         # Read at random, a mapped file comes from the disk again and again where the system takes idle pages back.
         fits = sum(path.stat().st_size for path in paths.values()) < MOST_HELD
         self.taps = {name: np.load(path, mmap_mode=None if fits else "r") for name, path in paths.items()}

@@ -21,6 +21,8 @@ from backend.rig.template import load_quadruped
 
 RESTS = 4000
 """Rest skeletons made at the start, of which each sample takes one."""
+MISTAKEN = 0.8
+"""How far the category given is drawn from the right one toward another, at most."""
 TURN = 0.12
 """Radians of noise about each axis of each bone."""
 BORROWED = 0.35
@@ -31,15 +33,18 @@ NOISE, STRAY, SWAP = 0.03, 0.06, 0.15
 
 @dataclass(frozen=True)
 class Lifted:
-    """seen (B, P, 2) in [-1, 1] y down, confidence (B, P); points (B, P, 3) about their mean, OpenGL camera axes."""
+    """seen (B, P, 2) in [-1, 1] y down, confidence (B, P); category (B, P, 3) rest points of something like it; points (B, P, 3) posed,
+    about their mean, OpenGL camera axes; rest (B, P, 3) its own."""
 
     seen: Tensor
     confidence: Tensor
+    category: Tensor
     points: Tensor
+    rest: Tensor
 
     def to(self, device: torch.device) -> Lifted:
         """The same on a device."""
-        return Lifted(self.seen.to(device), self.confidence.to(device), self.points.to(device))
+        return Lifted(*(value.to(device) for value in vars(self).values()))
 
 
 class Skeletons:
@@ -51,7 +56,8 @@ class Skeletons:
         self.focal, self.rotations = focal, rotations
         pair = rng.integers(len(rest), size=(RESTS, 2))
         share = rng.uniform(0, 1, (RESTS, 1, 1))
-        self.rests = _rescale((1 - share) * rest[pair[:, 0]] + share * rest[pair[:, 1]], rng)  # (R, P, 3)
+        self.categories = (1 - share) * rest[pair[:, 0]] + share * rest[pair[:, 1]]
+        self.rests = _rescale(self.categories, rng)  # (R, P, 3)
         limbs = [list(leg.bones) + ([] if leg.girdle is None else [leg.girdle]) for leg in template.legs]
         for group in (("neck", "head", "jaw", "ear"), ("tail",)):
             limbs.append([i for i, name in enumerate(template.bone_names) if name.startswith(group)])
@@ -62,7 +68,10 @@ class Skeletons:
 
     def draw(self, count: int, rng: np.random.Generator) -> Lifted:
         """One batch."""
-        rest = torch.from_numpy(self.rests[rng.integers(RESTS, size=count)].astype(np.float32))
+        own, other = rng.integers(RESTS, size=(2, count))
+        rest = torch.from_numpy(self.rests[own].astype(np.float32))
+        away = rng.uniform(0, MISTAKEN, (count, 1, 1))
+        category = torch.from_numpy(((1 - away) * self.categories[own] + away * self.categories[other]).astype(np.float32))
         turns = self.rotations[rng.integers(len(self.rotations), size=count)].astype(np.float32)  # (B, b, 4)
         for limb in self.limbs:
             other = self.rotations[rng.integers(len(self.rotations), size=count)]
@@ -77,7 +86,7 @@ class Skeletons:
         turned = points @ _cameras(count, rng).transpose(1, 2)
         turned = turned - turned.mean(1, keepdim=True)
         truth = self._project(turned, rng)
-        return Lifted(*self._observe(truth, rng), turned)
+        return Lifted(*self._observe(truth, rng), category, turned, rest)
 
     def _project(self, points: Tensor, rng: np.random.Generator) -> Tensor:
         """Camera points -> (B, P, 2), so that their box fills about what an animal's does."""
