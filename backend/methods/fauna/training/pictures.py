@@ -61,7 +61,7 @@ def learn_pictures(
             line = " ".join(f"{k} {v:.3f}" for k, v in running.items())
             print(f"{step}/{steps} {time.perf_counter() - started:.0f} s {line}", flush=True)
         if step % 400 == 0 or step == steps:
-            scores = validate(learner, samples) if len(samples.validation) else {}
+            scores = validate(learner, samples, 256) if len(samples.validation) else {}
             print("validation " + " ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
             with log.open("a") as out:
                 out.write(json.dumps({"step": step, "seconds": round(time.perf_counter() - started), **scores}) + "\n")

@@ -61,8 +61,9 @@ def batch_losses(
     rest = (seen.rest - batch.rest).abs().sum(-1).mean() + CATEGORY * (seen.category - batch.rest).abs().sum(-1).mean()
     girth = (seen.girth - batch.girth).abs().mean() + CATEGORY * (stout - batch.girth).abs().mean()
     chosen = seen.viewpoints.rotation[rows, quadrant]
-    angles = model.articulate(seen, chosen, seen.viewpoints.translation)
-    local = euler_to_matrix(angles)
+    with torch.autocast(device.type, torch.bfloat16):
+        angles = model.articulate(seen, chosen, seen.viewpoints.translation)
+    local = euler_to_matrix(angles.float())
     bones = (local - batch.rotations[:, 1:]).square().sum((2, 3)).mean()
     root = torch.eye(3, device=device).expand(len(rows), 1, 3, 3)
     posed = pose_points(seen.rest, torch.cat([root, local], 1))  # (B, P, 3)
