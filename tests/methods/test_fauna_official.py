@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from backend.methods.fauna import bones20, bones20_pose
-from backend.methods.fauna.official import OfficialFauna
+from backend.methods.fauna.official import bones20, bones20_pose
+from backend.methods.fauna.official.model import OfficialFauna
 from backend.rig.embed import contains, embed_points
 from backend.rig.kinematics import pose_matrices, pose_points, rest_frames
 from backend.rig.posing import pose_skeleton

@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.methods.fauna import bones20, bones20_pose
-from backend.methods.fauna.gates import gates
 from backend.methods.fauna.heads import shade
-from backend.methods.fauna.official import OfficialAnswer, OfficialFauna
+from backend.methods.fauna.official import bones20, bones20_pose
+from backend.methods.fauna.official.gates import gates
+from backend.methods.fauna.official.model import OfficialAnswer, OfficialFauna
 from backend.weights.fauna_checkpoint import count_parameters, published_shapes
 from tests.methods import official_recipe as recipe
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.errors import MenagerieError
-from backend.methods.fauna.official import OfficialFauna, load_official
+from backend.methods.fauna.official.model import OfficialFauna, load_official
 from backend.weights import convert, open_weights
 from backend.weights.fauna_checkpoint import BOUNDS, PARAMETERS, count_parameters, published_shapes, read_fauna_checkpoint
 from backend.weights.load import open_noted_weights

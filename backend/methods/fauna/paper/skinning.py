@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.methods.fauna.bones20 import BODY, LEG_BONES, bones, skin_weights
-from backend.methods.fauna.bones20_pose import BODY_ROLL, COUNT, constrain, pose_transforms
+from backend.methods.fauna.official.bones20 import BODY, LEG_BONES, bones, skin_weights
+from backend.methods.fauna.official.bones20_pose import BODY_ROLL, COUNT, constrain, pose_transforms
 
 EARLY_LEGS = 0.3
 """What the early constraint leaves of the legs' turns about y and z."""

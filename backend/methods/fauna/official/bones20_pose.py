@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.methods.fauna.bones20 import BODY, LEG_BONES, LEGS, TURN
+from backend.methods.fauna.official.bones20 import BODY, LEG_BONES, LEGS, TURN
 from backend.rig.names import NameParts, parse_name
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion, quaternion_to_matrix
 from backend.rig.template import QUADRUPED, load_quadruped

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backend.errors import MenagerieError
-from backend.methods.fauna import bones20, bones20_pose
 from backend.methods.fauna.articulation import Articulation
 from backend.methods.fauna.config import OFFICIAL, FaunaConfig
-from backend.methods.fauna.dino import DinoViT
 from backend.methods.fauna.fields import CoordMLP, harmonic_encoding
-from backend.methods.fauna.gates import RELEASES, gates
 from backend.methods.fauna.heads import ConvHead, Light, ViewpointHead, Viewpoints, look_rotation
 from backend.methods.fauna.model import Base
+from backend.methods.fauna.official import bones20, bones20_pose
+from backend.methods.fauna.official.dino import DinoViT
+from backend.methods.fauna.official.gates import RELEASES, gates
 from backend.rig.kinematics import rest_frames
 from backend.weights.fauna_checkpoint import FINISHED
 from backend.weights.load import open_noted_weights
