@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.training.checkpoint import SAVE_SECONDS, restore, save
 from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.samples import DistanceGrids, Samples
 from backend.methods.fauna.training.skeletons import Skeletons
 from backend.methods.fauna.training.terms import batch_losses
+from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 RATES = (1.5e-4, 8e-4, 2e-4)
 """Of the base SDF, of the heads, of an encoder that is tuned. The base SDF moves slowly: bent to every training picture's code, it makes
