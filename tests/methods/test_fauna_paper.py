@@ -184,13 +184,23 @@ def test_a_resumed_run_ends_as_the_whole_one_bit_for_bit(pictures: Pictures, tmp
     resumed.save(tmp_path / "resumed.safetensors")
     one, other = load_file(tmp_path / "whole.safetensors"), load_file(tmp_path / "resumed.safetensors")
     assert one.keys() == other.keys()
-    assert [name for name in one if name != "seconds" and not torch.equal(one[name], other[name])] == []
+    assert [name for name in one if name != "extra.seconds" and not torch.equal(one[name], other[name])] == []
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(pictures: Pictures, tmp_path: Path) -> None:
     Run(TINY, pictures).save(tmp_path / "run.safetensors")
-    with pytest.raises(MenagerieError, match="another recipe"):
+    with pytest.raises(MenagerieError, match="other settings"):
         Run(replace(TINY, steps=11), pictures).restore(tmp_path / "run.safetensors")
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(pictures: Pictures, tmp_path: Path) -> None:
+    Run(TINY, pictures).save(tmp_path / "run.safetensors")
+    write_pictures(tmp_path)
+    same = Pictures(tmp_path, TINY.species, 20, TINY.side)
+    Run(TINY, same).restore(tmp_path / "run.safetensors")
+    np.save(tmp_path / "features_pooled.npy", np.load(tmp_path / "features_pooled.npy")[::-1])
+    with pytest.raises(MenagerieError, match="other samples"):
+        Run(TINY, Pictures(tmp_path, TINY.species, 20, TINY.side)).restore(tmp_path / "run.safetensors")
 
 
 def test_command_trains_scores_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

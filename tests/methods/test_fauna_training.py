@@ -9,12 +9,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from backend.errors import MenagerieError
 from backend.methods.fauna import losses, method
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fields import BaseShape
 from backend.methods.fauna.heads import look_rotation
 from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.training import pictures
+from backend.methods.fauna.training import shapes as shapes_stage
 from backend.methods.fauna.training.command import main
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
 from backend.methods.fauna.training.shapes import learn_shapes, principal_codes
@@ -72,12 +74,39 @@ def test_learning_of_shapes_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert 0 < (codes - half["extra.codes"]).abs().max() < 2e-3  # one step, from there
 
 
+def test_shapes_that_were_stopped_end_as_those_that_were_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path)
+    grids, path, shapes = DistanceGrids(tmp_path), tmp_path / "shapes.safetensors", np.array([0, 1, 2])
+    torch.manual_seed(0)
+    whole = learn_shapes(Fauna(BUNDLED), grids, shapes, tmp_path / "whole.safetensors", steps=3, seed=0)
+    monkeypatch.setattr(shapes_stage, "SAVE_SECONDS", 0)
+    drawn, sample = 0, grids.sample
+
+    def stop(shape: int, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal drawn
+        drawn += 1
+        if drawn > 30:  # in the third step
+            raise KeyboardInterrupt
+        return sample(shape, count, rng)
+
+    monkeypatch.setattr(grids, "sample", stop)
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        learn_shapes(Fauna(BUNDLED), grids, shapes, path, steps=3, seed=0)
+    assert int(load_file(path)["extra.step"]) == 2
+    monkeypatch.setattr(grids, "sample", sample)
+    resumed = learn_shapes(Fauna(BUNDLED), grids, shapes, path, steps=3, seed=0)
+    assert torch.equal(whole, resumed)
+    one, other = load_file(tmp_path / "whole.safetensors"), load_file(path)
+    assert [name for name in one if not torch.equal(one[name], other[name]) and not name.startswith("random.")] == []
+
+
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path: Path) -> None:
     path, shapes = tmp_path / "shapes.safetensors", np.array([0, 1, 2])
     for folder, seed in (("a", 0), ("b", 1)):
         write_prepared(tmp_path / folder, seed=seed)
     learn_shapes(Fauna(BUNDLED), DistanceGrids(tmp_path / "a"), shapes, path, steps=1, seed=0)
-    with pytest.raises(ValueError, match="other shapes"):
+    with pytest.raises(MenagerieError, match="other samples"):
         learn_shapes(Fauna(BUNDLED), DistanceGrids(tmp_path / "b"), shapes, path, steps=2, seed=0)
 
 

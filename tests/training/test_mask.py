@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from backend.data.animal_pictures import Renders, make_picture
@@ -18,7 +17,7 @@ from backend.errors import MenagerieError
 from backend.observe.animal.decoder import load_decoder
 from backend.training.mask import features, pictures
 from backend.training.mask.command import CHECKPOINT, LOG, main
-from backend.training.mask.learner import RATE, loss_of, rate_at
+from backend.training.mask.learner import RATE, Learner, loss_of, rate_at
 from backend.training.mask.pictures import SIDE, read_pictures, store_pictures
 from backend.types import ByteArray
 
@@ -50,8 +49,7 @@ def test_the_command_resumes_lowers_its_loss_and_exports_what_a_look_loads(squar
     rows = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 16]  # the second run went on at step 1
     assert rows[1]["loss"] < 0.9 * rows[0]["loss"]
-    with safe_open(tmp_path / CHECKPOINT, "pt") as file:
-        assert json.loads(file.metadata()["note"])["step"] == 16
+    assert int(load_file(tmp_path / CHECKPOINT)["extra.step"]) == 16
     stored = load_file(export)
     assert all(value.dtype == (torch.float32 if value.dim() == 1 else torch.float16) for value in stored.values())
     load_decoder(stored)
@@ -60,8 +58,28 @@ def test_the_command_resumes_lowers_its_loss_and_exports_what_a_look_loads(squar
 def test_a_checkpoint_of_other_squares_is_refused(squares: Path, tmp_path: Path) -> None:
     assert main(["--data", str(squares), "--out", str(tmp_path), "--batch", "2", "--steps", "1"]) == 0
     store_pictures(tmp_path / "other", 2, 1, red_box)
-    with pytest.raises(MenagerieError, match="other pictures"):
+    with pytest.raises(MenagerieError, match="other samples"):
         main(["--data", str(tmp_path / "other"), "--out", str(tmp_path), "--batch", "2", "--steps", "2"])
+
+
+def test_a_decoder_that_was_stopped_goes_on_bit_for_bit(squares: Path, tmp_path: Path) -> None:
+    features.store_features(squares)
+    samples = features.read_samples(squares)
+    path = tmp_path / CHECKPOINT
+    whole = Learner(samples.data, 3)
+    for _ in range(2):
+        whole.take_step(samples, 2, RATE)
+    whole.save(path)
+    resumed = Learner(samples.data, 3)
+    resumed.restore(path)
+    for learner in (whole, resumed):
+        learner.decoder.train()
+        for _ in range(2):
+            learner.take_step(samples, 2, RATE)
+    assert resumed.step == 4
+    for name, network in whole.networks.items():
+        other = resumed.networks[name].state_dict()
+        assert [key for key, value in network.state_dict().items() if not torch.equal(value, other[key])] == []
 
 
 def test_squares_that_were_stopped_go_on_as_if_they_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Learning the animal decoder from stored features: batches that follow from the seed and the step alone.
 
 The loss is the cross entropy of each part of the picture, and one minus the pictures' soft overlap (Milletari et al. 2016, arXiv
-1606.04797). What is kept is the running mean of the decoder over steps. Checkpoints are safetensors, whole or not at all.
+1606.04797). What is kept is the running mean of the decoder over steps.
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from backend.errors import MenagerieError
 from backend.observe.animal.decoder import STRIDE, AnimalDecoder
+from backend.training.checkpoint import SAVE_SECONDS, restore, save
 from backend.training.mask.features import Samples
 
 RATE, DECAY, WARM_STEPS = 2e-3, 1e-2, 40
 KEPT = 0.98
 """Share of the running mean that each step keeps, once there were many."""
 OVERLAP_WEIGHT = 0.6
-SAVE_SECONDS = 120.0
 LOG_STEPS = 20
 
 
@@ -55,7 +51,8 @@ class Learner:
         self.decoder = AnimalDecoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = copy.deepcopy(self.decoder)
         self.optimizer = torch.optim.AdamW(self.decoder.parameters(), RATE, weight_decay=DECAY)
-        self.data, self.seed, self.step = data, seed, 0
+        self.networks = {"decoder": self.decoder, "mean": self.mean}
+        self.fingerprint, self.seed, self.step = f"{data}, learner's seed {seed}", seed, 0
 
     def learn(self, samples: Samples, steps: int, batch: int, path: Path, log: Path) -> None:
         """Go on to `steps`, saving to `path` now and then and at the end; a line of `log` every `LOG_STEPS`."""
@@ -97,29 +94,9 @@ class Learner:
         return float(loss.detach())
 
     def save(self, path: Path) -> None:
-        """Decoder, running mean and optimiser in one file."""
-        tensors = {f"decoder.{k}": v.contiguous() for k, v in self.decoder.state_dict().items()}
-        tensors |= {f"mean.{k}": v.contiguous() for k, v in self.mean.state_dict().items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
-        note = {"data": self.data, "seed": self.seed, "step": self.step}
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, metadata={"note": json.dumps(note, sort_keys=True)})
-        os.replace(partial, path)
+        """Decoder, running mean and optimiser in one file (`training.checkpoint`)."""
+        save(path, self.networks, self.optimizer, {"step": torch.tensor(self.step)}, self.fingerprint)
 
     def restore(self, path: Path) -> None:
         """Go on from what `save` wrote. Raises bad_request where it was learnt from other pictures or with another seed."""
-        with safe_open(path, "pt") as file:
-            note = json.loads(file.metadata()["note"])
-        if (note["data"], note["seed"]) != (self.data, self.seed):
-            raise MenagerieError("bad_request", f"{path} was learnt from other pictures.", "Go on with theirs, or choose another --out.")
-        tensors = load_file(path)
-        for name, network in (("decoder", self.decoder), ("mean", self.mean)):
-            network.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key in tensors:
-            if key.startswith("optimizer."):
-                _, number, moment = key.split(".")
-                moments.setdefault(int(number), {})[moment] = tensors[key]
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        self.step = int(note["step"])
+        self.step = int(restore(path, self.networks, self.optimizer, self.fingerprint)["step"])

@@ -6,6 +6,8 @@ the folder only a picture's species is read here: nothing three-dimensional. Ima
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +82,8 @@ class Pictures:
     """Random access to the pictures of the recipe's species.
 
     train, held: species -> picture numbers; others: pictures of species that no training picture shows.
-    variance: of the targets over the animals' pixels, summed over the components.
+    variance: of the targets over the animals' pixels, summed over the components. fingerprint: of the pictures' species, individuals, split
+    and ends of the encoder; a checkpoint knows by it what it was learnt from.
     """
 
     def __init__(self, folder: Path, species: tuple[str, ...], limit: int, side: int) -> None:
@@ -98,6 +101,9 @@ class Pictures:
             individual = truth["shape"]
             split, kind = truth["split"].astype(str), shapes["species"].astype(str)[individual]
         self.species = species
+        seen = hashlib.sha256(np.ascontiguousarray(self.taps["pooled"]).data)
+        seen.update(json.dumps([individual.tolist(), split.tolist(), kind.tolist()]).encode())
+        self.fingerprint = seen.hexdigest()
         self.train: dict[str, NDArray[np.int64]] = {}
         self.held: dict[str, NDArray[np.int64]] = {}
         for name in species:

@@ -12,18 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
-from backend.errors import MenagerieError
 from backend.methods.fauna.paper.config import SWITCHES, Recipe, open_gates, switch_off
 from backend.methods.fauna.paper.discriminator import Discriminator, discriminator_loss, fake_masks, generator_loss
 from backend.methods.fauna.paper.model import PaperFauna
@@ -32,8 +28,8 @@ from backend.methods.fauna.paper.pictures import SPECIES, Pictures
 from backend.methods.fauna.paper.score import Truth, score
 from backend.methods.fauna.paper.surface import Grid
 from backend.methods.fauna.paper.table import markdown
+from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
-SAVE_SECONDS = 180
 LOG_STEPS = 50
 STEADY = 0.5
 """Share of the run after which the rates fall, to a tenth."""
@@ -105,40 +101,30 @@ class Run:
         watched |= {"vertices": float(len(done.mesh.vertices))}
         return {key: float(value.detach()) for key, value in terms.items()} | watched
 
-    def note(self) -> str:
-        """What a checkpoint must have been made by to be gone on from."""
-        return json.dumps(asdict(self.recipe), sort_keys=True)
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """By the names that a checkpoint gives them."""
+        return {"model": self.model, "discriminator": self.discriminator}
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """As `networks`."""
+        return {"optimizer": self.optimizer, "critic": self.critic}
+
+    @property
+    def fingerprint(self) -> str:
+        """What a checkpoint must have been made by, and from, to be gone on from."""
+        return json.dumps({"recipe": asdict(self.recipe), "pictures": self.pictures.fingerprint}, sort_keys=True)
 
     def save(self, path: Path) -> None:
-        """Write the run as one safetensors file, whole or not at all."""
-        tensors: dict[str, Tensor] = {}
-        for name, module, optimizer in self._parts():
-            tensors |= {f"{name}.{k}": v.detach().contiguous() for k, v in module.state_dict().items()}
-            for i, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}-optimizer.{i}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
-        tensors["step"], tensors["seconds"] = torch.tensor(self.step), torch.tensor(self.seconds, dtype=torch.float64)
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, metadata={"recipe": self.note()})
-        os.replace(partial, path)
+        """Write the run as one file (`training.checkpoint`)."""
+        extra = {"step": torch.tensor(self.step), "seconds": torch.tensor(self.seconds, dtype=torch.float64)}
+        save(path, self.networks, self.optimizers, extra, self.fingerprint)
 
     def restore(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises `bad_request` where it was made by another recipe."""
-        with safe_open(path, "pt") as file:
-            if file.metadata()["recipe"] != self.note():
-                raise MenagerieError("bad_request", f"{path} was made by another recipe.", "Begin in another folder, or use its settings.")
-        tensors = load_file(path)
-        for name, module, optimizer in self._parts():
-            module.load_state_dict({k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")})
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                if key.startswith(f"{name}-optimizer."):
-                    _, i, kind = key.split(".")
-                    moments.setdefault(int(i), {})[kind] = value
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-        self.step, self.seconds = int(tensors["step"]), float(tensors["seconds"])
-
-    def _parts(self) -> tuple[tuple[str, nn.Module, torch.optim.Optimizer], ...]:
-        return ("model", self.model, self.optimizer), ("discriminator", self.discriminator, self.critic)
+        """Go on from what `save` wrote. Raises `bad_request` where it was made by another recipe or from other pictures."""
+        extra = restore(path, self.networks, self.optimizers, self.fingerprint)
+        self.step, self.seconds = int(extra["step"]), float(extra["seconds"])
 
 
 def judge_run(run: Run, truth: Truth, each: int) -> dict[str, object]:

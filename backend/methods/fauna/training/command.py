@@ -19,7 +19,7 @@ import torch
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.training.checkpoint import export
+from backend.methods.fauna.training.export import export
 from backend.methods.fauna.training.learner import Learner, start_bank, validate
 from backend.methods.fauna.training.pictures import learn_pictures
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features

@@ -47,8 +47,9 @@ class Learner:
 def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None:
     """Values from k-means of the shapes' codes, keys anywhere, the mean rest shape."""
     index = np.sort(np.random.default_rng(seed).choice(samples.train, min(4000, len(samples.train)), replace=False))
-    own = codes[torch.from_numpy(samples.truth["shape"][index].astype(np.int64))]
-    centres, _ = kmeans2(own.numpy(), model.config.bank_size, seed=seed, minit="++")
+    own, size = codes.numpy()[samples.truth["shape"][index]], model.config.bank_size
+    distinct = np.unique(own, axis=0)
+    centres = kmeans2(own, size, seed=seed, minit="++")[0] if len(distinct) > size else distinct[np.arange(size) % len(distinct)]
     with torch.no_grad():
         model.netBase.memory_bank.copy_(torch.from_numpy(centres.astype(np.float32)))
         model.netBase.memory_bank_keys.copy_(functional.normalize(torch.randn_like(model.netBase.memory_bank_keys), dim=-1))

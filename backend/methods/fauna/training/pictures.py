@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.training.checkpoint import SAVE_SECONDS, restore, save
 from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.samples import DistanceGrids, Samples
 from backend.methods.fauna.training.skeletons import Skeletons
 from backend.methods.fauna.training.terms import batch_losses
+from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 RATES = (1.5e-4, 8e-4, 2e-4)
 """Of the base SDF, of the heads, of an encoder that is tuned. The base SDF moves slowly: bent to every training picture's code, it makes
@@ -35,10 +35,10 @@ def learn_pictures(
     groups = list(zip((base, rest, encoder), RATES, strict=True))[: 3 if encoder else 2]
     optimizer = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in groups], weight_decay=1e-3)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
+    rng = np.random.default_rng(seed)
     if path.exists():
-        step = int(restore(path, learner.networks, optimizer, grids.fingerprint)["step"])
+        step = int(restore(path, learner.networks, optimizer, grids.fingerprint, rng)["step"])
         print(f"resumed at step {step}", flush=True)
-    rng = np.random.default_rng(seed + step)
     skeletons = Skeletons(
         samples.rest[np.flatnonzero(samples.shape_split == "train")].numpy(), samples.truth["rotations"][samples.train], model.focal,
         np.random.default_rng(seed),
@@ -66,5 +66,5 @@ def learn_pictures(
             with log.open("a") as out:
                 out.write(json.dumps({"step": step, "seconds": round(time.perf_counter() - started), **scores}) + "\n")
         if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
-            save(path, learner.networks, optimizer, {"step": torch.tensor(step)}, grids.fingerprint)
+            save(path, learner.networks, optimizer, {"step": torch.tensor(step)}, grids.fingerprint, rng)
             saved = time.perf_counter()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from backend.methods.fauna import losses
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.training.checkpoint import SAVE_SECONDS, restore, save
 from backend.methods.fauna.training.samples import DistanceGrids
+from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 CODE_NORM, CODE_RATE = 0.6, 5e-4
 """Mean length of the codes that the auto-decoder starts from, and how fast they may leave there."""
@@ -41,14 +41,14 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: P
     device = next(network.parameters()).device
     codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim, device=device))
     optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
+    rng = np.random.default_rng(seed)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
-        extra = restore(path, {"model": model}, optimizer, grids.fingerprint)
+        extra = restore(path, {"model": model}, optimizer, grids.fingerprint, rng)
         step = int(extra["step"])
         codes.data.copy_(extra["codes"])
     else:
         codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim).to(device)
-    rng = np.random.default_rng(seed + step)
     while step < steps:
         for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
             group["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -66,7 +66,7 @@ def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: P
         if step % 100 == 0:
             print(f"shapes {step}/{steps} sdf {loss.item():.4f} {time.perf_counter() - started:.0f} s", flush=True)
         if time.perf_counter() - saved > SAVE_SECONDS or step == steps:
-            extra = {"codes": codes.detach(), "step": torch.tensor(step)}
-            save(path, {"model": model}, optimizer, extra, grids.fingerprint)
+            now = {"codes": codes.detach(), "step": torch.tensor(step)}
+            save(path, {"model": model}, optimizer, now, grids.fingerprint, rng)
             saved = time.perf_counter()
     return codes.detach().cpu()

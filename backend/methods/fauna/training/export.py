@@ -1,0 +1,32 @@
+"""What is shipped of fauna's training: parameters in fp16 as safetensors, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from backend.weights.manifest import MANIFEST, register
+
+
+def export(model: nn.Module, encoder: nn.Module | None, path: Path, note: dict[str, object]) -> None:
+    """Write parameters in fp16 (what is bundled), without what only training from images needs; a tuned encoder under `encoder.`.
+
+    A file inside the repository is registered in the manifest.
+    """
+    state = {k: v.half().contiguous() for k, v in model.state_dict().items() if ".netDINO." not in k}
+    if encoder is not None:
+        for k, v in encoder.state_dict().items():
+            if not k.endswith("num_batches_tracked"):
+                state[f"encoder.{k}"] = (v.float() if ".norm." in k else v.half()).contiguous()
+    partial = path.with_suffix(".partial")
+    save_file({k: v.cpu() for k, v in state.items()}, partial, metadata={"recipe": json.dumps(note, sort_keys=True)})
+    os.replace(partial, path)
+    if path.resolve().is_relative_to(MANIFEST.resolve().parent):
+        register(
+            path, "fauna-bundled", method="fauna", licence="CC-BY-SA-3.0",
+            attribution="Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)", source=str(note["command"]),
+        )  # fmt: skip
