@@ -52,37 +52,41 @@ TRIED_COST = 0.01
 
 @dataclass(frozen=True)
 class Surface:
-    """Points of a mesh's surface with outward unit normals (n, 3), and a tree over those with x >= 0."""
+    """Points of a mesh's surface with outward unit normals (n, 3), a tree over those with x >= 0, and the points' longest extent;
+    what `contains` asks of the mesh."""
 
-    mesh: Mesh
+    solid: Solid
     points: Array
     normals: Array
     tree: cKDTree
+    size: float
 
     def depth(self, points: Array) -> tuple[Array, Array, Array, Array]:
         """(m, 3) points with x >= 0 -> depth under the skin (m,), negative outside; the nearest surface point (m, 3), the
         inward normal (m, 3) and the radius (m,) of the ball that touches there."""
         gap, nearest = self.tree.query(points)
-        inside = contains(self.mesh, points)
+        inside = self.solid.contains(points)
         foot, inward = self.points[nearest], -self.normals[nearest]
         return np.where(inside, gap, -gap), foot, inward, self._balls(foot, inward)
 
     def signed_gap(self, points: Array) -> Array:
         """(m, 3) points -> distance to the skin (m,), negative outside."""
         gap = np.asarray(self.tree.query(points)[0])
-        return np.where(contains(self.mesh, points), gap, -gap)
+        return np.where(self.solid.contains(points), gap, -gap)
 
     def _balls(self, foot: Array, inward: Array) -> Array:
-        size = float(np.ptp(self.points, axis=0).max())
-        radius = np.full(len(foot), size / 2)
+        radius = np.full(len(foot), self.size / 2)
+        shrinking = np.arange(len(foot))  # a ball that nothing enters stays as it is
         for _ in range(BALL_STEPS):
-            gap, nearest = self.tree.query(foot + radius[:, None] * inward)
-            offset = self.points[nearest] - foot
-            height = (offset * inward).sum(1)
-            smaller = (gap < 0.999 * radius) & (height > 1e-6 * size)
+            own, along = radius[shrinking], inward[shrinking]
+            gap, nearest = self.tree.query(foot[shrinking] + own[:, None] * along)
+            offset = self.points[nearest] - foot[shrinking]
+            height = (offset * along).sum(1)
+            smaller = (gap < 0.999 * own) & (height > 1e-6 * self.size)
             if not smaller.any():
                 break
-            radius = np.where(smaller, (offset**2).sum(1) / (2 * np.where(smaller, height, 1)), radius)
+            shrinking = shrinking[smaller]
+            radius[shrinking] = (offset[smaller] ** 2).sum(1) / (2 * height[smaller])
         return radius
 
 
@@ -95,31 +99,46 @@ def surface_of(mesh: Mesh) -> Surface:
     shares = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [1, 1, 0], [0, 1, 1], [1, 0, 1]], np.float64)
     shares /= shares.sum(1, keepdims=True)
     points = np.einsum("sk,fkc->fsc", shares, corners).reshape(-1, 3)
-    return Surface(mesh, points, np.repeat(normals, len(shares), 0), cKDTree(points))
+    size = float(np.ptp(points, axis=0).max())
+    return Surface(solid_of(mesh), points, np.repeat(normals, len(shares), 0), cKDTree(points), size)
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A closed mesh's triangles (f, 3, 3), their bounds in y and z below (f, 2) and in x, y and z above (f, 3), and its size."""
+
+    corners: Array
+    low: Array
+    high: Array
+    size: float
+
+    def contains(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(n,) True inside: an odd number of faces lies between the point and +X infinity."""
+        # Rays are moved aside by next to nothing, so that none runs along an edge.
+        aside = 1e-7 * self.size * np.array([0.0, 0.6180339887, 0.4142135624])
+        return np.asarray(_odd_crossings(self.corners, self.low, self.high, points.astype(np.float64) + aside))
+
+
+def solid_of(mesh: Mesh) -> Solid:
+    """A closed mesh, to be asked many times what lies inside."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    low, high = np.ascontiguousarray(corners[..., 1:].min(1)), corners.max(1)
+    return Solid(corners, low, high, float(np.ptp(mesh.vertices, axis=0).max()))
 
 
 def contains(mesh: Mesh, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(n,) True inside a closed mesh: an odd number of faces lies between the point and +X infinity."""
-    # Rays are moved aside by next to nothing, so that none runs along an edge.
-    aside = 1e-7 * float(np.ptp(mesh.vertices, axis=0).max()) * np.array([0.0, 0.6180339887, 0.4142135624])
-    return np.asarray(_odd_crossings(mesh.vertices[mesh.faces].astype(np.float64), points.astype(np.float64) + aside))
+    """(n,) True inside a closed mesh."""
+    return solid_of(mesh).contains(points)
 
 
 def compile_kernels() -> None:
     """Has numba compile and cache this module's kernel: set-up's, not a job's."""
-    _odd_crossings(np.zeros((1, 3, 3)), np.zeros((1, 3)))
+    _odd_crossings(np.zeros((1, 3, 3)), np.zeros((1, 2)), np.zeros((1, 3)), np.zeros((1, 3)))
 
 
 @njit(cache=True)
-def _odd_crossings(corners, points):  # type: ignore[no-untyped-def]
+def _odd_crossings(corners, low, high, points):  # type: ignore[no-untyped-def]
     inside = np.zeros(len(points), np.bool_)
-    low, high = np.empty((len(corners), 2)), np.empty((len(corners), 3))
-    for face in range(len(corners)):
-        for axis in range(3):
-            a, b, c = corners[face, 0, axis], corners[face, 1, axis], corners[face, 2, axis]
-            high[face, axis] = max(a, b, c)
-            if axis:
-                low[face, axis - 1] = min(a, b, c)
     u = np.empty(3)
     for number in range(len(points)):
         x, y, z = points[number]

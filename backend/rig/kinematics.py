@@ -133,36 +133,55 @@ def pose_matrices(rest: Tensor, rotations: Tensor, root: Tensor | None = None, l
 
     levels, parents: of another skeleton than the whole template (see `levels_of`).
     """
-    if levels is None or parents is None:
-        template = load_quadruped()
-        levels, parents = template.levels, template.parents
+    first, steps, back = _template_steps(rest.device) if levels is None or parents is None else _steps(levels, parents, rest.device)
     batch = max(len(rest), len(rotations))
     rest = rest.expand(batch, -1, -1, -1)
     turn, head = rest[..., :3, :3], rest[..., :3, 3]
-    place = np.empty(len(parents), np.int64)  # of a bone within its level
-    for level in levels:
-        place[level] = np.arange(len(level))
-    first = torch.as_tensor(levels[0])
-    turns = [turn[:, first] @ rotations[:, first]]
-    heads = [head[:, first] if root is None else head[:, first] + root[:, None]]
-    for level in levels[1:]:
-        bones, above = torch.as_tensor(level), torch.as_tensor(parents[level])
-        slot = torch.as_tensor(place[parents[level]])
-        delta = turns[-1][:, slot] @ turn[:, above].transpose(-1, -2)  # the parent's rotation in object axes
-        heads.append(heads[-1][:, slot] + (delta @ (head[:, bones] - head[:, above])[..., None])[..., 0])
-        turns.append(delta @ turn[:, bones] @ rotations[:, bones])
-    back = torch.as_tensor(np.argsort(np.concatenate(list(levels))))
-    upper = torch.cat([torch.cat(turns, 1), torch.cat(heads, 1)[..., None]], -1)[:, back]  # (B, b, 3, 4)
+    turns = [turn.index_select(1, first) @ rotations.index_select(1, first)]
+    heads = [head.index_select(1, first) if root is None else head.index_select(1, first) + root[:, None]]
+    for bones, above, slot in steps:
+        delta = turns[-1].index_select(1, slot) @ turn.index_select(1, above).transpose(-1, -2)  # the parent's rotation in object axes
+        away = head.index_select(1, bones) - head.index_select(1, above)
+        heads.append(heads[-1].index_select(1, slot) + (delta @ away[..., None])[..., 0])
+        turns.append(delta @ turn.index_select(1, bones) @ rotations.index_select(1, bones))
+    upper = torch.cat([torch.cat(turns, 1), torch.cat(heads, 1)[..., None]], -1).index_select(1, back)  # (B, b, 3, 4)
     bottom = rest.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(batch, upper.shape[1], 1, 4)
     return torch.cat([upper, bottom], -2)
 
 
-def pose_points(points: Tensor, rotations: Tensor) -> Tensor:
-    """Rest points (B or 1, 42, 3), rotations (B, b, 3, 3) -> posed points (B, 42, 3); the root stays where it is."""
-    rest = rest_frames(points)
+Step = tuple[Tensor, Tensor, Tensor]
+"""A level's bones, their parents, and these parents' places in the level above."""
+
+
+def _steps(levels: Sequence[NDArray[np.int64]], parents: NDArray[np.int64], device: torch.device) -> tuple[Tensor, list[Step], Tensor]:
+    """The first level's bones, the other levels' steps, and where each bone stands in the levels one after another."""
+    place = np.empty(len(parents), np.int64)  # of a bone within its level
+    for level in levels:
+        place[level] = np.arange(len(level))
+
+    def indices(array: NDArray[np.integer]) -> Tensor:
+        return torch.as_tensor(array, dtype=torch.int64, device=device)
+
+    steps = [(indices(level), indices(parents[level]), indices(place[parents[level]])) for level in levels[1:]]
+    return indices(levels[0]), steps, indices(np.argsort(np.concatenate(list(levels))))
+
+
+@cache
+def _template_steps(device: torch.device) -> tuple[Tensor, list[Step], Tensor]:
+    template = load_quadruped()
+    with torch.inference_mode(False):  # kept for those who want gradients
+        return _steps(template.levels, template.parents, device)
+
+
+def pose_points(points: Tensor, rotations: Tensor, rest: Tensor | None = None) -> Tensor:
+    """Rest points (B or 1, 42, 3), rotations (B, b, 3, 3) -> posed points (B, 42, 3); the root stays where it is.
+
+    rest: `rest_frames(points)`, from those who pose the same points often.
+    """
+    rest = rest_frames(points) if rest is None else rest
     posed = pose_matrices(rest, rotations)
     owner = _indices(points.device)["owners"]
-    before, after = rest[:, owner], posed[:, owner]  # (B, 42, 4, 4)
+    before, after = rest.index_select(1, owner), posed.index_select(1, owner)  # (B, 42, 4, 4)
     local = before[..., :3, :3].transpose(-1, -2) @ (points - before[..., :3, 3])[..., None]
     return (after[..., :3, :3] @ local)[..., 0] + after[..., :3, 3]
 

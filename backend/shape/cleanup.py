@@ -96,8 +96,7 @@ def close_cracks(surface: Surface, cells: int) -> tuple[Surface, NDArray[np.int6
     filled[box] = (closed & thick & ~whole)[len(part) - 1 :]
     rim = inside & ~binary_erosion(inside)
     values = np.where(filled, np.median(surface.values[rim]), surface.values).astype(np.float32)
-    cubes = np.argwhere(np.ones([n - 1 for n in values.shape], dtype=bool))
-    return assemble(values, cubes, surface.half_extent), np.argwhere(filled)
+    return assemble(values, None, surface.half_extent), np.argwhere(filled)
 
 
 def mend(surface: Surface) -> tuple[Surface, NDArray[np.int64]]:
@@ -109,8 +108,7 @@ def mend(surface: Surface) -> tuple[Surface, NDArray[np.int64]]:
     if count and count_components(count, surface.faces) == 1 and genus(count, surface.faces) == 0 and (surface.values[0] > 0).any():
         return surface, np.zeros((0, 3), dtype=np.int64)
     values, mended = make_ball(surface.values)
-    cubes = np.argwhere(np.ones([n - 1 for n in values.shape], dtype=bool))
-    return assemble(values, cubes, surface.half_extent), np.argwhere(mended)
+    return assemble(values, None, surface.half_extent), np.argwhere(mended)
 
 
 def _half(surface: Surface) -> tuple[FloatArray, IntArray]:

@@ -112,13 +112,13 @@ def extract_dense(sdf: SignedDistance, cells: int, half_extent: float = HALF_EXT
     points = np.argwhere(np.ones(shape, dtype=bool))
     values = _evaluate(sdf, grid_positions(points, cells, half_extent)).reshape(shape)
     close_at_box(values)
-    return assemble(values, _blocks_of(shape, 1), half_extent)
+    return assemble(values, None, half_extent)
 
 
-def assemble(values: FloatArray, cubes: NDArray[np.int64], half_extent: float) -> Surface:
+def assemble(values: FloatArray, cubes: NDArray[np.int64] | None, half_extent: float) -> Surface:
     """March some cubes of a sampled half grid and add the mirror image.
 
-    values: (N/2+1, N+1, N+1), negative on the box's own faces; cubes: (m, 3), all that the surface may pass.
+    values: (N/2+1, N+1, N+1), negative on the box's own faces; cubes: (m, 3), all that the surface may pass, or None for all there are.
     """
     half_vertices, half_faces = march(values, cubes, half_extent)
     vertices, faces, mirror = mirror_weld(half_vertices, half_faces)

@@ -90,20 +90,20 @@ def grid_positions(index: NDArray[np.int64], cells: int, half_extent: float) -> 
     return position.astype(np.float32)
 
 
-def mixed_cubes(values: FloatArray, cubes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the cubes, (m, 3) lowest-corner indices, that the surface passes through."""
-    inside = values > 0
-    count = np.zeros(len(cubes), dtype=np.int64)
-    for offset in CORNERS:
-        i, j, k = (cubes + offset).T
-        count += inside[i, j, k]
-    return cubes[(count > 0) & (count < 8)]
+def mixed_cubes(values: FloatArray, cubes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Those of the cubes, (m, 3) lowest-corner indices, or None for all, that the surface passes through."""
+    some = every = values > 0
+    for axis in range(3):
+        low, high = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        some, every = some[low] | some[high], every[low] & every[high]
+    mixed = some & ~every  # a cube each, at its lowest corner
+    return np.argwhere(mixed) if cubes is None else cubes[mixed[tuple(cubes.T)]]
 
 
-def march(values: FloatArray, cubes: NDArray[np.int64], half_extent: float) -> tuple[FloatArray, IntArray]:
+def march(values: FloatArray, cubes: NDArray[np.int64] | None, half_extent: float) -> tuple[FloatArray, IntArray]:
     """Triangulate the zero set inside some cubes of the half grid.
 
-    values: (N/2+1, N+1, N+1) float32, positive inside; cubes: (m, 3) lowest-corner indices, each once.
+    values: (N/2+1, N+1, N+1) float32, positive inside; cubes: (m, 3) lowest-corner indices, each once, or None for all.
     Returns vertices (v, 3) float32, sorted by grid edge, each shared by all its triangles, and faces (f, 3) int32.
     The result depends on the set of mixed cubes alone, not on their order.
     """

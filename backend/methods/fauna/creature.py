@@ -9,6 +9,8 @@ frame OpenCV.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,8 +99,9 @@ class Creature:
         names = [bone.name for bone in bones]
         twin = {n: (n[:-1] + ("R" if n[-1] == "L" else "L")) if n.endswith((".L", ".R")) else n for n in names}
         self.mirror_bone = torch.tensor([names.index(twin[n]) for n in names])
-        self._prepare_level_set()
-        self._prepare_smoothing()
+        # Proportions undo what brought training's shapes onto the mean skeleton, by weights found in the same way.
+        self.influence = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
+        self.left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
 
     def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor, girth: Tensor) -> Parameters:
         """Parameters at the network's answer; rest (P, 3), girth (n, 2): the regressed rest shape, which proportions the canonical mesh."""
@@ -120,23 +123,21 @@ class Creature:
             zero(len(self.code)), zero(len(self.vertices), 3),
         )  # fmt: skip
 
-    def _prepare_level_set(self) -> None:
-        """Base SDF's value and Newton direction at the vertices of the left half, for the start's code."""
-        left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
-        x = self.vertices[left].clone().requires_grad_(True)
-        shape = self.model.netBase.netShape
-        distance = shape(x[None], self.code[None])[0]
-        (gradient,) = torch.autograd.grad(distance.sum(), x)
-        self.left = left
-        self.distance = distance.detach()
+    @cached_property
+    def level_set(self) -> tuple[Tensor, Tensor]:
+        """Base SDF's value (L,) and Newton direction (L, 3) at the vertices of the left half, for the start's code."""
+        with torch.enable_grad():
+            x = self.vertices[self.left].clone().requires_grad_(True)
+            distance = self.model.netBase.netShape(x[None], self.code[None])[0]
+            (gradient,) = torch.autograd.grad(distance.sum(), x)
         # outward = -gradient; where the gradient nearly vanishes the step would explode, so its square is bounded below
-        self.step = (-gradient / gradient.square().sum(-1, keepdim=True).clamp_min(0.25)).detach()  # (L, 3)
+        return distance.detach(), (-gradient / gradient.square().sum(-1, keepdim=True).clamp_min(0.25)).detach()
 
-    def _prepare_smoothing(self) -> None:
+    @cached_property
+    def solver(self) -> Any:
+        """Of the smoothing, as `SmoothSolve` takes it."""
         graph = laplacian(adjacency(self.mesh))
-        self.solver = splu((identity(len(self.mesh.vertices)) + SMOOTHNESS * graph).tocsc())
-        # Proportions undo what brought training's shapes onto the mean skeleton, by weights found in the same way.
-        self.influence = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
+        return splu((identity(len(self.mesh.vertices)) + SMOOTHNESS * graph).tocsc())
 
     def symmetric(self, offset: Tensor) -> Tensor:
         """(V, 3) -> its mirror-symmetric part (x = 0 on the plane stays on it)."""
@@ -155,9 +156,10 @@ class Creature:
         """(V, 3) rest vertices: level set, proportions, free deformation."""
         v = self.vertices
         if use_code:
+            before, step = self.level_set
             distance = self.model.netBase.netShape(v[self.left][None], (self.code + p.code * self.code_spread)[None])[0]
             # an inside-positive distance that grew by d moves the surface outward by d
-            moved = (distance - self.distance).clamp(-0.3, 0.3)[:, None] * self.step
+            moved = (distance - before).clamp(-0.3, 0.3)[:, None] * step
             offset = torch.zeros_like(v).index_copy(0, self.left, moved)
             flip = v.new_tensor([-1.0, 1.0, 1.0])
             right = self.mirror[self.left]

@@ -29,7 +29,7 @@ from backend.methods.fauna.evidence import (
 )
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.request import Request
-from backend.rig.kinematics import pose_points
+from backend.rig.kinematics import pose_points, rest_frames
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler, quaternion_to_matrix
 from backend.rig.solve import solve_pose
 
@@ -74,6 +74,7 @@ def solve_joints(
     groups = [{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}]
     optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
     root = torch.eye(3).expand(len(starts), 1, 3, 3)
+    frames = None if proportions else rest_frames(rest)
 
     energy = torch.zeros(len(starts))
     for step in range(steps):
@@ -83,7 +84,7 @@ def solve_joints(
         reach = SEEN_REACH * max(1.0, FIRST_REACH * (1 - 2 * step / steps))
         if proportions:
             rest = head.unfold(half + change)
-        points = pose_points(rest, torch.cat([root, euler_to_matrix(bend)], 1))
+        points = pose_points(rest, torch.cat([root, euler_to_matrix(bend)], 1), frames)
         r, t = move_camera(rotation, translation, turn, shift)
         energy = (
             joint_residual(project(points, r, t, evidence.focal), evidence, reach)
