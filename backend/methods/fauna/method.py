@@ -22,6 +22,7 @@ from backend.methods.fauna.coat import Coat, vertex_normals
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
+from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.shape import finish, instance_mesh
 from backend.methods.fauna.surface import paint
@@ -107,7 +108,7 @@ def see(
     cover = warp(mask, crop, size)
     composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
     batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
-    seen = networks.model.perceive(networks.encoder(batch), code)
+    seen = perceive_twice(networks.model, batch, networks.encoder, code)
     return seen, torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
