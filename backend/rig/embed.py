@@ -136,7 +136,7 @@ def compile_kernels() -> None:
     _odd_crossings(np.zeros((1, 3, 3)), np.zeros((1, 2)), np.zeros((1, 3)), np.zeros((1, 3)))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _odd_crossings(corners, low, high, points):  # type: ignore[no-untyped-def]
     inside = np.zeros(len(points), np.bool_)
     u = np.empty(3)

@@ -169,7 +169,7 @@ def _sorted_rows(faces: IntArray) -> IntArray:
     return turned[np.lexsort(turned.T[::-1])]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _pierces(p, q, a, b, c):  # type: ignore[no-untyped-def]
     """True if segment p-q crosses the inside of triangle abc (Moeller and Trumbore 1997)."""
     ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
@@ -192,7 +192,7 @@ def _pierces(p, q, a, b, c):  # type: ignore[no-untyped-def]
     return 0.0 <= along <= 1.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _folded(points, f, g):  # type: ignore[no-untyped-def]
     """True if two faces that share an edge lie on one another: opposite normals within half a degree."""
     dot = 0.0
@@ -210,7 +210,7 @@ def _folded(points, f, g):  # type: ignore[no-untyped-def]
     return dot < -0.99996 * lengths
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _crossing_faces(points, faces, low, high, order, axis):  # type: ignore[no-untyped-def]
     """Sweep along one axis; exact tests where bounding boxes meet."""
     found = np.zeros(len(faces), np.bool_)

@@ -165,7 +165,7 @@ def _grade_lengths(
     return grid
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _grade(grid, rise, before):  # type: ignore[no-untyped-def]
     """Lowers values in place so that they grow by `rise` per step of the grid at most: two chamfer sweeps.
 
@@ -185,7 +185,7 @@ def _grade(grid, rise, before):  # type: ignore[no-untyped-def]
             grid[i, j, k] = best
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def length_at(x, y, z, grid, origin, step):  # type: ignore[no-untyped-def]
     """Target length at a point, trilinear; clamped to the grid."""
     ni, nj, nk = grid.shape
@@ -202,7 +202,7 @@ def length_at(x, y, z, grid, origin, step):  # type: ignore[no-untyped-def]
     return low * (1 - a) + high * a
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _lengths_at(points, grid, origin, step):  # type: ignore[no-untyped-def]
     """(n,) target lengths at (n, 3) points."""
     result = np.empty(len(points))
@@ -211,7 +211,7 @@ def _lengths_at(points, grid, origin, step):  # type: ignore[no-untyped-def]
     return result
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def nearest_on_triangle(p, t, out):  # type: ignore[no-untyped-def]
     """Nearest point of triangle t (3, 3) to p, into out; returns the squared distance (Ericson 2005, 5.1.5)."""
     abx, aby, abz = t[1, 0] - t[0, 0], t[1, 1] - t[0, 1], t[1, 2] - t[0, 2]
@@ -244,7 +244,7 @@ def nearest_on_triangle(p, t, out):  # type: ignore[no-untyped-def]
     return (p[0] - out[0]) ** 2 + (p[1] - out[1]) ** 2 + (p[2] - out[2]) ** 2
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def project(p, normal, on_rim, reference, rings):  # type: ignore[no-untyped-def]
     """Moves p (3,) in place to the nearest point of the reference whose normal does not oppose `normal` (3,).
 

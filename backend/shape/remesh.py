@@ -118,7 +118,7 @@ def _compact(mesh: _Mesh, used: NDArray[np.int64]) -> tuple[FloatArray, IntArray
     return points, number[faces].astype(np.int32)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fill_fans(mesh, count):  # type: ignore[no-untyped-def]
     """Lists each vertex's faces."""
     for f in range(count):
@@ -128,20 +128,20 @@ def _fill_fans(mesh, count):  # type: ignore[no-untyped-def]
             mesh.valence[v] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _measure_lengths(mesh, used, reference, scale):  # type: ignore[no-untyped-def]
     """Target lengths at all vertices."""
     for v in range(used[0]):
         _measure_length(mesh, v, reference, scale)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _measure_length(mesh, v, reference, scale):  # type: ignore[no-untyped-def]
     p = mesh.points[v]
     mesh.lengths[v] = scale * length_at(p[0], p[1], p[2], reference.lengths, reference.origin, 2 * reference.spacing)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _leave_fan(mesh, v, face):  # type: ignore[no-untyped-def]
     """Takes a face out of a vertex's list."""
     for n in range(mesh.valence[v]):
@@ -151,14 +151,14 @@ def _leave_fan(mesh, v, face):  # type: ignore[no-untyped-def]
             return
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _join_fan(mesh, v, face):  # type: ignore[no-untyped-def]
     """Puts a face into a vertex's list."""
     mesh.fans[v, mesh.valence[v]] = face
     mesh.valence[v] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _third(mesh, face, a, b):  # type: ignore[no-untyped-def]
     """The vertex of a face other than a and b."""
     for c in range(3):
@@ -168,7 +168,7 @@ def _third(mesh, face, a, b):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _shared_faces(mesh, a, b, shared):  # type: ignore[no-untyped-def]
     """Faces with both a and b, into `shared` (2,); their number (3 would mean a broken mesh)."""
     count = 0
@@ -181,7 +181,7 @@ def _shared_faces(mesh, a, b, shared):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _ring(mesh, v, ring):  # type: ignore[no-untyped-def]
     """The neighbours of v, each once, into `ring`; their number."""
     count = 0
@@ -201,12 +201,12 @@ def _ring(mesh, v, ring):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _distance(p, q):  # type: ignore[no-untyped-def]
     return np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 + (p[2] - q[2]) ** 2)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _cross(a, b, c, out):  # type: ignore[no-untyped-def]
     """Twice the area vector of triangle abc into out; its length."""
     ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
@@ -215,7 +215,7 @@ def _cross(a, b, c, out):  # type: ignore[no-untyped-def]
     return np.sqrt(out[0] ** 2 + out[1] ** 2 + out[2] ** 2)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _quality(a, b, c):  # type: ignore[no-untyped-def]
     """Sine of a triangle's smallest angle: its doubled area over the product of its two longest sides."""
     n = np.empty(3)
@@ -224,7 +224,7 @@ def _quality(a, b, c):  # type: ignore[no-untyped-def]
     return area / max(x * y * z / max(min(x, min(y, z)), 1e-30), 1e-30)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _normal(mesh, v, out):  # type: ignore[no-untyped-def]
     """Unit normal at v by area, in the plane for rim vertices."""
     n = np.empty(3)
@@ -238,7 +238,7 @@ def _normal(mesh, v, out):  # type: ignore[no-untyped-def]
     out /= max(np.sqrt(out[0] ** 2 + out[1] ** 2 + out[2] ** 2), 1e-30)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fits(mesh, v, position, skip_a, skip_b, normal, worst):  # type: ignore[no-untyped-def]
     """True if v may move to `position`: no face of v (but the two skipped) turns over, and the worst of them
     (sine of its smallest angle) ends above `worst` or no worse than before."""
@@ -267,7 +267,7 @@ def _fits(mesh, v, position, skip_a, skip_b, normal, worst):  # type: ignore[no-
     return worst_after >= worst or worst_after >= worst_before
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _collapse_short(mesh, used, reference, scale, worst):  # type: ignore[no-untyped-def]
     """Collapses edges that are too short, where that is allowed; how many. worst: see `_fits`."""
     collapsed = 0
@@ -328,7 +328,7 @@ def _collapse_short(mesh, used, reference, scale, worst):  # type: ignore[no-unt
     return collapsed
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _may_collapse(mesh, a, b, ring_a, na, ring_b, nb, shared, count):  # type: ignore[no-untyped-def]
     """Topological conditions for collapsing edge a-b into a; b is on the rim only if a is."""
     common = 0
@@ -355,7 +355,7 @@ def _may_collapse(mesh, a, b, ring_a, na, ring_b, nb, shared, count):  # type: i
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _split_long(mesh, used, reference, scale):  # type: ignore[no-untyped-def]
     """Splits edges that are too long at their middle, put onto the reference."""
     shared = np.empty(2, np.int64)
@@ -404,7 +404,7 @@ def _split_long(mesh, used, reference, scale):  # type: ignore[no-untyped-def]
             _measure_length(mesh, v, reference, scale)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _flip_better(mesh, used):  # type: ignore[no-untyped-def]
     """Flips inner edges where that makes the smaller of the two triangles' smallest angles larger."""
     shared = np.empty(2, np.int64)
@@ -456,7 +456,7 @@ def _flip_better(mesh, used):  # type: ignore[no-untyped-def]
             _join_fan(mesh, c, g)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _smooth(mesh, used, reference):  # type: ignore[no-untyped-def]
     """Moves each vertex along the surface towards its faces' centre, large targets pulling less, and projects it."""
     position, normal, n = np.empty(3), np.empty(3), np.empty(3)

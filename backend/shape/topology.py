@@ -106,7 +106,7 @@ def _eroded(ball: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inner
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _label(inside):  # type: ignore[no-untyped-def]
     """Pieces of the points where `inside` holds: (labels from 1, 0 elsewhere; how many). Kuhn's 14 neighbours."""
     ni, nj, nk = inside.shape
@@ -139,7 +139,7 @@ def _label(inside):  # type: ignore[no-untyped-def]
     return labels, count
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _one_piece(chosen, masks):  # type: ignore[no-untyped-def]
     """True if a set of link points, as bits, is not empty and connected."""
     if chosen == 0:
@@ -154,7 +154,7 @@ def _one_piece(chosen, masks):  # type: ignore[no-untyped-def]
     return reached == chosen
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _simple_sets(masks):  # type: ignore[no-untyped-def]
     """(2, 2^14) bool: for each set of inside neighbours, whether the point may change sides."""
     table = np.zeros((2, 1 << 14), np.bool_)
@@ -164,7 +164,7 @@ def _simple_sets(masks):  # type: ignore[no-untyped-def]
     return table
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _grow(started, allowed, priority, offsets, table):  # type: ignore[no-untyped-def]
     """Adds simple points of `allowed` to `started`, the highest priority first, until none is left to add."""
     ni, nj, nk = started.shape
@@ -194,7 +194,7 @@ def _grow(started, allowed, priority, offsets, table):  # type: ignore[no-untype
     return grown
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _push_neighbours(queue, i, j, k, waiting, allowed, priority, offsets):  # type: ignore[no-untyped-def]
     """Queues the points next to a new one that may still be added."""
     ni, nj, nk = waiting.shape
