@@ -22,6 +22,9 @@ from backend.methods.fauna.heads import JointHead, Light, RestShape, ViewpointHe
 from backend.methods.fauna.lifting import Lifting
 from backend.rig.template import Template, load_quadruped
 
+BELIEVED = 0.5
+"""Share of lifting's change of the rest shape that is taken outside of training: on animals never trained it is too bold."""
+
 
 class Base(SemanticBank):
     """memory_bank, memory_bank_keys, netShape, netDINO."""
@@ -122,7 +125,7 @@ class Fauna(nn.Module):
         if blur is not None:
             places, like = places + blur.seen, like + blur.category
         lifted, change = instance.netLifting(places, confidence.detach(), like, tokens, None if blur is None else blur.shown)
-        rest = like + instance.netRest.mirrored(change)
+        rest = like + (1.0 if blur is not None else BELIEVED) * instance.netRest.mirrored(change)
         views, feat_out = instance.netPose(tokens.whole), encoder.final_layer_patch_out(tokens.whole)
         return Perception(
             code, feat_out, feat_key, tokens.key_map, views, category, rest, girth, heat, seen, confidence, lifted
