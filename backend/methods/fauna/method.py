@@ -141,8 +141,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
-    with ThreadPoolExecutor(1) as other:  # neither needs the other's answer, and most of both runs without Python's lock
-        shape = other.submit(instance_mesh, model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
+    with ThreadPoolExecutor(1) as beside:  # neither needs the other's answer, and most of both runs without Python's lock
+        shape = beside.submit(instance_mesh, model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
         choice = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
         best, options = choice.best, choice.options
         progress("shape", 0.2)

@@ -29,7 +29,7 @@ from backend.types import FloatArray, Mesh, Skeleton, Skin
 
 CELLS = 128
 """Cells an axis of the +-3.5 box."""
-LIPSCHITZ = 2.5
+LIPSCHITZ = 3.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
 TRIANGLES = 8000
 
