@@ -11,10 +11,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.encoder import Taps
 from backend.methods.fauna.heads import QUADRANTS, Viewpoints, expectation
 from backend.methods.fauna.model import Fauna, Perception
-from backend.observe.efficientnet import Features
 from backend.rig.template import Template
 
 MIRROR = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
@@ -25,18 +23,9 @@ OPPOSITE = [QUADRANTS.index((-x, z)) for x, z in QUADRANTS]
 
 def perceive_twice(model: Fauna, picture: Tensor, encoder: torch.nn.Module, code: Tensor | None = None) -> Perception:
     """Of one picture (1, 3, s, s): where its mirror image says otherwise, the mean of both. code: see `Fauna.perceive`."""
-    features: Features = encoder(torch.cat([picture, picture.flip(3)]))
-    both = Taps(features.stride8, features.stride16, features.stride32)
-    seen = model.perceive(both, None if code is None else code.expand(2, -1))
-    one, other = (take(seen, i) for i in range(2))
+    seen = model.perceive(encoder(torch.cat([picture, picture.flip(3)])), None if code is None else code.expand(2, -1))
+    one, other = seen.map(lambda value: value[:1]), seen.map(lambda value: value[1:])
     return agree(one, unmirror(other, model.template))
-
-
-def take(seen: Perception, number: int) -> Perception:
-    """One picture of a batch."""
-    rows = slice(number, number + 1)
-    fields = {name: value[rows] for name, value in vars(seen).items() if isinstance(value, Tensor)}
-    return replace(seen, viewpoints=Viewpoints(*(value[rows] for value in vars(seen.viewpoints).values())), **fields)
 
 
 def unmirror(seen: Perception, template: Template) -> Perception:

@@ -8,6 +8,7 @@ frame (x right, y up, looking along -z); image positions in [-1, 1] with y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -86,11 +87,10 @@ class Perception:
     confidence: Tensor
     lifted: Tensor
 
-    def float(self) -> Perception:
-        """The same in float32 (after a forward pass in bfloat16)."""
-        view = self.viewpoints
-        fields = {name: value.float() for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, viewpoints=Viewpoints(view.rotation.float(), view.translation.float(), view.logits.float()), **fields)
+    def map(self, change: Callable[[Tensor], Tensor]) -> Perception:
+        """The same with every tensor changed."""
+        fields = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, viewpoints=Viewpoints(*(change(value) for value in vars(self.viewpoints).values())), **fields)
 
 
 class Fauna(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.observe.animal.decoder import ENTER
-from backend.observe.efficientnet import load_encoder
+from backend.observe.efficientnet import fold_norms, load_encoder
 from backend.training.mask.pictures import SIDE, read_pictures
 from backend.types import ByteArray
 
@@ -42,7 +42,7 @@ def store_features(folder: Path) -> None:
         start = int(note["done"]) if note["data"] == pictures.data else 0
     if start >= count:
         return
-    encoder = load_encoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = fold_norms(load_encoder())
     maps = [
         np.lib.format.open_memmap(
             folder / FEATURES.format(stride), "r+" if start else "w+", np.float16, (count, channels, SIDE // stride, SIDE // stride)

@@ -7,7 +7,7 @@ camera, half-form rest shapes). The encoder is frozen, so its taps are computed 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from backend.rig.template import load_quadruped
 CPU = torch.device("cpu")
 MOST_HELD = 9 * 2**30
 """Bytes of features that are kept in memory."""
-USED = ("stride8", "stride16", "stride32")
 TAP_SHAPES = {"stride8": (40, 32, 32), "stride16": (112, 16, 16), "stride32": (320, 8, 8), "pooled": (1280,)}
+USED = tuple(field.name for field in fields(Taps))
+"""Of what is stored; the paper's preset uses all."""
 
 
 def store_features(folder: Path, batch: int = 32, device: torch.device = CPU) -> None:
