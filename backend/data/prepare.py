@@ -326,7 +326,7 @@ def _pictures(images: list[int]) -> Iterator[dict[str, Any]]:
         else:
             octant = (image - job.images) % 8
             view = random_view(rng, np.radians(45 * octant + rng.uniform(-22.5, 22.5)), np.radians(rng.uniform(-10, 40)))
-        picture = take_picture(figure, frame, view, rng, job.size)
+        picture = take_picture(figure, frame, view, rng, job.size, turned=image < job.images)
         rgb[image], masks[image] = picture.rgb, picture.mask
         yield {
             "image": image, "shape": number, "points": picture.points, "object_to_camera": picture.object_to_camera,

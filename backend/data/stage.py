@@ -141,13 +141,14 @@ def build_figure(stage: Stage, variation: Variation, offset: FloatArray | None =
     return Figure(stage, variation, vertices, points, _depths(vertices, animal.faces, points), scale, offset)
 
 
-def pose_figure(figure: Figure, frame: int) -> tuple[FloatArray, FloatArray]:
-    """Vertices (v, 3) and points (42, 3) of the variant in one of the stage's poses, object frame."""
+def pose_figure(figure: Figure, frame: int, rng: np.random.Generator | None = None) -> tuple[FloatArray, FloatArray]:
+    """Vertices (v, 3) and points (42, 3) of the variant in one of the stage's poses, object frame. rng: turns neck and tail further."""
     stage = figure.stage
     vertices = _skin(stage.animal.vertices + figure.offset, stage.animal.bones, stage.animal.weights, stage.matrices[frame])
     points = stage.points[frame]
-    if not figure.variation.is_identity:
-        matrices = variety.stretch_matrices(figure.variation, stage.frames[frame], points)
+    if rng is not None or not figure.variation.is_identity:
+        turns = None if rng is None else variety.random_turns(points, rng)
+        matrices = variety.stretch_matrices(figure.variation, stage.frames[frame], points, turns)
         vertices = variety.stretch_vertices(matrices, stage.influence, vertices)
         points = variety.stretch_points(matrices, points)
     index = load_quadruped().point_index

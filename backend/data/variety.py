@@ -1,8 +1,9 @@
-"""Shape variety: a quadruped's parts made longer, thicker or larger, each on its own, at rest and in any pose.
+"""Variety: a quadruped's parts made longer, thicker or larger, each on its own, at rest and in any pose; necks and tails turned further.
 
 Enters an animal's points (rest or posed) and vertices; leaves them changed. Every template bone is stretched along
 itself and across, in the frame that it has in that pose; children move along with the parent's stretched end, so the
-same bone rotations remain the truth. Vertices follow by smooth weights on the template's bones.
+same bone rotations remain the truth. A turn of a bone carries all that hangs on it. Vertices follow by smooth weights on the
+template's bones.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 from backend.rig.kinematics import pose_matrices, rest_frames
-from backend.rig.rotations import quaternion_to_matrix
+from backend.rig.rotations import axis_angle_to_matrix, quaternion_to_matrix
 from backend.rig.template import load_quadruped
 from backend.types import FloatArray
 
+UP = np.array([0.0, 1.0, 0.0])
+NECK = {"neck.001": 0.35, "neck.002": 0.35, "head": 0.3}
+"""Each bone's share of a turn of the head."""
+TAIL = ("tail.001", "tail.002", "tail.003", "tail.004")
+NECK_TURNED, TAIL_TURNED = 0.4, 0.5
+"""Chances. A game's animals look ahead and hold their tails still; in photographs they look round, at the viewer most of all."""
+ASIDE, NOD, TILT = (35.0, 85.0), (14.0, 35.0), (7.0, 15.0)
+"""Degrees that the head turns about the vertical, the animal's own left, and the way ahead: standard deviation, and at most."""
+RAISED, SWAY, CURL = (-80.0, 55.0), 18.0, 13.0
+"""Degrees: how steeply a turned tail may leave the body; standard deviations of its swing aside, and of each further bone's bend."""
 TRUNK = ("hips", "spine.001", "spine.002", "spine.003", "chest")
 
 
@@ -82,14 +93,50 @@ def posed_frames(points: FloatArray, rotations: NDArray[np.floating], placement:
     return np.asarray(np.asarray(placement, np.float64)[:, None] @ pose_matrices(rest, turns).numpy())
 
 
-def stretch_matrices(variation: Variation, frames: NDArray[np.float64], points: FloatArray) -> NDArray[np.float64]:
-    """Frames (b, 4, 4) and points (42, 3) of one pose -> (b, 4, 4) affine matrices, one a template bone."""
+def random_turns(points: FloatArray, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(b, 3, 3) turns for one pose's points (42, 3): the neck with the head, and the tail, by chance; identities elsewhere."""
+    template = load_quadruped()
+    index, at = template.bone_index, template.point_index
+    ahead = (points[at["withers"]] - points[at["pelvis"]]).astype(np.float64) * (1, 0, 1)
+    ahead /= max(float(np.linalg.norm(ahead)), 1e-6)
+    left = np.cross(UP, ahead)
+    out = np.tile(np.eye(3), (len(template.bones), 1, 1))
+
+    def turn(axis: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+        return axis_angle_to_matrix(axis, np.asarray(np.radians(degrees)))
+
+    aside, nod, tilt = (float(np.clip(rng.normal(0, spread), -most, most)) for spread, most in (ASIDE, NOD, TILT))
+    raised, sway = float(rng.uniform(*RAISED)), float(rng.normal(0, SWAY))
+    curls = rng.normal(0, CURL, (len(TAIL), 2))
+    neck_turned, tail_turned = rng.random(2) < (NECK_TURNED, TAIL_TURNED)
+    if neck_turned:
+        for name, share in NECK.items():
+            out[index[name]] = turn(UP, share * aside) @ turn(left, share * nod) @ turn(ahead, share * tilt)
+    if tail_turned:
+        leaves = points[at["tail1"]] - points[at["tail0"]]
+        steep = float(np.degrees(np.arctan2(leaves[1], max(-float(leaves @ ahead), 1e-6))))
+        for number, name in enumerate(TAIL):
+            bend, swing = curls[number] if number else (raised - steep, sway)
+            out[index[name]] = turn(UP, swing) @ turn(left, bend)
+    return out
+
+
+def stretch_matrices(
+    variation: Variation, frames: NDArray[np.float64], points: FloatArray, turns: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Frames (b, 4, 4) and points (42, 3) of one pose -> (b, 4, 4) affine matrices, one a template bone.
+
+    turns (b, 3, 3): of each bone about its head, in the axes of the points, before its parent's.
+    """
     template = load_quadruped()
     out = np.zeros((len(template.bones), 4, 4))
     out[:, 3, 3] = 1
+    turned = np.tile(np.eye(3), (len(template.bones), 1, 1))
     for bone, parent in enumerate(template.parents):
+        if turns is not None:
+            turned[bone] = (turned[parent] if parent >= 0 else np.eye(3)) @ turns[bone]
         turn = frames[bone, :3, :3]
-        linear = turn @ np.diag(variation.scales[bone]) @ turn.T
+        linear = turned[bone] @ turn @ np.diag(variation.scales[bone]) @ turn.T
         head = points[template.head_points[bone]].astype(np.float64) if parent >= 0 else frames[bone, :3, 3]
         moved = head if parent < 0 else out[parent, :3, :3] @ head + out[parent, :3, 3]
         out[bone, :3, :3] = linear

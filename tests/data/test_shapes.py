@@ -115,6 +115,35 @@ def test_a_longer_leg_lengthens_the_leg_alone(stage: Stage) -> None:
         assert ratio[bone] == pytest.approx(1.5 if name.startswith("shin") else 1.0, rel=1e-4), name
 
 
+def test_necks_and_tails_turn_as_wholes_and_nothing_else_does(stage: Stage) -> None:
+    template = load_quadruped()
+    figure = build_figure(stage, variety.identity())
+    plain_skin, plain = pose_figure(figure, 0)
+    parts = ("neck", "poll", "muzzle", "jaw", "chin", "ear"), ("tail1", "tail2", "tail3", "tail4")
+    moves = {part: [i for i, n in enumerate(template.points) if n.startswith(part)] for part in parts}
+    others = [i for i in range(len(plain)) if not any(i in each for each in moves.values())]
+    turned = dict.fromkeys(moves, 0)
+    for seed in range(12):
+        skin, points = pose_figure(figure, 0, np.random.default_rng(seed))
+        np.testing.assert_allclose(points[others], plain[others], atol=1e-5)
+        np.testing.assert_allclose(_lengths(points), _lengths(plain), rtol=1e-4)
+        for part, where in moves.items():
+            turned[part] += bool(np.abs(points[where] - plain[where]).max() > 0.02)
+        rotations, placement = solve_pose(figure.points, points)
+        solved = variety.posed_frames(figure.points, rotations[None], placement[None])[0, 1:, :3, 3]
+        np.testing.assert_allclose(solved, points[template.head_points[1:]], atol=0.02)  # the truth that training takes is this pose
+        feet = plain_skin[:, 1] < plain_skin[:, 1].min() + 0.1
+        np.testing.assert_allclose(skin[feet], plain_skin[feet], atol=1e-3)
+    assert all(0 < count < 12 for count in turned.values())  # each by chance
+
+
+def test_only_what_is_asked_for_is_turned(stage: Stage) -> None:
+    figure, view = build_figure(stage, variety.identity()), random_view(np.random.default_rng(1))
+    pictures = [take_picture(figure, 1, view, np.random.default_rng(s), size=64, turned=t).points for s in range(8) for t in (False, True)]
+    assert all((points == pictures[0]).all() for points in pictures[::2])
+    assert any((points != pictures[0]).any() for points in pictures[1::2])
+
+
 def _lengths(points: np.ndarray) -> np.ndarray:
     template = load_quadruped()
     return np.linalg.norm(points[template.tail_points[1:]] - points[template.head_points[1:]], axis=1)

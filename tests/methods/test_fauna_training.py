@@ -18,8 +18,10 @@ from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.training import pictures
 from backend.methods.fauna.training import shapes as shapes_stage
 from backend.methods.fauna.training.command import main
+from backend.methods.fauna.training.learner import Learner
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
 from backend.methods.fauna.training.shapes import learn_shapes, principal_codes
+from backend.methods.fauna.training.start import codes_seen, start_from
 from backend.observe.efficientnet import load_encoder
 from tests.methods.prepared import write_prepared
 
@@ -36,6 +38,40 @@ def test_train_command_resumes_and_exports_loadable_weights(tmp_path: Path) -> N
     assert all(value.dtype == torch.float16 for value in state.values())
     missing, unexpected = Fauna(BUNDLED).load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     assert not unexpected and all(".netDINO." in key for key in missing)
+
+
+def test_training_goes_on_from_shipped_weights_with_other_animals(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "data")
+    common = ["--data", str(tmp_path / "data"), "--batch", "4", "--shape-steps", "1", "--steps", "1"]
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    assert main([*common, "--out", str(tmp_path / "one"), "--export", str(first)]) == 0
+    samples, model = Samples(tmp_path / "data"), Fauna(BUNDLED)
+    start_from(model, first, samples)
+    codes = codes_seen(Learner(model, None, torch.device("cpu")), samples)
+    used = np.unique(samples.truth["shape"][samples.train])
+    assert (codes[used].norm(dim=1) > 1e-3).all() and (codes.norm(dim=1) > 0).sum() == len(used)
+    assert main([*common, "--out", str(tmp_path / "two"), "--start", str(first), "--export", str(second)]) == 0
+    before, after = load_file(first), load_file(second)
+    moved = max(float((after[k].float() - before[k].float()).abs().max()) for k in before)
+    assert 0 < moved < 5e-3  # one careful step from there, and no new bank
+    with safe_open(second, "pt") as file:
+        assert f"--start {first}" in json.loads(file.metadata()["recipe"])["command"]
+
+
+def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "data")
+    store_features(tmp_path / "data")
+    samples, path = Samples(tmp_path / "data"), tmp_path / "weights.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(MenagerieError) as refused:
+        start_from(Fauna(BUNDLED), path, samples)
+    assert refused.value.code == "weights_damaged"
+    state = {name: value.half() for name, value in Fauna(BUNDLED).state_dict().items() if ".netDINO." not in name}
+    for change in ({"canonical": samples.canonical.half() + 0.1}, {"netBase.memory_bank": torch.zeros(3, 4)}):
+        save_file(state | change, path)
+        with pytest.raises(MenagerieError) as refused:
+            start_from(Fauna(BUNDLED), path, samples)
+        assert refused.value.code == "bad_request"
 
 
 def test_a_tuned_encoder_learns_and_travels_with_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """Train the bundled preset from rendered truth.
 
-    python -m backend train fauna --data DIR --out DIR [--steps N] [--shape-steps N] [--tune N] [--device cuda] [--seed N]
+    python -m backend train fauna --data DIR --out DIR [--start FILE] [--steps N] [--shape-steps N] [--tune N] [--device cuda] [--seed N]
 
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive, or a pack of it, with --source). The stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes (`shapes`), whose codes start
 the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, which wants
-a GPU. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images and masks alone, by
+a GPU. With --start, all begin from shipped weights, and the shapes' codes from what the bank answers to their pictures. Checkpoints
+are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images and masks alone, by
 the paper's recipe (`backend.methods.fauna.paper`).
 """
 
@@ -20,10 +21,11 @@ import torch
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.training.export import export
-from backend.methods.fauna.training.learner import Learner, start_bank, validate
+from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.pictures import learn_pictures
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
 from backend.methods.fauna.training.shapes import learn_shapes
+from backend.methods.fauna.training.start import codes_seen, start_bank, start_from
 from backend.observe.efficientnet import load_encoder
 
 
@@ -42,6 +44,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--images", type=int, default=32000)
     parser.add_argument("--variants", type=int, default=440)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
+    parser.add_argument("--start", type=Path, help="weights to begin from, as --export writes them")
     parser.add_argument("--shape-steps", type=int, default=1800)
     parser.add_argument("--steps", type=int, default=2700)
     parser.add_argument("--batch", type=int, default=48)
@@ -68,17 +71,22 @@ def main(argv: list[str]) -> int:
     samples, grids = Samples(args.data), DistanceGrids(args.data)
     model = Fauna(BUNDLED).to(device)
     used = np.unique(samples.truth["shape"][samples.train])
-    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed)
-    start_bank(model, samples, codes, args.seed)
     learner = Learner(model, None, device)
-    log = args.out / "scores.jsonl"
-    learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log)
+    seen: torch.Tensor | None = None
+    if args.start is not None:
+        start_from(model, args.start, samples)
+        seen = codes_seen(learner, samples)
+    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed, seen)
+    if args.start is None:
+        start_bank(model, samples, codes, args.seed)
+    log, again = args.out / "scores.jsonl", args.start is not None
+    learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log, again)
     if args.tune:
         learner = Learner(model, load_encoder().to(device).requires_grad_(True), device)
         learn_pictures(learner, samples, grids, codes, args.out / "tuned.safetensors", args.tune, args.batch, args.seed, log)
     if args.export is not None:
         sizes_given = f"--images {len(samples.train)} --variants {len(used)} --shape-steps {args.shape_steps} --steps {args.steps}"
-        sizes_given += f" --tune {args.tune}" * bool(args.tune) + " --all" * args.all
+        sizes_given += f" --tune {args.tune}" * bool(args.tune) + " --all" * args.all + f" --start {args.start}" * again
         command = f"python -m backend train fauna --source public.zip {sizes_given} --batch {args.batch} --seed {args.seed}"
         scores = validate(learner, samples, 4096) if len(samples.validation) else {}
         export(model, learner.encoder, args.export, {"command": command, "scores": scores})

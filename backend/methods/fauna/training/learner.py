@@ -1,4 +1,4 @@
-"""The networks that training from pictures moves, their start, and their scores on species never trained."""
+"""The networks that training from pictures moves, and their scores on species never trained."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from backend.methods.fauna.encoder import Taps
@@ -42,20 +41,6 @@ class Learner:
             found = self.encoder(vary_light(pictures) if vary else pictures)
         taps = Taps(*(getattr(found, name).float() for name in USED))
         return replace(samples.batch(index, features=False).to(self.device), taps=taps)
-
-
-def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None:
-    """Values from k-means of the shapes' codes, keys anywhere, the mean rest shape."""
-    index = np.sort(np.random.default_rng(seed).choice(samples.train, min(4000, len(samples.train)), replace=False))
-    own, size = codes.numpy()[samples.truth["shape"][index]], model.config.bank_size
-    distinct = np.unique(own, axis=0)
-    centres = kmeans2(own, size, seed=seed, minit="++")[0] if len(distinct) > size else distinct[np.arange(size) % len(distinct)]
-    with torch.no_grad():
-        model.netBase.memory_bank.copy_(torch.from_numpy(centres.astype(np.float32)))
-        model.netBase.memory_bank_keys.copy_(functional.normalize(torch.randn_like(model.netBase.memory_bank_keys), dim=-1))
-    fold = model.netInstance.netRest.fold(samples.rest[samples.truth["shape"][index].astype(np.int64)])
-    model.netInstance.netRest.mean.copy_(fold.mean(0))  # type: ignore[operator]
-    model.canonical.copy_(samples.canonical)  # type: ignore[operator]
 
 
 @torch.no_grad()

@@ -20,19 +20,26 @@ from backend.training.checkpoint import SAVE_SECONDS, restore, save
 RATES = (1.5e-4, 8e-4, 2e-4)
 """Of the base SDF, of the heads, of an encoder that is tuned. The base SDF moves slowly: bent to every training picture's code, it makes
 chimeras of codes between species."""
+AGAIN = 0.7
+"""Share of these for networks that have learnt before."""
 WARM_UP = 300
 """Steps until the rates stand."""
 
 
 def learn_pictures(
-    learner: Learner, samples: Samples, grids: DistanceGrids, codes: Tensor, path: Path, steps: int, batch_size: int, seed: int, log: Path
-) -> None:
-    """Stage three: bank, viewpoint, joints, lifting, articulation, deformation and the base SDF together, and a tuned encoder."""
+    learner: Learner, samples: Samples, grids: DistanceGrids, codes: Tensor, path: Path, steps: int, batch_size: int, seed: int, log: Path,
+    again: bool = False,
+) -> None:  # fmt: skip
+    """Stage three: bank, viewpoint, joints, lifting, articulation, deformation and the base SDF together, and a tuned encoder.
+
+    again: the networks have learnt before.
+    """
     model, codes = learner.model, codes.to(learner.device)
     base = [p for n, p in model.named_parameters() if n.startswith("netBase.netShape")]
     rest = [p for n, p in model.named_parameters() if not n.startswith("netBase.netShape")]
     encoder = [] if learner.encoder is None else list(learner.encoder.parameters())
-    groups = list(zip((base, rest, encoder), RATES, strict=True))[: 3 if encoder else 2]
+    rates = [rate * (AGAIN if again else 1.0) for rate in RATES]
+    groups = list(zip((base, rest, encoder), rates, strict=True))[: 3 if encoder else 2]
     optimizer = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in groups], weight_decay=1e-3)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     rng = np.random.default_rng(seed)
@@ -45,7 +52,7 @@ def learn_pictures(
     )  # fmt: skip
     running: dict[str, float] = {}
     while step < steps:
-        for group, rate in zip(optimizer.param_groups, RATES, strict=False):
+        for group, rate in zip(optimizer.param_groups, rates, strict=False):
             group["lr"] = rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1.02 + math.cos(math.pi * step / steps))
         batch = learner.batch(samples, rng.choice(samples.train, batch_size), vary=True)
         terms = batch_losses(model, batch, codes, grids, skeletons, rng)

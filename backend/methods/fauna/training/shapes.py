@@ -17,6 +17,8 @@ from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 CODE_NORM, CODE_RATE = 0.6, 5e-4
 """Mean length of the codes that the auto-decoder starts from, and how fast they may leave there."""
+FIELD_RATE, GENTLE = 1e-3, 0.2
+"""Of the base SDF; the share of it that one which has learnt before may move."""
 
 
 def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tensor:
@@ -35,22 +37,30 @@ def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tenso
     return torch.from_numpy(codes)
 
 
-def learn_shapes(model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int) -> Tensor:
-    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all, on the CPU."""
+def learn_shapes(
+    model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int, start: Tensor | None = None
+) -> Tensor:
+    """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all, on the CPU.
+
+    start: codes to begin from, where the base SDF has learnt before and is to go on.
+    """
+    field_rate = FIELD_RATE if start is None else GENTLE * FIELD_RATE
     network = model.netBase.netShape
     device = next(network.parameters()).device
     codes = torch.nn.Parameter(torch.zeros(len(grids.grids), model.config.code_dim, device=device))
-    optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": 1e-3}, {"params": [codes], "lr": CODE_RATE}])
+    optimizer = torch.optim.Adam([{"params": network.parameters(), "lr": field_rate}, {"params": [codes], "lr": CODE_RATE}])
     rng = np.random.default_rng(seed)
     step, started, saved = 0, time.perf_counter(), time.perf_counter()
     if path.exists():
         extra = restore(path, {"model": model}, optimizer, grids.fingerprint, rng)
         step = int(extra["step"])
         codes.data.copy_(extra["codes"])
+    elif start is not None:
+        codes.data.copy_(start)
     else:
         codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim).to(device)
     while step < steps:
-        for group, base in zip(optimizer.param_groups, (1e-3, CODE_RATE), strict=True):
+        for group, base in zip(optimizer.param_groups, (field_rate, CODE_RATE), strict=True):
             group["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / steps))
         chosen = rng.choice(shapes, 12)
         pairs = [grids.sample(int(s), 768, rng) for s in chosen]
