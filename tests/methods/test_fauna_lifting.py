@@ -13,8 +13,10 @@ from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.encoder import Tokens
 from backend.methods.fauna.evidence import Evidence, lifted_residual
 from backend.methods.fauna.lifting import Lifting
+from backend.methods.fauna.model import BELIEVED, Fauna
 from backend.methods.fauna.training import skeletons as source
 from backend.methods.fauna.training.skeletons import Skeletons
+from backend.observe.efficientnet import shared_encoder
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import load_quadruped
@@ -120,6 +122,21 @@ def test_lifting_learns_how_rest_shapes_differ_from_their_category(monkeypatch: 
         left.append(error.item())
     assert left[0] == pytest.approx((batch.category - batch.rest).abs().mean().item())  # it begins with the category's
     assert left[-1] < 0.5 * left[0]
+
+
+def test_outside_of_training_picture_and_points_alone_count_alike() -> None:
+    torch.manual_seed(0)
+    model = Fauna(BUNDLED).eval()
+    torch.nn.init.normal_(model.netInstance.netLifting.change[1].weight, std=0.1)
+    with torch.no_grad():
+        taps = shared_encoder()(torch.rand(1, 3, 256, 256))
+        seen, lift = model.perceive(taps), model.netInstance.netLifting
+        given = seen.seen, seen.confidence, seen.category
+        with_it, alone = (lift(*given, tokens) for tokens in (model.netInstance.netEncoder(taps), None))
+    assert not torch.allclose(with_it[0], alone[0], atol=1e-2)
+    torch.testing.assert_close(seen.lifted, (with_it[0] + alone[0]) / 2)
+    change = BELIEVED * model.netInstance.netRest.mirrored((with_it[1] + alone[1]) / 2)
+    torch.testing.assert_close(seen.rest, seen.category + change)
 
 
 def test_lifted_points_tell_the_view_at_any_size_and_where_a_leg_is() -> None:

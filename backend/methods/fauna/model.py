@@ -125,6 +125,9 @@ class Fauna(nn.Module):
         if blur is not None:
             places, like = places + blur.seen, like + blur.category
         lifted, change = instance.netLifting(places, confidence.detach(), like, tokens, None if blur is None else blur.shown)
+        if blur is None:  # with the picture it knows more of animals that it has met, from the points alone it has seen more poses
+            alone, other = instance.netLifting(places, confidence, like, None)
+            lifted, change = (lifted + alone) / 2, (change + other) / 2
         rest = like + (1.0 if blur is not None else BELIEVED) * instance.netRest.mirrored(change)
         views, feat_out = instance.netPose(tokens.whole), encoder.final_layer_patch_out(tokens.whole)
         return Perception(
