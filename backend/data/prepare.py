@@ -10,6 +10,7 @@ Enters 0 A.D.'s archive; leaves a folder:
                     where they are in the picture, in [-1, 1], y down, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
                     split (N,): train, val (species with relatives in training), family (without)
+In training's pictures, and only there, necks and tails are turned further than in the clips (`variety.random_turns`).
 Everything follows from the seed: picture i has its own generator, whatever the number of workers.
 """
 
@@ -118,7 +119,6 @@ def prepare(
     Raises UnreadableArchive, ReservedAnimal.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / "features_done.txt").unlink(missing_ok=True)  # those of earlier pictures
     job = _plan_job(source, out, images, validation, variants, seed, size, held_out)
     plans, total = list(job.plans), job.total
     np.lib.format.open_memmap(out / "canonical_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()

@@ -15,10 +15,11 @@ from backend.data.animal_pictures import Renders, make_picture
 from backend.data.backgrounds import Backgrounds
 from backend.errors import MenagerieError
 from backend.observe.animal.decoder import load_decoder
-from backend.training.mask import features, pictures
+from backend.training.mask import pictures
 from backend.training.mask.command import CHECKPOINT, LOG, main
 from backend.training.mask.learner import RATE, Learner, loss_of, rate_at
 from backend.training.mask.pictures import SIDE, read_pictures, store_pictures
+from backend.training.mask.samples import read_samples
 from backend.types import ByteArray
 
 RED, GREEN = (210, 40, 30), (60, 140, 50)
@@ -63,8 +64,7 @@ def test_a_checkpoint_of_other_squares_is_refused(squares: Path, tmp_path: Path)
 
 
 def test_a_decoder_that_was_stopped_goes_on_bit_for_bit(squares: Path, tmp_path: Path) -> None:
-    features.store_features(squares)
-    samples = features.read_samples(squares)
+    samples = read_samples(squares)
     path = tmp_path / CHECKPOINT
     whole = Learner(samples.data, 3)
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_squares_that_were_stopped_go_on_as_if_they_had_not_been(tmp_path: Path,
 
 def test_there_must_be_squares(tmp_path: Path) -> None:
     with pytest.raises(MenagerieError) as refusal:
-        features.store_features(tmp_path)
+        read_samples(tmp_path)
     assert refusal.value.code == "bad_request"
 
 

@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 
 from backend.observe.animal.decoder import WEIGHTS, AnimalDecoder
-from backend.training.mask.features import read_samples, store_features
 from backend.training.mask.learner import Learner
 from backend.training.mask.pictures import SIDE, store_pictures
+from backend.training.mask.samples import read_samples
 from backend.weights.manifest import MANIFEST, register
 
 CHECKPOINT, LOG = "decoder.safetensors", "losses.jsonl"
@@ -49,7 +49,6 @@ def main(argv: list[str]) -> int:
         if args.scenes is None or args.archive is None:
             parser.error("--renders needs --scenes and --archive")
         fill(args)
-    store_features(args.data)
     samples = read_samples(args.data)
     args.out.mkdir(parents=True, exist_ok=True)
     learner = Learner(samples.data, args.seed)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from backend.observe.animal.decoder import STRIDE, AnimalDecoder
 from backend.training.checkpoint import SAVE_SECONDS, restore, save
-from backend.training.mask.features import Samples
+from backend.training.mask.samples import Samples
 
 RATE, DECAY, WARM_STEPS = 2e-3, 1e-2, 40
 KEPT = 0.98

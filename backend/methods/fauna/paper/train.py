@@ -28,6 +28,7 @@ from backend.methods.fauna.paper.pictures import SPECIES, Pictures
 from backend.methods.fauna.paper.score import Truth, score
 from backend.methods.fauna.paper.surface import Grid
 from backend.methods.fauna.paper.table import markdown
+from backend.methods.fauna.training.samples import store_features
 from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 LOG_STEPS = 50
@@ -193,6 +194,8 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     recipe = switch_off(recipe, tuple(args.without))
     args.out.mkdir(parents=True, exist_ok=True)
+    if (args.data / "images_rgb.npy").exists():
+        store_features(args.data)
     pictures = Pictures(args.data, recipe.species, recipe.pictures, recipe.side)
     run = Run(recipe, pictures)
     checkpoint = args.out / "paper.safetensors"

@@ -18,47 +18,21 @@ from torch import Tensor
 from backend.data.distances import ORIGIN, STEP, trilinear
 from backend.data.images import FIELD_OF_VIEW
 from backend.methods.fauna.encoder import Taps
-from backend.observe.efficientnet import fold_norms, load_encoder
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
+from backend.training import features
+from backend.training.features import CPU, path_of
 
-CPU = torch.device("cpu")
 MOST_HELD = 9 * 2**30
 """Bytes of features that are kept in memory."""
-TAP_SHAPES = {"stride8": (40, 32, 32), "stride16": (112, 16, 16), "stride32": (320, 8, 8), "pooled": (1280,)}
 USED = tuple(field.name for field in fields(Taps))
 """Of what is stored; the paper's preset uses all."""
 
 
-def store_features(folder: Path, batch: int = 32, device: torch.device = CPU) -> None:
-    """Write features_<tap>.npy (N, ...) fp16 beside images_rgb.npy; goes on where an earlier run stopped."""
-    images = np.load(folder / "images_rgb.npy", mmap_mode="r")
-    count = len(images)
-    mark = folder / "features_done.txt"
-    done = int(mark.read_text()) if mark.exists() else 0
-    if done >= count:
-        return
-    mode = "r+" if done else "w+"
-    stores = {}
-    for name, shape in TAP_SHAPES.items():
-        path = folder / f"features_{name}.npy"
-        stores[name] = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=(count, *shape))
-    encoder = fold_norms(load_encoder()).to(device)
-    with torch.inference_mode():
-        for start in range(done, count, batch):
-            stop = min(count, start + batch)
-            pictures = torch.from_numpy(np.array(images[start:stop])).to(device).permute(0, 3, 1, 2).float() / 255  # (B, 3, 256, 256)
-            with torch.autocast(device.type, torch.bfloat16):
-                taps = encoder(pictures)
-            for name, store in stores.items():
-                store[start:stop] = getattr(taps, name).float().clamp(-6e4, 6e4).half().cpu().numpy()
-            if (start // batch) % 50 == 49:
-                for store in stores.values():
-                    store.flush()
-                mark.write_text(str(stop))
-    for store in stores.values():
-        store.flush()
-    mark.write_text(str(count))
+def store_features(folder: Path, device: torch.device = CPU) -> None:
+    """Of the pictures that `backend.data.prepare` wrote; goes on where an earlier run stopped."""
+    pictures = np.load(folder / "images_rgb.npy", mmap_mode="r")
+    features.store_features(folder, pictures, hashlib.sha256((folder / "truth.npz").read_bytes()).hexdigest(), device)
 
 
 def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
@@ -133,7 +107,7 @@ class Samples:
         deform = [i for i, bone in enumerate(load_quadruped().bones) if bone.deform]
         self.girths = torch.from_numpy(canonical["girths"][:, deform])  # (S, n, 2)
         self.shape_split = np.array([str(s) for s in shapes["split"]])
-        paths = {name: folder / f"features_{name}.npy" for name in USED}
+        paths = {name: path_of(folder, name) for name in USED}
         # Read at random, a mapped file comes from the disk again and again where the system takes idle pages back.
         fits = sum(path.stat().st_size for path in paths.values()) < MOST_HELD
         self.taps = {name: np.load(path, mmap_mode=None if fits else "r") for name, path in paths.items()}
