@@ -174,9 +174,7 @@ def random_background(size: int, rng: np.random.Generator) -> FloatArray:
     return np.asarray(np.asarray(picture, np.float32) / 255, np.float32)
 
 
-def take_picture(
-    figure: Figure, frame: int, view: View, rng: np.random.Generator, size: int = 256, turned: bool = False
-) -> Picture:
+def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generator, size: int = 256, turned: bool = False) -> Picture:
     """Render and roughen one picture; all randomness comes from `rng`. turned: neck and tail may be turned further than in the clip."""
     vertices, points = pose_figure(figure, frame, rng if turned else None)
     camera = place_camera(vertices, view, size)

@@ -32,11 +32,14 @@ def path_of(folder: Path, tap: str) -> Path:
 
 
 def store_features(folder: Path, pictures: ByteArray, data: str, device: torch.device = CPU) -> None:
-    """Encode pictures (N, 256, 256, 3), on from where an earlier run stopped. data: what the pictures follow from; of other data, anew."""
+    """Encode pictures (N, 256, 256, 3), on from where an earlier run stopped.
+
+    data: what the pictures follow from; of other data, or of more or fewer, all are encoded anew.
+    """
     count, done = len(pictures), 0
     if (folder / DONE).exists():
         note = json.loads((folder / DONE).read_text("utf-8"))
-        done = int(note["done"]) if note["data"] == data else 0
+        done = int(note["done"]) if (note["data"], note["count"]) == (data, count) else 0
     if done >= count:
         return
     stores = {
@@ -54,4 +57,4 @@ def store_features(folder: Path, pictures: ByteArray, data: str, device: torch.d
         if number % NOTED == 0 or stop == count:
             for store in stores.values():
                 store.flush()
-            write_whole(json.dumps({"data": data, "done": stop}).encode(), folder / DONE)
+            write_whole(json.dumps({"data": data, "count": count, "done": stop}).encode(), folder / DONE)
