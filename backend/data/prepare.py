@@ -119,6 +119,7 @@ def prepare(
     Raises UnreadableArchive, ReservedAnimal.
     """
     out.mkdir(parents=True, exist_ok=True)
+    (out / "features.json").unlink(missing_ok=True)  # those of earlier pictures
     job = _plan_job(source, out, images, validation, variants, seed, size, held_out)
     plans, total = list(job.plans), job.total
     np.lib.format.open_memmap(out / "canonical_sdf.npy", "w+", np.float16, (len(plans), *SHAPE)).flush()

@@ -131,10 +131,10 @@ def stretch_matrices(
     template = load_quadruped()
     out = np.zeros((len(template.bones), 4, 4))
     out[:, 3, 3] = 1
-    turned = np.tile(np.eye(3), (len(template.bones), 1, 1))
+    turned = np.tile(np.eye(3), (len(template.bones), 1, 1)) if turns is None else turns.copy()
     for bone, parent in enumerate(template.parents):
-        if turns is not None:
-            turned[bone] = (turned[parent] if parent >= 0 else np.eye(3)) @ turns[bone]
+        if parent >= 0:
+            turned[bone] = turned[parent] @ turned[bone]
         turn = frames[bone, :3, :3]
         linear = turned[bone] @ turn @ np.diag(variation.scales[bone]) @ turn.T
         head = points[template.head_points[bone]].astype(np.float64) if parent >= 0 else frames[bone, :3, 3]

@@ -13,6 +13,7 @@ the paper's recipe (`backend.methods.fauna.paper`).
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,14 +73,13 @@ def main(argv: list[str]) -> int:
     model = Fauna(BUNDLED).to(device)
     used = np.unique(samples.truth["shape"][samples.train])
     learner = Learner(model, None, device)
-    seen: torch.Tensor | None = None
-    if args.start is not None:
-        start_from(model, args.start, samples)
-        seen = codes_seen(learner, samples)
-    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed, seen)
-    if args.start is None:
-        start_bank(model, samples, codes, args.seed)
     log, again = args.out / "scores.jsonl", args.start is not None
+    if again:
+        start_from(model, args.start, samples)
+    begin = partial(codes_seen, learner, samples) if again else None
+    codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed, begin)
+    if not again:
+        start_bank(model, samples, codes, args.seed)
     learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log, again)
     if args.tune:
         learner = Learner(model, load_encoder().to(device).requires_grad_(True), device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,11 @@ def principal_codes(grids: DistanceGrids, shapes: np.ndarray, dim: int) -> Tenso
 
 
 def learn_shapes(
-    model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int, start: Tensor | None = None
+    model: Fauna, grids: DistanceGrids, shapes: np.ndarray, path: Path, steps: int, seed: int, start: Callable[[], Tensor] | None = None
 ) -> Tensor:
     """Auto-decoder: the base SDF and one code a shape. shapes: indices to learn from; -> codes (S, code_dim) of all, on the CPU.
 
-    start: codes to begin from, where the base SDF has learnt before and is to go on.
+    start: gives the codes to begin from, where the base SDF has learnt before and is to go on; not asked by a run that resumes.
     """
     field_rate = FIELD_RATE if start is None else GENTLE * FIELD_RATE
     network = model.netBase.netShape
@@ -56,7 +57,7 @@ def learn_shapes(
         step = int(extra["step"])
         codes.data.copy_(extra["codes"])
     elif start is not None:
-        codes.data.copy_(start)
+        codes.data.copy_(start())
     else:
         codes.data[shapes] = principal_codes(grids, shapes, model.config.code_dim).to(device)
     while step < steps:
