@@ -2,7 +2,8 @@
 
 Enters 0 A.D.'s archive; leaves a folder:
   shapes.npz        names, species, split (S,), points (S, 42, 3) float32 rest points, scales (S, b, 3) the variation,
-                    partner, share (S,): the animal that it is drawn to and how far (see `blends`; "" and 0 for none)
+                    partner, share (S,): the animal that it is drawn to and how far (see `blends`; "" and 0 for none),
+                    surface (S, 4000, 3) float32: points spread over the rest skin
   canonical_sdf.npy (S, 31, 121, 121) float16, positive inside (see `distances`): of the shapes on one mean skeleton (see `canonical`)
   canonical.npz     names, points (42, 3) of that skeleton, girths (S, b, 2): logarithms of the shapes' over its own (see `girths`)
   images_rgb.npy    (N, 256, 256, 3) uint8; images_mask.npy (N, 256, 256) uint8
@@ -38,6 +39,7 @@ from backend.data.variety import Variation
 from backend.data.zero_ad import Archive
 from backend.rig.solve import solve_pose
 from backend.rig.template import load_quadruped
+from backend.shape.sampling import sample_surface
 from backend.types import FloatArray
 
 SEED_SHAPES, SEED_IMAGES = 1, 2
@@ -46,6 +48,8 @@ BLENDED = 0.6
 """Share of the variants that are drawn toward another animal."""
 SHARES = (0.15, 0.65)
 """How far, at random."""
+SURFACE_POINTS = 4000
+"""Kept of each shape's rest skin."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class ShapePlan:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is kept of one: measures, scales (b, 3), the animal that it was drawn to and how far."""
+    """What is kept of one: measures, points on its surface (n, 3), scales (b, 3), the animal that it was drawn to and how far."""
 
     measures: Measures
+    surface: FloatArray
     scales: FloatArray
     partner: str
     share: float
@@ -172,6 +177,7 @@ def _write_shapes(out: Path, plans: list[ShapePlan], shapes: list[Shape], base: 
         species=np.array([meshes[p.name]["species"] for p in plans]),
         split=np.array([p.split for p in plans]),
         points=np.stack([s.measures.points for s in shapes]),
+        surface=np.stack([s.surface for s in shapes]),
         scales=np.stack([s.scales for s in shapes]),
         partner=np.array([s.partner for s in shapes]),
         share=np.array([s.share for s in shapes], np.float32),
@@ -296,7 +302,8 @@ def _make_shape(number: int) -> Shape:
     grids = np.lib.format.open_memmap(Path(_current[0].out) / "canonical_sdf.npy", "r+")
     grids[number] = signed_distance_grid(skin, figure.stage.animal.faces)
     grids.flush()
-    return Shape(measures, variation.scales, partner, share)
+    points = sample_surface(figure.vertices, figure.stage.animal.faces, np.random.default_rng(0), SURFACE_POINTS)
+    return Shape(measures, points.astype(np.float32), variation.scales, partner, share)
 
 
 def _shape_of(job: _Job, image: int) -> int:

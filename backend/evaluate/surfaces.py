@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backend.evaluate.metrics import mask_iou, match_surfaces
 from backend.render.cpu import rasterize
+from backend.shape.sampling import sample_surface
 from backend.types import FloatArray, IntArray
 
 SAMPLES = 10_000
@@ -36,18 +37,6 @@ class Surface:
 
     vertices: FloatArray
     faces: IntArray
-
-
-def sample_surface(surface: Surface, rng: np.random.Generator, count: int = SAMPLES) -> NDArray[np.float64]:
-    """(count, 3) points, spread evenly over the area. Raises ValueError where there is none."""
-    corners = surface.vertices.astype(np.float64)[surface.faces]  # (f, 3, 3)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    # One draw in each equal share of the area: steadier than independent draws.
-    places = (np.arange(count) + rng.random(count)) / count * area.sum()
-    triangles = corners[np.minimum(np.searchsorted(np.cumsum(area), places), len(area) - 1)]
-    root, along = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
-    inside: NDArray[np.float64] = (1 - root) * triangles[:, 0] + root * ((1 - along) * triangles[:, 1] + along * triangles[:, 2])
-    return inside
 
 
 def into_truth(vertices: FloatArray, camera: FloatArray, true_camera: FloatArray) -> FloatArray:
@@ -80,7 +69,8 @@ def compare_surfaces(found: Surface, truth: Surface, azimuth: float, rng: np.ran
 
     azimuth: degrees, where the photo was taken from (`view_turn`). The silhouettes are compared after the same scale and translation.
     """
-    scale, shift, distance = match_surfaces(sample_surface(found, rng), sample_surface(truth, rng))
+    own, known = (sample_surface(surface.vertices, surface.faces, rng, SAMPLES) for surface in (found, truth))
+    scale, shift, distance = match_surfaces(own, known)
     low, high = truth.vertices.min(0), truth.vertices.max(0)
     diagonal = float(np.linalg.norm(high - low))
     moved = Surface(np.asarray(scale * found.vertices + shift, np.float32), found.faces)

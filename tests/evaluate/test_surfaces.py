@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.data.images import View, camera_turn
-from backend.evaluate.surfaces import SILHOUETTE, Surface, compare_surfaces, into_truth, sample_surface, silhouette, view_turn
+from backend.evaluate.surfaces import SILHOUETTE, Surface, compare_surfaces, into_truth, silhouette, view_turn
 
 FACES = np.array(
     [[0, 2, 3], [0, 3, 1], [4, 5, 7], [4, 7, 6], [0, 1, 5], [0, 5, 4], [2, 6, 7], [2, 7, 3], [0, 4, 6], [0, 6, 2], [1, 3, 7], [1, 7, 5]],
@@ -24,13 +24,6 @@ def turned(surface: Surface, degrees: float) -> Surface:
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     return Surface((surface.vertices @ turn.T).astype(np.float32), surface.faces)
-
-
-def test_points_are_spread_by_area() -> None:
-    points = sample_surface(box(1, 2, 10), np.random.default_rng(0), 6400)  # sides 20 + 20, top and bottom 10 + 10, ends 2 + 2
-    assert (np.abs(points) <= np.array([0.5, 1, 5]) + 1e-6).all()
-    assert (np.abs(np.abs(points[:, 0]) - 0.5) < 1e-9).mean() == pytest.approx(40 / 64, abs=2e-3)
-    assert (np.abs(np.abs(points[:, 2]) - 5) < 1e-9).mean() == pytest.approx(4 / 64, abs=2e-3)
 
 
 def test_a_view_is_the_renderers_own() -> None:

@@ -14,10 +14,10 @@ def write_pictures(folder: Path) -> None:
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     species = np.array(["horse" if i % 2 else "lion" for i in range(SHAPES - 2)] + ["wolf", "wolf"])
-    x, y, z = np.meshgrid(np.arange(31) * 0.04, np.arange(121) * 0.04 - 2.4, np.arange(121) * 0.04 - 2.4, indexing="ij")
-    sdf = np.stack([s - np.sqrt((x * 2) ** 2 + y**2 + (z / 2) ** 2) for s in rng.uniform(0.6, 0.9, SHAPES)])
-    np.save(folder / "shapes_sdf.npy", sdf.astype(np.float16))
-    np.savez(folder / "shapes.npz", species=species)
+    ball = rng.normal(size=(SHAPES, 200, 3))
+    ball *= rng.uniform(0.6, 0.9, (SHAPES, 1, 1)) / np.linalg.norm(ball, axis=-1, keepdims=True)
+    surface = (ball * np.array([0.5, 1, 2])).astype(np.float32)
+    np.savez(folder / "shapes.npz", species=species, surface=surface, share=np.zeros(SHAPES, np.float32))
     shape = np.arange(IMAGES) % SHAPES
     camera = np.tile(np.eye(4, dtype=np.float32), (IMAGES, 1, 1))
     row, column = np.mgrid[:256, :256]
@@ -37,4 +37,5 @@ def write_pictures(folder: Path) -> None:
     np.save(folder / "features_stride32.npy", far.astype(np.float16))
     np.save(folder / "features_pooled.npy", rng.normal(size=(IMAGES, 1280)).astype(np.float16))
     split = np.where(shape < SHAPES - 2, "train", "val")
-    np.savez(folder / "truth.npz", shape=shape, object_to_camera=camera, split=split)
+    pose = np.where(rng.random(IMAGES) < 0.1, "horse_lay 3", "horse_walk 7")
+    np.savez(folder / "truth.npz", shape=shape, object_to_camera=camera, split=split, pose=pose)

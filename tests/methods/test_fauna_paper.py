@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from backend.errors import MenagerieError
@@ -17,7 +18,7 @@ from backend.methods.fauna.paper.config import Gates, Recipe, open_gates, switch
 from backend.methods.fauna.paper.draw import draw
 from backend.methods.fauna.paper.model import PaperFauna, Seen
 from backend.methods.fauna.paper.objective import Target, score_hypotheses, step_losses
-from backend.methods.fauna.paper.pictures import Pictures
+from backend.methods.fauna.paper.pictures import Batch, Pictures
 from backend.methods.fauna.paper.score import chamfer, headings
 from backend.methods.fauna.paper.skinning import find_bones, pose
 from backend.methods.fauna.paper.surface import Grid, march
@@ -102,6 +103,42 @@ def test_logits_learn_which_hypothesis_is_the_better_one() -> None:
     assert float((margin[:, 1] - margin[:, 0]).min()) > 0.1
 
 
+def test_a_hypothesis_that_always_does_better_is_no_better_for_any_picture() -> None:
+    torch.manual_seed(0)
+    head = PaperFauna(TINY).view_head
+    own = torch.randn(1200, 4) * 0.1
+    usual = torch.tensor([0.0, 0.0, -1.0, -1.0])  # whatever the picture shows, an animal that goes explains it better
+    for part in (own + usual + 5 * torch.rand(1200, 1)).split(4):
+        head.compare(part)
+    head.eval()
+    beside = head.compare(own + usual)
+    assert torch.bincount(beside.argmin(1), minlength=4).min() > 240
+    assert (beside.argmin(1) == own.argmin(1)).float().mean() > 0.85
+    assert torch.equal(head.compare(own), head.compare(own))  # scoring leaves it as it is
+
+
+def test_logits_answer_for_differences_alone() -> None:
+    losses = torch.tensor([[3.0, 3.1, 3.4, 3.2], [7.0, 6.8, 7.1, 7.3]])
+    assert float(logit_loss(losses - 100, losses)) == pytest.approx(0, abs=1e-9)
+    assert float(logit_loss(losses.flip(0), losses)) > 0.01
+
+
+def test_all_species_share_a_batch_until_their_gate_opens(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[set[str]] = []
+    of = {int(i): name for name, own in pictures.train.items() for i in own}
+    load = pictures.load
+
+    def watched(index: NDArray[np.int64], flip: NDArray[np.bool_] | None = None) -> Batch:
+        shown.append({of[int(i)] for i in index})
+        return load(index, flip)
+
+    monkeypatch.setattr(pictures, "load", watched)
+    run = Run(replace(TINY, batch=8, gates=replace(Gates(), one_species=0.5)), pictures)
+    for _ in range(10):
+        run.advance()
+    assert all(len(names) == 2 for names in shown[:5]) and all(len(names) == 1 for names in shown[5:])
+
+
 def test_the_discriminators_optimiser_moves_the_discriminator_and_nothing_else(pictures: Pictures) -> None:
     recipe = replace(TINY, gates=replace(Gates(), discriminator=(0.0, 1.0)))
     run = Run(recipe, pictures)
@@ -121,21 +158,23 @@ def test_discriminator_rests_while_its_gate_is_closed(pictures: Pictures) -> Non
 
 
 def test_gates_open_at_their_shares_of_the_run() -> None:
-    recipe = Recipe(steps=1000, gates=Gates(0.1, (0.1, 0.3), (0.1, 0.3), 0.35, 0.4, 0.5, (0.4, 0.6), 0.7, 0.8, 0.9), cells=(12, 24))
+    recipe = Recipe(steps=1000, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.35, 0.4, 0.5, (0.4, 0.6), 0.7, 0.8, 0.9), cells=(12, 24))
     at = [open_gates(recipe, step) for step in range(1000)]
 
     def first(name: str, value: object = True) -> int:
         return next(i for i, gates in enumerate(at) if getattr(gates, name) == value)
 
-    parts = ("shape", "elevation", "articulation", "attach_legs", "discriminator", "stiff_legs", "deformation")
+    parts = ("shape", "one_species", "elevation", "articulation", "attach_legs", "discriminator", "stiff_legs", "deformation")
     opened = {name: first(name) for name in parts}
     assert opened == {
-        "shape": 100, "elevation": 350, "articulation": 400, "attach_legs": 500, "discriminator": 400, "stiff_legs": 700, "deformation": 900
+        "shape": 100, "one_species": 200, "elevation": 350, "articulation": 400, "attach_legs": 500, "discriminator": 400,
+        "stiff_legs": 700, "deformation": 900,
     }  # fmt: skip
     assert first("cells", 24) == 800 and not at[600].discriminator
-    assert (at[99].best, at[99].sharpness) == (0.0, 1.0) and (at[300].best, at[300].sharpness) == (recipe.best_share, 10.0)
+    assert (at[99].best, at[99].sharpness) == (0.0, 1.0) and (at[300].best, at[300].sharpness) == (recipe.best_share, recipe.sharpest)
     assert (at[99].uniform, at[300].uniform) == (1.0, pytest.approx(recipe.uniform))
     assert at[200].best == pytest.approx(recipe.best_share / 2)
+    assert [at[i].by_score for i in (0, 200, 300)] == [recipe.by_score, pytest.approx(recipe.by_score / 2), 0]
 
 
 def test_parts_of_the_recipe_can_be_taken_away() -> None:
@@ -170,7 +209,7 @@ def test_legs_follow_the_body_once_attached() -> None:
 
 
 def test_a_resumed_run_ends_as_the_whole_one_bit_for_bit(pictures: Pictures, tmp_path: Path) -> None:
-    recipe = replace(TINY, gates=Gates(0.1, (0.1, 0.3), (0.1, 0.3), 0.2, 0.2, 0.3, (0.2, 1.0), 0.5, 0.4, 0.6))
+    recipe = replace(TINY, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.2, 0.2, 0.3, (0.2, 1.0), 0.5, 0.4, 0.6))
     whole = Run(recipe, pictures)
     for _ in range(5):
         whole.advance()
@@ -223,6 +262,18 @@ def test_a_missing_folder_is_refused_with_a_code(tmp_path: Path) -> None:
     with pytest.raises(MenagerieError) as failure:
         Pictures(tmp_path, ("horse",), 10, 32)
     assert failure.value.code == "bad_request"
+
+
+def test_lying_animals_and_blends_are_left_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    with np.load(tmp_path / "truth.npz") as truth, np.load(tmp_path / "shapes.npz") as shapes:
+        lying, shape, known = np.char.find(truth["pose"], "lay") >= 0, truth["shape"], dict(shapes)
+    known["share"][4:8] = 0.3
+    np.savez(tmp_path / "shapes.npz", **known)
+    pictures = Pictures(tmp_path, TINY.species, 100, TINY.side)
+    used = np.concatenate([*pictures.train.values(), *pictures.held.values(), pictures.others])
+    assert lying.any() and not lying[used].any() and not np.isin(shape[used], range(4, 8)).any()
+    assert len(used) == (~lying & ~np.isin(shape, range(4, 8))).sum()
 
 
 def test_pictures_held_out_show_individuals_that_training_never_sees(pictures: Pictures, tmp_path: Path) -> None:

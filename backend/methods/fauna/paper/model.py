@@ -47,6 +47,8 @@ class PaperFauna(nn.Module):
         config = PAPER_SIZES
         self.config = config
         self.base = Base(config)
+        # The published field isn't mirrored; then each side of the body may take its own end for the head.
+        self.base.netDINO.symmetric = True
         self.near_neck = nn.Conv2d(NEAR + 1, config.key_channels, 1)
         self.far_neck = nn.Conv2d(FAR, config.key_channels, 1, bias=False)
         self.feature_head = ConvHead(config.key_channels, config.head_channels, config.feature_dim, config.grid, norm=True)

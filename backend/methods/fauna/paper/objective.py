@@ -20,7 +20,7 @@ from backend.methods.fauna.paper.skinning import Bones
 from backend.methods.fauna.paper.surface import Grid, Mesh
 from backend.methods.fauna.paper.viewpoint import choose, logit_loss, probabilities
 
-GLANCE = 32
+GLANCE = 48
 """Pixels a side of the pictures that hypotheses are scored in."""
 EIKONAL_POINTS = 400
 """Points in the box, and as many about the surface."""
@@ -144,7 +144,9 @@ def step_losses(
     scores = score_hypotheses(
         model, mesh, displaced, skeleton, colours, seen, target_of(batch, variance, GLANCE), gates, weights
     )  # fmt: skip
-    likely = probabilities(seen.views.logits.detach(), gates.sharpness, gates.uniform)
+    beside = model.view_head.compare(scores)
+    known = gates.by_score * beside + (1 - gates.by_score) * seen.views.logits.detach()
+    likely = probabilities(known, gates.sharpness, gates.uniform)
     chosen = choose(likely, gates.best, generator)
     rows = torch.arange(len(chosen))
     rotation = seen.views.rotation[rows, chosen]
@@ -159,7 +161,7 @@ def step_losses(
         "eikonal": weights.eikonal * eikonal(model, mesh, code, generator),
     }
     if scores.shape[1] > 1:
-        losses["logit"] = weights.logit * logit_loss(seen.views.logits, scores)
+        losses["logit"] = weights.logit * logit_loss(seen.views.logits, beside)
     if angles is not None:
         losses["angles"] = weights.angles * angles.square().mean()
     if offset is not None:

@@ -1,7 +1,8 @@
 """What the `paper` preset sees: masks, the frozen encoder's stored features, and their 16 principal components.
 
-Enters a folder written by `backend.data.prepare` with stored features; leaves batches of one species. Of the truth that lies in
-the folder only a picture's species is read here: nothing three-dimensional. Image positions in [-1, 1], y down.
+Enters a folder written by `backend.data.prepare` with stored features; leaves batches of one species or of several. Of the truth that lies
+in the folder only a picture's species and clip are read here, to choose pictures by: nothing three-dimensional. Image positions in
+[-1, 1], y down.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ SPECIES: dict[str, tuple[str, ...]] = {
 COMPONENTS = 16
 FEATURE_SIDE = 32
 """Side of the stored maps of components."""
-HELD_OUT = 7
-"""Every so many individuals (shapes) of a training species are kept for scoring."""
+HELD_OUT = 6
+"""Of so many individuals (shapes) of a training species, one is kept for scoring."""
+LYING = ("death", "sit", "lay", "lying")
+"""Clips whose pictures are left out, as they are of the published set of photographs; and so are animals drawn toward another species."""
 SPREAD = 8.0
 """Standard deviations of the first component that make up the range 0-1 of the targets."""
 
@@ -100,6 +103,8 @@ class Pictures:
         with np.load(folder / "truth.npz") as truth, np.load(folder / "shapes.npz") as shapes:
             individual = truth["shape"]
             split, kind = truth["split"].astype(str), shapes["species"].astype(str)[individual]
+            upright = np.array([not any(word in clip for word in LYING) for clip in truth["pose"].astype(str)])
+            shown = upright & (shapes["share"][individual] == 0)
         self.species = species
         seen = hashlib.sha256(np.ascontiguousarray(self.taps["pooled"]).data)
         seen.update(json.dumps([individual.tolist(), split.tolist(), kind.tolist()]).encode())
@@ -107,12 +112,12 @@ class Pictures:
         self.train: dict[str, NDArray[np.int64]] = {}
         self.held: dict[str, NDArray[np.int64]] = {}
         for name in species:
-            own = np.flatnonzero(np.isin(kind, SPECIES[name]) & (split == "train"))
-            away = individual[own] % HELD_OUT == 0
-            if not away.any() or away.all():
+            own = np.flatnonzero(np.isin(kind, SPECIES[name]) & (split == "train") & shown)
+            away = np.isin(individual[own], np.unique(individual[own])[HELD_OUT // 2 :: HELD_OUT])
+            if not away.any():
                 raise MenagerieError("bad_request", f"Too few pictures of {name} in {folder}.", "Prepare more pictures.")
             self.train[name], self.held[name] = own[~away][:limit], own[away]
-        self.others = np.flatnonzero(split == "val")
+        self.others = np.flatnonzero((split == "val") & shown)
         self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._learn_components()
 

@@ -7,7 +7,7 @@ truth by scale and translation, the ellipsoid that training starts from likewise
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +21,16 @@ from backend.methods.fauna.paper.config import Open
 from backend.methods.fauna.paper.draw import glance
 from backend.methods.fauna.paper.model import PaperFauna, Seen, skeleton_of
 from backend.methods.fauna.paper.pictures import Batch, Pictures
-from backend.methods.fauna.paper.surface import Grid, march
+from backend.methods.fauna.paper.surface import Grid, Mesh, march
 from backend.methods.fauna.paper.viewpoint import Views
-from backend.shape.tetrahedra import march as march_grid
+from backend.shape.sampling import sample_surface
 
-SAMPLES = 1500
+SAMPLES = 4000
 """Points on a surface that distances are measured between."""
 FITS = 8
 """Rounds of the fit of scale and translation."""
 BODIES = 6
 """Held-out individuals a species whose shapes are compared."""
-TRUTH_HALF_EXTENT = 2.4
-"""Half the length in y and z of the grids that the true shapes are stored in (`backend.data.distances`)."""
 Points = NDArray[np.float64]
 
 
@@ -44,29 +42,17 @@ class Truth:
             self.shape = truth["shape"].astype(np.int64)
             camera = truth["object_to_camera"].astype(np.float32)
         self.rotation = torch.from_numpy(np.diag(np.array([1, -1, -1], np.float32)) @ camera[:, :3, :3])  # OpenGL
-        self.grids = np.load(folder / "shapes_sdf.npy", mmap_mode="r")
-        self._surfaces: dict[int, Points] = {}
+        with np.load(folder / "shapes.npz") as shapes:
+            self.surfaces = shapes["surface"].astype(np.float64)  # (S, n, 3)
 
     def surface(self, picture: int) -> Points:
-        """(SAMPLES, 3) points of the picture's rest shape."""
-        shape = int(self.shape[picture])
-        if shape not in self._surfaces:
-            values = np.asarray(self.grids[shape], np.float32)
-            cubes = np.stack(np.meshgrid(*[np.arange(n - 1) for n in values.shape], indexing="ij"), -1).reshape(-1, 3)
-            vertices, faces = march_grid(values, cubes, TRUTH_HALF_EXTENT)
-            mirror = vertices * np.array([-1, 1, 1], np.float32)
-            self._surfaces[shape] = sample(np.concatenate([vertices, mirror]), np.concatenate([faces, faces + len(vertices)]))
-        return self._surfaces[shape]
+        """(n, 3) points of the picture's rest shape."""
+        return np.asarray(self.surfaces[self.shape[picture]])
 
 
-def sample(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Points:
-    """(SAMPLES, 3) points spread evenly over a mesh, the same every time."""
-    rng = np.random.default_rng(0)
-    corners = vertices[faces].astype(np.float64)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    chosen = corners[rng.choice(len(faces), SAMPLES, p=area / area.sum())]
-    a, b = np.sqrt(rng.random((SAMPLES, 1))), rng.random((SAMPLES, 1))
-    return np.asarray((1 - a) * chosen[:, 0] + a * (1 - b) * chosen[:, 1] + a * b * chosen[:, 2])
+def sample(mesh: Mesh) -> Points:
+    """(SAMPLES, 3) points of a mesh, the same every time."""
+    return sample_surface(mesh.vertices.numpy(), mesh.faces.numpy(), np.random.default_rng(0), SAMPLES)
 
 
 def chamfer(points: Points, truth: Points) -> float:
@@ -141,7 +127,7 @@ def judge(
         result.truth[i] = known[[0, 2]] / np.linalg.norm(known[[0, 2]])
         if i < BODIES:
             rest = mesh.vertices if displaced is None else displaced[0]
-            result.surfaces.append(sample(rest.numpy(), mesh.faces.numpy()))
+            result.surfaces.append(sample(replace(mesh, vertices=rest)))
     return result
 
 
@@ -170,7 +156,7 @@ def score(model: PaperFauna, pictures: Pictures, truth: Truth, grid: Grid, gates
     mean_code = torch.stack(codes).mean(0)
     start = model.base.netShape.radius
     blob = march(lambda x: start - (x * x.new_tensor([1.0, 1.0, 0.5])).norm(dim=-1), grid)
-    ellipsoid = sample(blob.vertices.numpy(), blob.faces.numpy())
+    ellipsoid = sample(blob)
     rng = np.random.default_rng(0)
     sets = {name: rng.permutation(own)[:each] for name, own in pictures.held.items()}
     judged = {name: judge(model, pictures, truth, own, mean_code, grid, gates) for name, own in sets.items()}

@@ -59,7 +59,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
 
     def advance(self) -> dict[str, float]:
-        """One step: one batch of one species. -> its weighted loss terms and figures to watch."""
+        """One step: one batch. -> its weighted loss terms and figures to watch."""
         recipe, began = self.recipe, time.perf_counter()
         rng = np.random.default_rng([recipe.seed, self.step])
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
@@ -70,8 +70,10 @@ class Run:
         since = self.step - recipe.gates.shape * recipe.steps, self.step
         for group, rate, age in zip(self.optimizer.param_groups, recipe.rates, since, strict=True):
             group["lr"] = rate * fall * min(1.0, max(age, 0.0) / WARM_UP + 0.02)
-        name = recipe.species[int(rng.integers(len(recipe.species)))]
-        index = rng.choice(self.pictures.train[name], recipe.batch)
+        names = [recipe.species[int(n)] for n in rng.integers(len(recipe.species), size=recipe.batch)]
+        if gates.one_species:
+            names = names[:1] * recipe.batch
+        index = np.array([rng.choice(self.pictures.train[name]) for name in names])
         batch = self.pictures.load(index, rng.random(recipe.batch) < 0.5)
         done = step_losses(self.model, batch, self.pictures.variance, self.grids[gates.cells], gates, recipe, generator)
         terms = dict(done.losses)
@@ -178,7 +180,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cells", type=int, nargs=2, default=list(usual.cells), help="of the tetrahedral grid, early and late")
     parser.add_argument("--without", nargs="+", choices=SWITCHES, default=[], help="parts of the recipe to switch off")
     parser.add_argument("--score-steps", type=int, default=500, help="steps between two scorings")
-    parser.add_argument("--score-pictures", type=int, default=24, help="held-out pictures a species")
+    parser.add_argument("--score-pictures", type=int, default=32, help="held-out pictures a species")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args(argv)
     if args.table:

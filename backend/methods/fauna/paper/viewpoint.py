@@ -21,6 +21,8 @@ from backend.methods.fauna.heads import QUADRANTS, ConvHead, look_rotation
 
 OWN_SHARE = 0.3
 """Of a hypothesis' own output beside the common one."""
+BALANCE = 0.02
+"""Weight of a batch in what a hypothesis usually has."""
 SINGLE_START = (0.5, 0.0, 0.5)
 """Where the one direction starts that is left without hypotheses."""
 
@@ -42,6 +44,7 @@ class ViewHead(nn.Module):
         self.config, self.single = config, single
         self.prior, self.reach = math.radians(prior), math.radians(reach)
         self.head = ConvHead(config.key_channels, config.head_channels, 22, config.grid, norm=True)
+        self.register_buffer("usual", torch.zeros(1 if single else 4))
 
     def forward(self, key_map: Tensor, place: Tensor, elevated: bool) -> Views:
         """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands; elevated: the elevation is free."""
@@ -64,6 +67,18 @@ class ViewHead(nn.Module):
         translation = place + offset * (-place[:, 2:] / config.camera_distance)
         return Views(rotation, translation, raw[..., 0][:, : forward.shape[1]])
 
+    def compare(self, losses: Tensor) -> Tensor:
+        """(B, H) losses of a batch's hypotheses -> less each picture's mean, and less what each hypothesis usually has beside the others.
+
+        Photographs show as many animals that come as that go. What the shape explains better at first would draw all of them to itself,
+        and the other end would never learn what it looks like.
+        """
+        beside = losses - losses.mean(1, keepdim=True)
+        assert isinstance(self.usual, Tensor)
+        if self.training:
+            self.usual.lerp_(beside.mean(0), BALANCE)
+        return beside - self.usual
+
 
 def probabilities(logits: Tensor, sharpness: float, uniform: float) -> Tensor:
     """(B, H) softmax(-sharpness * logit), blended with the uniform distribution: the smallest predicted loss is the most probable."""
@@ -80,5 +95,10 @@ def choose(probability: Tensor, best: float, generator: torch.Generator) -> Tens
 
 
 def logit_loss(logits: Tensor, losses: Tensor) -> Tensor:
-    """(B, H) logits regress the detached losses (B, H) of their hypotheses; scalar."""
-    return (logits - losses.detach()).square().mean()
+    """(B, H) logits regress the detached losses (B, H) of their hypotheses, both less their picture's mean; scalar.
+
+    The published logits regress the loss itself, of the one hypothesis that was rendered. How well a picture can be explained at all varies
+    far more than what one hypothesis has before another, and only that is asked of them.
+    """
+    losses = losses.detach()
+    return ((logits - logits.mean(1, keepdim=True)) - (losses - losses.mean(1, keepdim=True))).square().mean()
