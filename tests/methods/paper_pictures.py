@@ -38,4 +38,4 @@ def write_pictures(folder: Path) -> None:
     np.save(folder / "features_pooled.npy", rng.normal(size=(IMAGES, 1280)).astype(np.float16))
     split = np.where(shape < SHAPES - 2, "train", "val")
     pose = np.where(rng.random(IMAGES) < 0.1, "horse_lay 3", "horse_walk 7")
-    np.savez(folder / "truth.npz", shape=shape, object_to_camera=camera, split=split, pose=pose)
+    np.savez(folder / "truth.npz", shape=shape, object_to_camera=camera, split=split, pose=pose, elevation=np.full(IMAGES, 0.1))

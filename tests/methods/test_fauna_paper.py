@@ -79,7 +79,7 @@ def test_every_part_that_takes_part_gets_a_gradient(pictures: Pictures) -> None:
 
 def test_logits_learn_which_hypothesis_is_the_better_one() -> None:
     torch.manual_seed(0)
-    model, recipe, gates = PaperFauna(TINY), TINY, open_gates(TINY, 0)
+    model, recipe = PaperFauna(TINY), TINY
     mesh = march(lambda p: 0.6 - ((p - p.new_tensor([0, 0.3, 0.4])) * p.new_tensor([1.4, 1.0, 0.5])).norm(dim=-1), Grid(16, 2.4))
     # A body whose first component grows towards its head, seen in each of the quadrants.
     colours = torch.full((1, len(mesh.vertices), 16), 0.5)
@@ -92,7 +92,7 @@ def test_logits_learn_which_hypothesis_is_the_better_one() -> None:
     target = Target(mask, torch.zeros_like(mask), seen_colours, 0.05)
     logits = torch.zeros(4, 4, requires_grad=True)
     seen = Seen(torch.zeros(4, 64), torch.zeros(4, 128), torch.zeros(4, 64, 16, 16), Views(rotation, translation, logits))
-    scores = score_hypotheses(model, mesh, None, None, colours, seen, target, gates, recipe.weights)
+    scores = score_hypotheses(model, mesh, None, colours, seen, target, recipe.weights)
     optimizer = torch.optim.Adam([logits], lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
@@ -158,16 +158,16 @@ def test_discriminator_rests_while_its_gate_is_closed(pictures: Pictures) -> Non
 
 
 def test_gates_open_at_their_shares_of_the_run() -> None:
-    recipe = Recipe(steps=1000, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.35, 0.4, 0.5, (0.4, 0.6), 0.7, 0.8, 0.9), cells=(12, 24))
+    recipe = Recipe(steps=1000, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.4, 0.5, (0.4, 0.6), 0.7, 0.8, 0.9), cells=(12, 24))
     at = [open_gates(recipe, step) for step in range(1000)]
 
     def first(name: str, value: object = True) -> int:
         return next(i for i, gates in enumerate(at) if getattr(gates, name) == value)
 
-    parts = ("shape", "one_species", "elevation", "articulation", "attach_legs", "discriminator", "stiff_legs", "deformation")
+    parts = ("shape", "one_species", "articulation", "attach_legs", "discriminator", "stiff_legs", "deformation")
     opened = {name: first(name) for name in parts}
     assert opened == {
-        "shape": 100, "one_species": 200, "elevation": 350, "articulation": 400, "attach_legs": 500, "discriminator": 400,
+        "shape": 100, "one_species": 200, "articulation": 400, "attach_legs": 500, "discriminator": 400,
         "stiff_legs": 700, "deformation": 900,
     }  # fmt: skip
     assert first("cells", 24) == 800 and not at[600].discriminator
@@ -181,7 +181,7 @@ def test_parts_of_the_recipe_can_be_taken_away() -> None:
     bare = switch_off(TINY, ("distance", "features", "gates", "hypotheses"))
     assert bare.weights.distance == bare.weights.feature == bare.weights.score_feature == 0
     assert open_gates(bare, 0).deformation and not open_gates(TINY, 0).deformation
-    views = PaperFauna(bare).view_head(torch.zeros(2, 64, 16, 16), torch.tensor([[0.0, 0.0, -8.0]]).expand(2, 3), True)
+    views = PaperFauna(bare).view_head(torch.zeros(2, 64, 16, 16), torch.tensor([[0.0, 0.0, -8.0]]).expand(2, 3))
     assert views.rotation.shape == (2, 1, 3, 3) and views.logits.shape == (2, 1)
     with pytest.raises(MenagerieError) as failure:
         switch_off(TINY, ("mask",))
@@ -209,7 +209,7 @@ def test_legs_follow_the_body_once_attached() -> None:
 
 
 def test_a_resumed_run_ends_as_the_whole_one_bit_for_bit(pictures: Pictures, tmp_path: Path) -> None:
-    recipe = replace(TINY, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.2, 0.2, 0.3, (0.2, 1.0), 0.5, 0.4, 0.6))
+    recipe = replace(TINY, gates=Gates(0.1, 0.2, (0.1, 0.3), (0.1, 0.3), 0.2, 0.3, (0.2, 1.0), 0.5, 0.4, 0.6))
     whole = Run(recipe, pictures)
     for _ in range(5):
         whole.advance()

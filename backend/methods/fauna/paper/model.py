@@ -53,7 +53,7 @@ class PaperFauna(nn.Module):
         self.far_neck = nn.Conv2d(FAR, config.key_channels, 1, bias=False)
         self.feature_head = ConvHead(config.key_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
         single = "hypotheses" in recipe.without
-        self.view_head = ViewHead(config, recipe.elevation, recipe.elevation_range, single)
+        self.view_head = ViewHead(config, recipe.elevation, single)
         self.articulation = Articulation(config)
         self.deformation = deformation_field(config)
         self.register_buffer("query_mean", torch.zeros(config.query_dim))
@@ -70,7 +70,7 @@ class PaperFauna(nn.Module):
         place = apparent_place(batch.box, self.focal, HEIGHT)
         read = gates.articulation or gates.deformation
         feature = self.feature_head(key_map) if read else key_map.new_zeros(len(key_map), self.config.feature_dim)
-        return Seen(codes, feature, key_map, self.view_head(key_map, place, gates.elevation))
+        return Seen(codes, feature, key_map, self.view_head(key_map, place))
 
     def surface(self, code: Tensor, grid: Grid, shift: tuple[float, float] = (0.0, 0.0)) -> Mesh:
         """The base shape of one code (code_dim,)."""

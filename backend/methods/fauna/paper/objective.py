@@ -1,7 +1,7 @@
 """The loss of one step: rendering terms, the hypotheses' scores and choice, regularisers (3D-Fauna section 3.4).
 
 All hypotheses of a picture are glanced at without gradients, which gives every logit its target in every step (the published code
-renders one, and trains that one's logit); one of them, by its probability, is drawn with gradients.
+renders one, and trains that one's logit); one of them, by its probability, is drawn with gradients, its bones bent.
 """
 
 from __future__ import annotations
@@ -78,22 +78,19 @@ def score(terms: Terms, weights: Weights) -> Tensor:
 
 @torch.no_grad()
 def score_hypotheses(
-    model: PaperFauna, mesh: Mesh, displaced: Tensor | None, skeleton: Bones | None, colours: Tensor, seen: Seen, target: Target,
-    gates: Open, weights: Weights,
-) -> Tensor:  # fmt: skip
-    """(B, H) losses of all hypotheses of all pictures; target of GLANCE pixels."""
+    model: PaperFauna, mesh: Mesh, displaced: Tensor | None, colours: Tensor, seen: Seen, target: Target, weights: Weights
+) -> Tensor:
+    """(B, H) losses of all hypotheses of all pictures, at rest: bones that bend toward the picture make a wrong view as good as the right.
+
+    displaced (B, V, 3): rest vertices of each instance, None for the base shape's; target of GLANCE pixels.
+    """
     batch, count = seen.views.rotation.shape[:2]
-
-    def repeat(x: Tensor) -> Tensor:
-        return x.repeat_interleave(count, 0)
-
-    rotation = seen.views.rotation.flatten(0, 1)  # (B H, 3, 3)
-    several = Seen(seen.codes, repeat(seen.feature), repeat(seen.key_map) if skeleton is not None else seen.key_map, seen.views)
-    moved = None if displaced is None else repeat(displaced)
-    points, _ = model.posed(mesh, moved, skeleton, several, rotation, repeat(seen.views.translation), gates)
-    mask, components = glance(points, mesh.faces, colours, model.focal, target.mask.shape[-1])
+    rest = mesh.vertices.expand(batch, 1, -1, -1) if displaced is None else displaced[:, None]
+    points = rest @ seen.views.rotation.transpose(2, 3) + seen.views.translation[:, None, None]  # (B, H, V, 3)
+    mask, components = glance(points.flatten(0, 1), mesh.faces, colours, model.focal, target.mask.shape[-1])
     assert components is not None
-    goal = Target(repeat(target.mask), repeat(target.outside), repeat(target.components), target.variance)
+    covered, outside, known = (part.repeat_interleave(count, 0) for part in (target.mask, target.outside, target.components))
+    goal = Target(covered, outside, known, target.variance)
     return score(compare(mask, components, goal), weights).unflatten(0, (batch, count))
 
 
@@ -141,9 +138,7 @@ def step_losses(
     if gates.deformation:
         offset = model.deform(mesh.vertices.detach(), seen)
         displaced = mesh.vertices[None] + offset
-    scores = score_hypotheses(
-        model, mesh, displaced, skeleton, colours, seen, target_of(batch, variance, GLANCE), gates, weights
-    )  # fmt: skip
+    scores = score_hypotheses(model, mesh, displaced, colours, seen, target_of(batch, variance, GLANCE), weights)
     beside = model.view_head.compare(scores)
     known = gates.by_score * beside + (1 - gates.by_score) * seen.views.logits.detach()
     likely = probabilities(known, gates.sharpness, gates.uniform)

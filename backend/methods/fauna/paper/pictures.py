@@ -1,8 +1,8 @@
 """What the `paper` preset sees: masks, the frozen encoder's stored features, and their 16 principal components.
 
 Enters a folder written by `backend.data.prepare` with stored features; leaves batches of one species or of several. Of the truth that lies
-in the folder only a picture's species and clip are read here, to choose pictures by: nothing three-dimensional. Image positions in
-[-1, 1], y down.
+in the folder only species, clip and the camera's elevation are read here, and only to choose pictures by. Image positions in [-1, 1], y
+down.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ FEATURE_SIDE = 32
 """Side of the stored maps of components."""
 HELD_OUT = 6
 """Of so many individuals (shapes) of a training species, one is kept for scoring."""
+ABOVE = (0.0, 25.0)
+"""Degrees that the camera stands above the animal in the pictures that are taken, as a photographer's mostly does."""
 LYING = ("death", "sit", "lay", "lying")
 """Clips whose pictures are left out, as they are of the published set of photographs; and so are animals drawn toward another species."""
 SPREAD = 8.0
@@ -104,7 +106,8 @@ class Pictures:
             individual = truth["shape"]
             split, kind = truth["split"].astype(str), shapes["species"].astype(str)[individual]
             upright = np.array([not any(word in clip for word in LYING) for clip in truth["pose"].astype(str)])
-            shown = upright & (shapes["share"][individual] == 0)
+            above = np.degrees(truth["elevation"])
+            shown = upright & (shapes["share"][individual] == 0) & (above >= ABOVE[0]) & (above <= ABOVE[1])
         self.species = species
         seen = hashlib.sha256(np.ascontiguousarray(self.taps["pooled"]).data)
         seen.update(json.dumps([individual.tolist(), split.tolist(), kind.tolist()]).encode())

@@ -36,7 +36,9 @@ STEADY = 0.5
 """Share of the run after which the rates fall, to a tenth."""
 LARGEST_GRADIENT = 10.0
 WARM_UP = 100
-"""Steps in which a rate rises."""
+"""Steps in which a part's rate rises once its gate is open."""
+PARTS = {"base": "shape", "articulation": "bones", "feature_head": "bones", "deformation": "deformation"}
+"""Attribute of the model -> which of `Recipe.rates` it learns at; the others at the view's."""
 
 
 class Run:
@@ -50,9 +52,12 @@ class Run:
         self.recipe, self.pictures = recipe, pictures
         self.model, self.discriminator = PaperFauna(recipe), Discriminator(recipe.side)
         self.model.query_mean.copy_(pictures.query_mean)  # type: ignore[operator]
-        shared = list(self.model.base.parameters())
-        own = [p for n, p in self.model.named_parameters() if not n.startswith("base.")]
-        self.optimizer = torch.optim.Adam([{"params": shared}, {"params": own}], betas=(0.9, 0.99))
+        groups: dict[str, list[nn.Parameter]] = {"shape": [], "view": [], "bones": [], "deformation": []}
+        for name, parameter in self.model.named_parameters():
+            groups[PARTS.get(name.split(".")[0], "view")].append(parameter)
+        gates = recipe.gates
+        self.begins = {"shape": gates.shape, "view": 0.0, "bones": gates.articulation, "deformation": gates.deformation}
+        self.optimizer = torch.optim.Adam([{"params": own, "name": name} for name, own in groups.items()], betas=(0.9, 0.99))
         # The published code gives this one the base network's parameters.
         self.critic = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.discriminator_rate, betas=(0.5, 0.9))
         self.grids = {cells: Grid(cells, self.model.config.half_extent) for cells in set(recipe.cells)}
@@ -66,10 +71,10 @@ class Run:
         gates = open_gates(recipe, self.step)
         share = self.step / recipe.steps
         fall = 1.0 if share < STEADY else 0.1 + 0.45 * (1 + math.cos(math.pi * (share - STEADY) / (1 - STEADY)))
-        # The shape's first gradients are all of one sign: at full rate it would shrink to nothing.
-        since = self.step - recipe.gates.shape * recipe.steps, self.step
-        for group, rate, age in zip(self.optimizer.param_groups, recipe.rates, since, strict=True):
-            group["lr"] = rate * fall * min(1.0, max(age, 0.0) / WARM_UP + 0.02)
+        # A part's first gradients are all of one sign: at full rate the shape would shrink to nothing, and bones would fold it.
+        for group in self.optimizer.param_groups:
+            age = self.step - self.begins[group["name"]] * recipe.steps
+            group["lr"] = recipe.rates[group["name"]] * fall * min(1.0, max(age, 0.0) / WARM_UP + 0.02)
         names = [recipe.species[int(n)] for n in rng.integers(len(recipe.species), size=recipe.batch)]
         if gates.one_species:
             names = names[:1] * recipe.batch

@@ -1,8 +1,8 @@
 """Four viewpoint hypotheses a picture, their choice and the logits that regress their losses (3D-Fauna section 3.4).
 
 OpenGL camera frame (x right, y up, looking along -z). Each hypothesis keeps its forward direction in one quadrant of x and z. A
-photographer's camera looks down a little: the elevation starts at a prior and is learnt about it (the published head, whose up is
-always the camera's, can't see an animal from above). What the four have in common, how far the direction leans from x to z, is one
+photographer's camera looks down a little, at an angle that is given (the published head, whose up is always the camera's, can't see an
+animal from above). What the four have in common, how far the direction leans from x to z, is one
 output with a small one of each hypothesis added: in a short run a hypothesis that is seldom chosen would else stay where it began, lose
 every comparison for that, and never be chosen (the published four are separate).
 """
@@ -37,17 +37,17 @@ class Views:
 
 
 class ViewHead(nn.Module):
-    """Key map -> 4 x (logit, forward), translation, elevation; one free direction where `single`."""
+    """Key map -> 4 x (logit, forward), translation; one free direction where `single`. prior: the camera's elevation, degrees."""
 
-    def __init__(self, config: FaunaConfig, prior: float, reach: float, single: bool) -> None:
+    def __init__(self, config: FaunaConfig, prior: float, single: bool) -> None:
         super().__init__()
         self.config, self.single = config, single
-        self.prior, self.reach = math.radians(prior), math.radians(reach)
-        self.head = ConvHead(config.key_channels, config.head_channels, 22, config.grid, norm=True)
+        self.prior = math.radians(prior)
+        self.head = ConvHead(config.key_channels, config.head_channels, 21, config.grid, norm=True)
         self.register_buffer("usual", torch.zeros(1 if single else 4))
 
-    def forward(self, key_map: Tensor, place: Tensor, elevated: bool) -> Views:
-        """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands; elevated: the elevation is free."""
+    def forward(self, key_map: Tensor, place: Tensor) -> Views:
+        """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands."""
         config = self.config
         out = self.head(key_map)  # (B, 22)
         raw = out[:, :16].unflatten(1, (4, 4))
@@ -57,11 +57,10 @@ class ViewHead(nn.Module):
         else:
             sign = raw.new_tensor(QUADRANTS)  # (4, 2)
             beta = math.log(2) / 0.5
-            x = functional.softplus(out[:, 20:21] + OWN_SHARE * raw[..., 1], beta=beta) * sign[:, 0]
-            z = functional.softplus(out[:, 21:22] + OWN_SHARE * raw[..., 3], beta=beta) * sign[:, 1]
+            x = functional.softplus(out[:, 19:20] + OWN_SHARE * raw[..., 1], beta=beta) * sign[:, 0]
+            z = functional.softplus(out[:, 20:21] + OWN_SHARE * raw[..., 3], beta=beta) * sign[:, 1]
             forward = torch.stack([x, torch.zeros_like(x), z], -1)  # (B, 4, 3)
-        elevation = self.prior + (self.reach if elevated else 0.0) * torch.tanh(out[:, 19:20])  # (B, 1)
-        rotation = look_rotation(forward, elevation.expand(-1, forward.shape[1]))
+        rotation = look_rotation(forward, forward.new_full(forward.shape[:2], self.prior))
         half = config.camera_distance * math.tan(math.radians(config.crop_fov_degrees / 2))
         offset = torch.tanh(out[:, 16:19]) * out.new_tensor(config.translation_range) * half
         translation = place + offset * (-place[:, 2:] / config.camera_distance)
