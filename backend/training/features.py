@@ -39,7 +39,7 @@ def store_features(folder: Path, pictures: ByteArray, data: str, device: torch.d
     count, done = len(pictures), 0
     if (folder / DONE).exists():
         note = json.loads((folder / DONE).read_text("utf-8"))
-        done = int(note["done"]) if (note["data"], note["count"]) == (data, count) else 0
+        done = int(note["done"]) if (note["data"], note.get("count")) == (data, count) else 0
     if done >= count:
         return
     stores = {

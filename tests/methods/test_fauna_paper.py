@@ -19,7 +19,7 @@ from backend.methods.fauna.paper.draw import draw
 from backend.methods.fauna.paper.model import PaperFauna, Seen
 from backend.methods.fauna.paper.objective import Target, score_hypotheses, step_losses
 from backend.methods.fauna.paper.pictures import Batch, Pictures
-from backend.methods.fauna.paper.score import chamfer, headings
+from backend.methods.fauna.paper.score import Truth, chamfer, headings
 from backend.methods.fauna.paper.skinning import find_bones, pose
 from backend.methods.fauna.paper.surface import Grid, march
 from backend.methods.fauna.paper.train import Run, main
@@ -261,6 +261,16 @@ def test_command_trains_scores_and_goes_on(tmp_path: Path, capsys: pytest.Captur
 def test_a_missing_folder_is_refused_with_a_code(tmp_path: Path) -> None:
     with pytest.raises(MenagerieError) as failure:
         Pictures(tmp_path, ("horse",), 10, 32)
+    assert failure.value.code == "bad_request"
+
+
+def test_a_folder_of_an_earlier_version_is_refused_with_a_code(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    Truth(tmp_path)
+    with np.load(tmp_path / "shapes.npz") as shapes:
+        np.savez(tmp_path / "shapes.npz", **{name: shapes[name] for name in ("species", "share")})
+    with pytest.raises(MenagerieError, match="no surfaces") as failure:
+        Truth(tmp_path)
     assert failure.value.code == "bad_request"
 
 

@@ -47,5 +47,9 @@ def test_other_or_more_pictures_are_encoded_anew(pictures: np.ndarray, tmp_path:
     for tap, found in stored(tmp_path).items():
         assert len(found) == 5
         np.testing.assert_allclose(found[:2].astype(np.float32), few[tap][:2].astype(np.float32), atol=1e-2)
+    (tmp_path / DONE).write_text(json.dumps({"data": "these", "done": 5}))  # an earlier version's note
+    path_of(tmp_path, "pooled").unlink()
+    store_features(tmp_path, pictures, "these")
+    assert len(stored(tmp_path)["pooled"]) == 5
     store_features(tmp_path, pictures[::-1], "those")
     assert not np.allclose(stored(tmp_path)["pooled"][0].astype(np.float32), few["pooled"][0].astype(np.float32), atol=1e-2)

@@ -93,8 +93,8 @@ class Weights:
     score_feature: float = 4.0
     """Weight of the features in what a logit regresses."""
     score_shape: float = 0.1
-    """Weight of mask and distance terms there (on top of their own), as published. An outline hardly tells an animal that comes from one
-    that goes: at 0.3 it drowns the features, which do."""
+    """Weight of mask and distance terms there (on top of their own); published 0.05. An outline hardly tells an animal that comes from
+    one that goes: at 0.3 it drowns the features, which do."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Recipe:
 
     steps: int = 3000
     batch: int = 12
-    """Pictures of one species a step (published 6)."""
+    """Pictures a step (published 6)."""
     seed: int = 0
     species: tuple[str, ...] = ("horse", "cattle", "elephant", "lion", "deer", "bear")
     """Keys of `pictures.SPECIES`."""
@@ -127,7 +127,7 @@ class Recipe:
     until `Gates.best_of` begins; none when it ends. They know from the first step what the logits have yet to learn; the logits know from
     other pictures what one alone doesn't show."""
     sharpest: float = 30.0
-    """Inverse temperature of the hypotheses' softmax at the end of `Gates.sharpen`, from 1 (published 10, of losses 12 times as large)."""
+    """Inverse temperature of the hypotheses' softmax at the end of `Gates.sharpen`, from 1 (published 10)."""
     uniform: float = 0.2
     """Share of the uniform distribution in the hypotheses' probabilities at the end (all of it at the beginning, as published, which ends
     without). What no picture shows never learns its features, and so is never chosen."""

@@ -1,7 +1,7 @@
 """The network of the `paper` preset: bank, base SDF, feature field; viewpoint, articulation, deformation.
 
-The encoder is frozen and its taps are stored; `PaperFauna` begins behind it. A batch holds one species, whose code is the mean over the
-batch: one base shape a batch, as published. OpenGL camera frame; image positions in [-1, 1], y down.
+The encoder is frozen and its taps are stored; `PaperFauna` begins behind it. A batch's code is the mean over its
+pictures: one base shape a batch, as published. OpenGL camera frame; image positions in [-1, 1], y down.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class Step:
 def step_losses(
     model: PaperFauna, batch: Batch, variance: float, grid: Grid, gates: Open, recipe: Recipe, generator: torch.Generator
 ) -> Step:
-    """Everything but the discriminator's part for one batch of one species."""
+    """Everything but the discriminator's part for one batch."""
     weights = recipe.weights
     seen = model.perceive(batch, gates)
     code = seen.codes.mean(0)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from backend.errors import MenagerieError
 from backend.methods.fauna.losses import true_view
 from backend.methods.fauna.paper.config import Open
 from backend.methods.fauna.paper.draw import glance
@@ -35,7 +36,7 @@ Points = NDArray[np.float64]
 
 
 class Truth:
-    """Cameras and rest shapes of the pictures in a folder."""
+    """Cameras and rest shapes of the pictures in a folder. Raises `bad_request` for one that an earlier version prepared."""
 
     def __init__(self, folder: Path) -> None:
         with np.load(folder / "truth.npz") as truth:
@@ -43,6 +44,8 @@ class Truth:
             camera = truth["object_to_camera"].astype(np.float32)
         self.rotation = torch.from_numpy(np.diag(np.array([1, -1, -1], np.float32)) @ camera[:, :3, :3])  # OpenGL
         with np.load(folder / "shapes.npz") as shapes:
+            if "surface" not in shapes:
+                raise MenagerieError("bad_request", f"{folder} holds no surfaces of the shapes.", "Prepare the pictures anew.")
             self.surfaces = shapes["surface"].astype(np.float64)  # (S, n, 3)
 
     def surface(self, picture: int) -> Points:

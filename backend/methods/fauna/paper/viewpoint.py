@@ -2,9 +2,9 @@
 
 OpenGL camera frame (x right, y up, looking along -z). Each hypothesis keeps its forward direction in one quadrant of x and z. A
 photographer's camera looks down a little, at an angle that is given (the published head, whose up is always the camera's, can't see an
-animal from above). What the four have in common, how far the direction leans from x to z, is one
-output with a small one of each hypothesis added: in a short run a hypothesis that is seldom chosen would else stay where it began, lose
-every comparison for that, and never be chosen (the published four are separate).
+animal from above). What the four have in common, how far the direction leans from x to z, is one output with a small one of each
+hypothesis added: in a short run a hypothesis that is seldom chosen would else stay where it began, lose every comparison for that, and
+never be chosen (the published four are separate).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ViewHead(nn.Module):
     def forward(self, key_map: Tensor, place: Tensor) -> Views:
         """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands."""
         config = self.config
-        out = self.head(key_map)  # (B, 22)
+        out = self.head(key_map)  # (B, 21)
         raw = out[:, :16].unflatten(1, (4, 4))
         if self.single:
             forward = raw[:, :1, 1:] + raw.new_tensor(SINGLE_START)
