@@ -106,15 +106,20 @@ def test_logits_learn_which_hypothesis_is_the_better_one() -> None:
 def test_a_hypothesis_that_always_does_better_is_no_better_for_any_picture() -> None:
     torch.manual_seed(0)
     head = PaperFauna(TINY).view_head
-    own = torch.randn(1200, 4) * 0.1
-    usual = torch.tensor([0.0, 0.0, -1.0, -1.0])  # whatever the picture shows, an animal that goes explains it better
-    for part in (own + usual + 5 * torch.rand(1200, 1)).split(4):
-        head.compare(part)
+    own, species, width = torch.randn(2400, 4) * 0.1, torch.arange(2400) % 2, 0.4 + 1.6 * torch.rand(2400)
+    box = torch.stack([-width / 2, torch.full_like(width, -0.5), width / 2, torch.full_like(width, 0.5)], 1)
+    # Whatever the picture shows: horses go, lions come, and the wider the outline, the more so.
+    usual = torch.tensor([[0.0, 0.0, -1.0, -1.0], [-1.0, -1.0, 0.0, 0.0]])[species] + width.log()[:, None] * torch.tensor([0.5, 0.5, 0, 0])
+    shown = own + usual + 5 * torch.rand(2400, 1)
+    for rows in torch.arange(2400).split(4):
+        head.compare(shown[rows], species[rows], box[rows])
     head.eval()
-    beside = head.compare(own + usual)
-    assert torch.bincount(beside.argmin(1), minlength=4).min() > 240
-    assert (beside.argmin(1) == own.argmin(1)).float().mean() > 0.85
-    assert torch.equal(head.compare(own), head.compare(own))  # scoring leaves it as it is
+    best = head.compare(shown, species, box).argmin(1)
+    for kind in (0, 1):
+        for among in ((species == kind) & (width > 1.2), (species == kind) & (width <= 1.2)):
+            assert torch.bincount(best[among], minlength=4).min() > 0.18 * among.sum()
+    assert (best == own.argmin(1)).float().mean() > 0.85
+    assert torch.equal(head.compare(own, species, box), head.compare(own, species, box))  # scoring leaves it as it is
 
 
 def test_logits_answer_for_differences_alone() -> None:

@@ -53,7 +53,7 @@ class PaperFauna(nn.Module):
         self.far_neck = nn.Conv2d(FAR, config.key_channels, 1, bias=False)
         self.feature_head = ConvHead(config.key_channels, config.head_channels, config.feature_dim, config.grid, norm=True)
         single = "hypotheses" in recipe.without
-        self.view_head = ViewHead(config, recipe.elevation, single)
+        self.view_head = ViewHead(config, recipe.elevation, single, len(recipe.species))
         self.articulation = Articulation(config)
         self.deformation = deformation_field(config)
         self.register_buffer("query_mean", torch.zeros(config.query_dim))

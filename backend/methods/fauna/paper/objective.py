@@ -139,7 +139,7 @@ def step_losses(
         offset = model.deform(mesh.vertices.detach(), seen)
         displaced = mesh.vertices[None] + offset
     scores = score_hypotheses(model, mesh, displaced, colours, seen, target_of(batch, variance, GLANCE), weights)
-    beside = model.view_head.compare(scores)
+    beside = model.view_head.compare(scores, batch.species, batch.box)
     known = gates.by_score * beside + (1 - gates.by_score) * seen.views.logits.detach()
     likely = probabilities(known, gates.sharpness, gates.uniform)
     chosen = choose(likely, gates.best, generator)

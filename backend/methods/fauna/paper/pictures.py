@@ -55,7 +55,7 @@ class Batch:
 
     near (B, 112, 16, 16), far (B, 320, 8, 8), pooled (B, 1280): the encoder's taps at strides 16 and 32 and their end; mask (B, s, s) in
     [0, 1]; outside (B, s, s): distance to the mask, in sides of the picture; target (B, 16, s, s) in [0, 1]; box (B, 4): the
-    mask's left, top, right, bottom in [-1, 1].
+    mask's left, top, right, bottom in [-1, 1]; species (B,): numbers of the recipe's species, -1 for any other.
     """
 
     near: Tensor
@@ -65,6 +65,7 @@ class Batch:
     outside: Tensor
     target: Tensor
     box: Tensor
+    species: Tensor
 
 
 def feature_maps(near: Tensor, far: Tensor, statistics: dict[str, Tensor], mask: Tensor) -> Tensor:
@@ -120,6 +121,9 @@ class Pictures:
             if not away.any():
                 raise MenagerieError("bad_request", f"Too few pictures of {name} in {folder}.", "Prepare more pictures.")
             self.train[name], self.held[name] = own[~away][:limit], own[away]
+        self.kind = np.full(len(kind), -1)
+        for number, name in enumerate(species):
+            self.kind[np.isin(kind, SPECIES[name])] = number
         self.others = np.flatnonzero((split == "val") & shown)
         self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._learn_components()
@@ -181,7 +185,7 @@ class Pictures:
             turned = torch.from_numpy(flip)[:, None, None]
             mask, outside = (torch.where(turned, x.flip(-1), x) for x in (mask, outside))
             near, far, target = (torch.where(turned[..., None], x.flip(-1), x) for x in (near, far, target))
-        return Batch(near, far, pooled, mask, outside, target, mask_boxes(mask))
+        return Batch(near, far, pooled, mask, outside, target, mask_boxes(mask), torch.from_numpy(self.kind[index]))
 
 
 def distance_to(mask: NDArray[np.float32]) -> NDArray[np.float32]:

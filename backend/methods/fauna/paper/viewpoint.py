@@ -21,8 +21,11 @@ from backend.methods.fauna.heads import QUADRANTS, ConvHead, look_rotation
 
 OWN_SHARE = 0.3
 """Of a hypothesis' own output beside the common one."""
-BALANCE = 0.02
-"""Weight of a batch in what a hypothesis usually has."""
+BALANCE = 0.01
+"""Weight of a picture in what a hypothesis usually has with its species."""
+OUTLINE_TERMS = ("1", "a", "a^2")
+"""What that depends on: a, the logarithm of width over height of the animal's box."""
+RIDGE = 1e-3
 SINGLE_START = (0.5, 0.0, 0.5)
 """Where the one direction starts that is left without hypotheses."""
 
@@ -37,14 +40,19 @@ class Views:
 
 
 class ViewHead(nn.Module):
-    """Key map -> 4 x (logit, forward), translation; one free direction where `single`. prior: the camera's elevation, degrees."""
+    """Key map -> 4 x (logit, forward), translation; one free direction where `single`.
 
-    def __init__(self, config: FaunaConfig, prior: float, single: bool) -> None:
+    prior: the camera's elevation, degrees; species: how many there are.
+    """
+
+    def __init__(self, config: FaunaConfig, prior: float, single: bool, species: int) -> None:
         super().__init__()
         self.config, self.single = config, single
         self.prior = math.radians(prior)
         self.head = ConvHead(config.key_channels, config.head_channels, 21, config.grid, norm=True)
-        self.register_buffer("usual", torch.zeros(1 if single else 4))
+        terms = len(OUTLINE_TERMS)
+        self.register_buffer("outlines", torch.eye(terms).repeat(species, 1, 1))
+        self.register_buffer("usual", torch.zeros(species, terms, 1 if single else 4))
 
     def forward(self, key_map: Tensor, place: Tensor) -> Views:
         """key_map (B, C, g, g); place (B, 3): where the picture's box says that the animal stands."""
@@ -66,17 +74,29 @@ class ViewHead(nn.Module):
         translation = place + offset * (-place[:, 2:] / config.camera_distance)
         return Views(rotation, translation, raw[..., 0][:, : forward.shape[1]])
 
-    def compare(self, losses: Tensor) -> Tensor:
-        """(B, H) losses of a batch's hypotheses -> less each picture's mean, and less what each hypothesis usually has beside the others.
+    def compare(self, losses: Tensor, species: Tensor, box: Tensor) -> Tensor:
+        """Losses (B, H) of a batch's hypotheses -> less each picture's mean, and less what each hypothesis usually has beside the others.
 
-        Photographs show as many animals that come as that go. What the shape explains better at first would draw all of them to itself,
-        and the other end would never learn what it looks like.
+        species (B,) numbers; box (B, 4) of the masks. What is usual is a running regression of each species on OUTLINE_TERMS.
+        Photographs show as many animals that come as that go, of each kind, seen from the side as from an end. What the shape explains
+        better at first would draw all of them to itself, and the other end would never learn what it looks like. Without a balance of
+        each species' own all deer come and all bears go; without one of outlines, all that are seen from an end come and all
+        that are seen from the side go: either makes more of a difference than which end is seen.
         """
         beside = losses - losses.mean(1, keepdim=True)
-        assert isinstance(self.usual, Tensor)
+        extent = (box[:, 2:] - box[:, :2]).clamp_min(1e-3)
+        ratio = (extent[:, 0] / extent[:, 1]).log()
+        terms = torch.stack([torch.ones_like(ratio), ratio, ratio.square()], 1)  # (B, T)
+        assert isinstance(self.usual, Tensor) and isinstance(self.outlines, Tensor)
         if self.training:
-            self.usual.lerp_(beside.mean(0), BALANCE)
-        return beside - self.usual
+            for own in species.unique():
+                shown = species == own
+                among, found = terms[shown], beside[shown]
+                weight = 1 - (1 - BALANCE) ** len(among)
+                self.outlines[own].lerp_(among.T @ among / len(among), weight)
+                self.usual[own].lerp_(among.T @ found / len(among), weight)
+        slope = torch.linalg.solve(self.outlines + RIDGE * torch.eye(terms.shape[1]), self.usual)  # (species, T, H)
+        return beside - (terms[:, None] @ slope[species])[:, 0]
 
 
 def probabilities(logits: Tensor, sharpness: float, uniform: float) -> Tensor:
