@@ -1,9 +1,10 @@
-"""Squares to learn masks from: animals cut out of rendered pictures over places without animals, with the exact cover.
+"""Squares to learn masks from: animals cut out of renders or photographs over places without animals, with the exact cover.
 
-Enter the folder that `data.prepare` wrote (its training split only) and `Backgrounds`; leave pictures (side, side, 3) and covers
-(side, side). An animal takes from an eighth of the square to more than all of it, is squeezed as a wide or tall picture is when it is
-made square, may stand behind grass, be partly outside, throw a shadow, or have another beside it; some squares have none. Pieces of
-other photographs are pasted in the same way, so that being pasted does not make an animal.
+Enter the folder that `data.prepare` wrote (its training split only), `Backgrounds`, and cut-outs of photographs; leave pictures
+(side, side, 3) and covers (side, side). An animal takes from an eighth of the square to more than all of it, is squeezed as a wide or
+tall picture is when it is made square, may stand behind grass, be partly outside, throw a shadow, or have another beside it; some
+squares have none. Pieces of other photographs are pasted in the same way, so that being pasted does not make an animal. Some squares
+are a part of a photograph of animals as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from PIL import ImageFilter
 from scipy import ndimage
 
 from backend.data.backgrounds import SQUEEZE, Backgrounds, crop_photograph, draw_background
+from backend.data.photographed import Photographed, crop, cut
 from backend.types import ByteArray, FloatArray
 
-SOLID = 250
-"""Alpha from which a render's colour is the animal's own; nearer its edge it may be the background's."""
 NONE, TWO = 0.08, 0.16
 """Shares of squares without an animal and with two."""
+PHOTOGRAPHED, AS_IT_IS = 0.4, 0.15
+"""Shares of pasted animals that are cut out of photographs, and of squares that are a part of one, where there are any."""
 SMALL_SHARE = 0.5
 SMALL, LARGE = (0.12, 0.6), (0.6, 1.0)
 """An animal's longer side over the square's: in a whole picture, and in what the second look sees."""
@@ -47,18 +49,18 @@ class Renders:
 
     def cut(self, number: int) -> tuple[ByteArray, ByteArray]:
         """Colour (h, w, 3) and alpha (h, w) of one animal's box, the colour the animal's own up to and beyond its edge."""
-        alpha = np.asarray(self._masks[number])
-        inside = alpha > 127
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        alpha = alpha[box]
-        solid = alpha >= SOLID
-        nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
-        return self._pictures[number][box][tuple(nearest)], alpha
+        return cut(self._pictures[number], np.asarray(self._masks[number]))
 
 
-def make_picture(renders: Renders, backgrounds: Backgrounds, side: int, rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+def make_picture(
+    renders: Renders, backgrounds: Backgrounds, side: int, rng: np.random.Generator, photographed: tuple[Photographed, ...] = ()
+) -> tuple[ByteArray, ByteArray]:
     """One square -> its colours (side, side, 3) and the share of each pixel that an animal covers (side, side), both uint8."""
+    untouched = [one for one in photographed if one.all]
+    if untouched and rng.random() < AS_IT_IS:
+        place, cover = crop(untouched[rng.integers(len(untouched))], _draw_share(rng), side, rng)
+        return _record(place, rng), np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
+    complete = [one for one in photographed if one.complete]
     place = draw_background(backgrounds, side, rng).astype(np.float32)
     cover = np.zeros((side, side), np.float32)
     if rng.random() < PIECES:
@@ -68,7 +70,10 @@ def make_picture(renders: Renders, backgrounds: Backgrounds, side: int, rng: np.
     count = 0 if drawn < NONE else 2 if drawn < NONE + TWO else 1
     share = _draw_share(rng)
     for _ in range(count):
-        colour, alpha = renders.cut(int(rng.choice(renders.index)))
+        if complete and rng.random() < PHOTOGRAPHED:
+            colour, alpha = complete[rng.integers(len(complete))].cutout
+        else:
+            colour, alpha = renders.cut(int(rng.choice(renders.index)))
         place, cover = _paste_animal(place, cover, colour, alpha, share * rng.uniform(0.8, 1.0), rng)
         if rng.random() < GRASS:
             place, cover = _grow_grass(place, cover, backgrounds, rng)

@@ -252,7 +252,7 @@ def test_command_trains_scores_and_goes_on(tmp_path: Path, capsys: pytest.Captur
     command = ["--preset", "paper", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--steps", "4", "--batch", "2",
                "--species", "horse", "lion", "--cells", "12", "16", "--score-steps", "2", "--score-pictures", "2"]  # fmt: skip
     assert main(command) == 0
-    assert main(command) == 0  # nothing left to do
+    assert main([*command, "--source", str(tmp_path / "nowhere.zip")]) == 0  # nothing left to do, nor to prepare
     rows = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4]
     assert 0 <= rows[-1]["quadrant"] <= 1 and rows[-1]["chamfer_ratio"] > 0 and rows[-1]["other_species"]["iou"] >= 0

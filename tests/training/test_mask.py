@@ -11,16 +11,22 @@ import torch
 from PIL import Image as Picture
 from safetensors.torch import load_file
 
+from backend.data import animal_pictures
 from backend.data.animal_pictures import Renders, make_picture
 from backend.data.backgrounds import Backgrounds
+from backend.data.photographed import Photograph, Photographed
 from backend.errors import MenagerieError
 from backend.observe.animal.decoder import load_decoder
+from backend.observe.clicks import Clicker
 from backend.training.mask import pictures
 from backend.training.mask.command import CHECKPOINT, LOG, main
+from backend.training.mask.cutouts import cut_out, read_cutouts
 from backend.training.mask.learner import RATE, Learner, loss_of, rate_at
 from backend.training.mask.pictures import SIDE, read_pictures, store_pictures
 from backend.training.mask.samples import read_samples
 from backend.types import ByteArray
+from tests.observe.test_clicks import COW, PIG, meadow
+from tests.observe.test_mask import overlap
 
 RED, GREEN = (210, 40, 30), (60, 140, 50)
 
@@ -161,3 +167,50 @@ def test_the_cover_is_where_the_animal_is_and_animals_set_aside_are_never_drawn(
 def test_one_seed_makes_one_square(renders: Renders, greens: Backgrounds) -> None:
     one, other = (make_picture(renders, greens, 64, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+
+
+def test_animals_of_photographs_are_pasted_and_shown_as_they_are(
+    renders: Renders, greens: Backgrounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A yellow disc on blue, among red ones on green."""
+    y, x = np.mgrid[:80, :100]
+    inside = np.hypot(x - 50, y - 40) < 25
+    rgb = np.where(inside[..., None], (230, 210, 20), (20, 20, 230)).astype(np.uint8)
+    photographed = Photographed(rgb, inside.astype(np.uint8) * 255, True)
+    monkeypatch.setattr(animal_pictures, "LIGHT", 0.0)
+    makers = {"as it is": (1.0, 0.0), "pasted": (0.0, 1.0), "none": (0.0, 0.0)}
+    for name, (as_it_is, pasted) in makers.items():
+        monkeypatch.setattr(animal_pictures, "AS_IT_IS", as_it_is)
+        monkeypatch.setattr(animal_pictures, "PHOTOGRAPHED", pasted)
+        blue, yellow = [], []
+        for number in range(24):
+            rgb, cover = make_picture(renders, greens, 64, np.random.default_rng([1, number]), (photographed,))
+            mean = rgb[cover < 50].mean(0) if (cover < 50).any() else np.zeros(3)
+            blue.append(mean[2] > mean[1])
+            if (cover > 200).sum() > 40:
+                own = rgb[cover > 200].mean(0)
+                yellow.append(own[1] > 0.75 * own[0])
+        assert np.mean(blue) == (name == "as it is"), name
+        assert np.mean(yellow) > 0.9 if name != "none" else np.mean(yellow) < 0.1, name
+
+
+def test_squares_of_other_photographs_are_not_gone_on_with(tmp_path: Path) -> None:
+    store_pictures(tmp_path, 3, 0, red_box, photographed=2)
+    assert read_pictures(tmp_path).data == "seed 0, 3 pictures, 2 photographs"
+    with pytest.raises(MenagerieError, match="other photographs"):
+        store_pictures(tmp_path, 3, 0, red_box)
+
+
+def test_every_animal_of_a_photograph_is_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENAGERIE_WEIGHTS", str(tmp_path))  # with the bundled network, which the clicks choose from
+    photo, covers = meadow()
+    animals = tuple(((click.x, click.y, True),) for click in (COW, PIG))
+    found = cut_out(Clicker(), Photograph("meadow", photo.rgb, animals, True))
+    assert found.all and found.alpha.shape == photo.rgb.shape[:2] and overlap(found.alpha / 255, np.maximum(*covers)) > 0.9
+
+
+def test_photographs_cannot_be_cut_without_their_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENAGERIE_WEIGHTS", str(tmp_path))
+    with pytest.raises(MenagerieError) as refusal:
+        read_cutouts(tmp_path)
+    assert refusal.value.code == "weights_missing"

@@ -1,10 +1,11 @@
 """Train the bundled animal decoder on composites.
 
-    python -m backend train mask --renders DIR --scenes DIR --archive public.zip [--photographs DIR] --data DIR --out DIR
-        [--pictures N] [--steps N] [--batch N] [--seed N] [--threads N] [--export FILE]
+    python -m backend train mask --renders DIR --scenes DIR --archive public.zip [--photographs DIR] [--photographed] --data DIR
+        --out DIR [--pictures N] [--steps N] [--batch N] [--seed N] [--threads N] [--export FILE]
 
 renders: what `backend.data.prepare` wrote, of whose pictures only the training split is used; scenes: the folder that holds gcompris's
-.rcc files; archive: 0 A.D.'s public.zip; photographs: a folder of further ones without animals; data: the folder of the stored squares
+.rcc files; archive: 0 A.D.'s public.zip; photographs: a folder of further ones without animals; photographed: animals in gcompris's
+photographs are learnt from too, which needs the SAM 2 set; data: the folder of the stored squares
 and of what the frozen encoder sees in them, filled on from where it stopped; out: checkpoint and log, from which a run goes on.
 `--export` writes the running mean in fp16.
 """
@@ -16,6 +17,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -23,6 +25,7 @@ from backend.observe.animal.decoder import WEIGHTS, AnimalDecoder
 from backend.training.mask.learner import Learner
 from backend.training.mask.pictures import SIDE, store_pictures
 from backend.training.mask.samples import read_samples
+from backend.types import ByteArray
 from backend.weights.manifest import MANIFEST, register
 
 CHECKPOINT, LOG = "decoder.safetensors", "losses.jsonl"
@@ -35,6 +38,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--scenes", type=Path, help="folder that holds gcompris's .rcc files")
     parser.add_argument("--archive", type=Path, help="0 A.D.'s public.zip")
     parser.add_argument("--photographs", type=Path, help="folder of further JPEG photographs without animals")
+    parser.add_argument("--photographed", action="store_true", help="learn from the animals in gcompris's photographs too")
     parser.add_argument("--data", type=Path, required=True, help="folder of the squares to learn from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--pictures", type=int, default=12000)
@@ -65,10 +69,16 @@ def fill(args: argparse.Namespace) -> None:
     """Make the squares that are still missing."""
     from backend.data.animal_pictures import Renders, make_picture
     from backend.data.backgrounds import read_backgrounds
+    from backend.training.mask.cutouts import read_cutouts
 
     renders = Renders(args.renders)
     backgrounds = read_backgrounds(args.scenes, args.archive, args.photographs, args.seed)
-    store_pictures(args.data, args.pictures, args.seed, lambda rng: make_picture(renders, backgrounds, SIDE, rng))
+    photographed = read_cutouts(args.scenes) if args.photographed else ()
+
+    def make(rng: np.random.Generator) -> tuple[ByteArray, ByteArray]:
+        return make_picture(renders, backgrounds, SIDE, rng, photographed)
+
+    store_pictures(args.data, args.pictures, args.seed, make, len(photographed))
 
 
 def export(decoder: AnimalDecoder, path: Path, command: str) -> None:

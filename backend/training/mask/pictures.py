@@ -34,15 +34,20 @@ class Pictures:
     data: str
 
 
-def store_pictures(folder: Path, count: int, seed: int, make: Make) -> None:
-    """Make pictures up to `count` with `make`, on from what the folder holds. Raises bad_request for a folder of another seed or count."""
+def store_pictures(folder: Path, count: int, seed: int, make: Make, photographed: int = 0) -> None:
+    """Make pictures up to `count` with `make`, on from what the folder holds. photographed: how many photographs of animals `make` knows.
+
+    Raises bad_request for a folder of another seed or count, or of other photographs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    note = {"seed": seed, "count": count, "done": 0}
+    note = {"seed": seed, "count": count, "photographed": photographed, "done": 0}
     if (folder / DONE).exists():
         note = json.loads((folder / DONE).read_text("utf-8"))
         if (note["seed"], note["count"]) != (seed, count):
             held = f"{folder} holds {note['count']} pictures of seed {note['seed']}."
             raise MenagerieError("bad_request", held, "Choose another folder.")
+        if note.get("photographed", 0) != photographed:
+            raise MenagerieError("bad_request", f"{folder} holds pictures of other photographs.", "Choose another folder.")
     mode = "r+" if note["done"] else "w+"
     colours = np.lib.format.open_memmap(folder / COLOURS, mode, np.uint8, (count, SIDE, SIDE, 3))
     covers = np.lib.format.open_memmap(folder / COVERS, mode, np.uint8, (count, SIDE, SIDE))
@@ -63,4 +68,5 @@ def read_pictures(folder: Path) -> Pictures:
     except (OSError, ValueError) as fault:
         raise MenagerieError("bad_request", f"{folder} holds no pictures to learn from.") from fault
     done = int(note["done"])
-    return Pictures(colours[:done], covers[:done], f"seed {note['seed']}, {note['count']} pictures")
+    of = f", {note['photographed']} photographs" if note.get("photographed") else ""
+    return Pictures(colours[:done], covers[:done], f"seed {note['seed']}, {note['count']} pictures{of}")

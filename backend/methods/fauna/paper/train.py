@@ -1,10 +1,11 @@
 """Train the `paper` preset from images and masks alone, and write its scores over time.
 
-    python -m backend train fauna --preset paper --data DIR --out DIR [--steps N] [--seed N] [--without PART ...]
+    python -m backend train fauna --preset paper --data DIR --out DIR [--source FILE] [--steps N] [--seed N] [--without PART ...]
 
-DIR of --data holds what `backend.data.prepare` wrote with stored features. The run writes paper.safetensors (checkpoint: model, both
-optimisers, step), losses.jsonl and scores.jsonl in --out, and goes on where it stopped: every step's randomness follows from seed and
-step alone, so that an interrupted run ends bit for bit as a whole one. `--table OUT ...` prints finished runs' scores.
+DIR of --data holds what `backend.data.prepare` wrote, or is filled from 0 A.D.'s archive with --source. The run writes
+paper.safetensors (checkpoint: model, both optimisers, step), losses.jsonl and scores.jsonl in --out, and goes on where it stopped:
+every step's randomness follows from seed and step alone, so that an interrupted run ends bit for bit as a whole one. `--table OUT ...`
+prints finished runs' scores.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from backend.methods.fauna.paper.pictures import SPECIES, Pictures
 from backend.methods.fauna.paper.score import Truth, score
 from backend.methods.fauna.paper.surface import Grid
 from backend.methods.fauna.paper.table import markdown
-from backend.methods.fauna.training.samples import store_features
+from backend.methods.fauna.training.samples import fill_folder, store_features
 from backend.training.checkpoint import SAVE_SECONDS, restore, save
 
 LOG_STEPS = 50
@@ -37,6 +38,8 @@ STEADY = 0.5
 LARGEST_GRADIENT = 10.0
 WARM_UP = 100
 """Steps in which a part's rate rises once its gate is open."""
+VARIANTS, PICTURES_SEED = 440, 1
+"""Of the pictures that --source makes; runs of several seeds share them."""
 PARTS = {"base": "shape", "articulation": "bones", "feature_head": "bones", "deformation": "deformation"}
 """Attribute of the model -> which of `Recipe.rates` it learns at; the others at the view's."""
 
@@ -174,7 +177,9 @@ def main(argv: list[str]) -> int:
     usual = Recipe()
     parser = argparse.ArgumentParser(prog="python -m backend train fauna --preset paper")
     parser.add_argument("--preset", choices=["paper"], default="paper")
-    parser.add_argument("--data", type=Path, help="folder of prepared pictures with stored features")
+    parser.add_argument("--data", type=Path, help="folder of prepared pictures")
+    parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip: fills the data folder first")
+    parser.add_argument("--images", type=int, default=26000, help="that --source makes, of all species")
     parser.add_argument("--out", type=Path, help="folder of the checkpoint and the logs")
     parser.add_argument("--table", type=Path, nargs="+", help="only print the scores of these runs' folders")
     parser.add_argument("--steps", type=int, default=usual.steps)
@@ -201,6 +206,8 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     recipe = switch_off(recipe, tuple(args.without))
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.source is not None:
+        fill_folder(args.data, args.source, args.images, VARIANTS, PICTURES_SEED)
     if (args.data / "images_rgb.npy").exists():
         store_features(args.data)
     pictures = Pictures(args.data, recipe.species, recipe.pictures, recipe.side)

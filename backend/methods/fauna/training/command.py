@@ -24,7 +24,7 @@ from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.training.export import export
 from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.pictures import learn_pictures
-from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
+from backend.methods.fauna.training.samples import DistanceGrids, Samples, fill_folder, store_features
 from backend.methods.fauna.training.shapes import learn_shapes
 from backend.methods.fauna.training.start import codes_seen, start_bank, start_from
 from backend.observe.efficientnet import load_encoder
@@ -61,12 +61,8 @@ def main(argv: list[str]) -> int:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.source is not None and not (args.data / "truth.npz").exists():
-        from backend.data.prepare import prepare
-
-        held_out = () if args.all else None
-        sizes = {"images": args.images, "variants": args.variants, "seed": args.seed, "workers": args.workers}
-        prepare(args.source, args.data, held_out=held_out, **sizes)
+    if args.source is not None:
+        fill_folder(args.data, args.source, args.images, args.variants, args.seed, args.workers, () if args.all else None)
     device = torch.device(args.device)
     store_features(args.data, device=device)
     samples, grids = Samples(args.data), DistanceGrids(args.data)

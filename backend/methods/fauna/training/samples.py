@@ -17,6 +17,7 @@ from torch import Tensor
 
 from backend.data.distances import ORIGIN, STEP, trilinear
 from backend.data.images import FIELD_OF_VIEW
+from backend.data.prepare import prepare
 from backend.methods.fauna.encoder import Taps
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
@@ -27,6 +28,14 @@ MOST_HELD = 9 * 2**30
 """Bytes of features that are kept in memory."""
 USED = tuple(field.name for field in fields(Taps))
 """Of what is stored; the paper's preset uses all."""
+
+
+def fill_folder(
+    folder: Path, source: Path, images: int, variants: int, seed: int, workers: int = 2, held_out: tuple[str, ...] | None = None
+) -> None:
+    """Prepare pictures from 0 A.D.'s archive (`backend.data.prepare`), unless the folder holds some."""
+    if not (folder / "truth.npz").exists():
+        prepare(source, folder, images, variants, seed, held_out, workers=workers)
 
 
 def store_features(folder: Path, device: torch.device = CPU) -> None:
