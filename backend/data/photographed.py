@@ -69,6 +69,17 @@ def named() -> dict[str, Any]:
     return dict(json.loads((Path(__file__).parent / "photographed.json").read_text("utf-8")))
 
 
+def name_authors() -> str:
+    """Those who are to be named, with their licences: "A, B (CC-BY-SA-4.0), C (CC-BY-2.0)"."""
+    by_licence: dict[str, list[str]] = {}
+    for pictures in named()["photographs"].values():
+        for facts in pictures.values():
+            authors = by_licence.setdefault(facts["licence"], [])
+            if facts["licence"].startswith("CC-BY") and facts["author"] not in authors:
+                authors.append(facts["author"])
+    return ", ".join(f"{', '.join(authors)} ({licence})" for licence, authors in by_licence.items() if authors)
+
+
 def read_photographs(source: Path) -> list[Photograph]:
     """Every listed photograph. source: a folder that holds the .rcc files at any depth. Raises bad_request where one isn't there."""
     photographs = []

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from backend.data.photographed import name_authors
 from backend.observe.animal.decoder import WEIGHTS, AnimalDecoder
 from backend.training.mask.learner import Learner
 from backend.training.mask.pictures import SIDE, store_pictures
@@ -28,6 +29,7 @@ from backend.training.mask.samples import read_samples
 from backend.types import ByteArray
 from backend.weights.manifest import MANIFEST, register
 
+GAME = "Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)"
 CHECKPOINT, LOG = "decoder.safetensors", "losses.jsonl"
 
 
@@ -61,7 +63,8 @@ def main(argv: list[str]) -> int:
     learner.learn(samples, args.steps, args.batch, args.out / CHECKPOINT, args.out / LOG)
     if args.export is not None:
         sizes = f"--pictures {len(samples.covers)} --steps {learner.step} --batch {args.batch} --seed {args.seed}"
-        export(learner.mean, args.export, f"python -m backend train mask {sizes}")
+        command = f"python -m backend train mask {'--photographed ' * bool(samples.photographed)}{sizes}"
+        export(learner.mean, args.export, command, bool(samples.photographed))
     return 0
 
 
@@ -81,8 +84,11 @@ def fill(args: argparse.Namespace) -> None:
     store_pictures(args.data, args.pictures, args.seed, make, len(photographed))
 
 
-def export(decoder: AnimalDecoder, path: Path, command: str) -> None:
-    """Write parameters in fp16, statistics and parameters of normalisation in float32. A file inside the repository is registered."""
+def export(decoder: AnimalDecoder, path: Path, command: str, photographed: bool) -> None:
+    """Write parameters in fp16, statistics and parameters of normalisation in float32. A file inside the repository is registered.
+
+    photographed: whether photographs of animals were learnt from, whose authors are to be named.
+    """
     state = {k: v for k, v in decoder.state_dict().items() if not k.endswith("num_batches_tracked")}
     state = {k: (v.float() if v.dim() == 1 else v.half()).contiguous() for k, v in state.items()}
     partial = path.with_suffix(".partial")
@@ -90,6 +96,6 @@ def export(decoder: AnimalDecoder, path: Path, command: str) -> None:
     os.replace(partial, path)
     if path.resolve().is_relative_to(MANIFEST.resolve().parent):
         register(
-            path, WEIGHTS, method="observe", licence="CC-BY-SA-3.0",
-            attribution="Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)", source=command,
+            path, WEIGHTS, method="observe", licence="CC-BY-SA-4.0" if photographed else "CC-BY-SA-3.0",
+            attribution=f"{GAME} and photographs by {name_authors()}" if photographed else GAME, source=command,
         )  # fmt: skip

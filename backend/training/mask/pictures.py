@@ -27,11 +27,13 @@ Make = Callable[[np.random.Generator], tuple[ByteArray, ByteArray]]
 
 @dataclass(frozen=True)
 class Pictures:
-    """colours: (N, 256, 256, 3) uint8; covers: (N, 256, 256) uint8, both on disk; data: what they follow from."""
+    """colours: (N, 256, 256, 3) uint8; covers: (N, 256, 256) uint8, both on disk; data: what they follow from; photographed: of how many
+    photographs of animals they are made, beside renders."""
 
     colours: NDArray[np.uint8]
     covers: NDArray[np.uint8]
     data: str
+    photographed: int
 
 
 def store_pictures(folder: Path, count: int, seed: int, make: Make, photographed: int = 0) -> None:
@@ -68,5 +70,6 @@ def read_pictures(folder: Path) -> Pictures:
     except (OSError, ValueError) as fault:
         raise MenagerieError("bad_request", f"{folder} holds no pictures to learn from.") from fault
     done = int(note["done"])
-    of = f", {note['photographed']} photographs" if note.get("photographed") else ""
-    return Pictures(colours[:done], covers[:done], f"seed {note['seed']}, {note['count']} pictures{of}")
+    photographed = int(note.get("photographed", 0))  # absent from folders of earlier versions
+    of = f", {photographed} photographs" if photographed else ""
+    return Pictures(colours[:done], covers[:done], f"seed {note['seed']}, {note['count']} pictures{of}", photographed)
