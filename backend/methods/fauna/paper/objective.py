@@ -109,10 +109,11 @@ def eikonal(model: PaperFauna, mesh: Mesh, code: Tensor, generator: torch.Genera
 
 @dataclass(frozen=True)
 class Step:
-    """Weighted terms to be summed; scores (B, H) and logits of the hypotheses; terms of the chosen ones; what the discriminator reads."""
+    """Weighted terms to be summed; beside (B, H): what the hypotheses' logits regress (`ViewHead.compare`); terms of the chosen ones; what
+    the discriminator reads."""
 
     losses: dict[str, Tensor]
-    scores: Tensor
+    beside: Tensor
     chosen: Terms
     mesh: Mesh
     code: Tensor
@@ -161,4 +162,4 @@ def step_losses(
         losses["angles"] = weights.angles * angles.square().mean()
     if offset is not None:
         losses["deformation"] = weights.deformation * offset.square().sum(-1).mean()
-    return Step(losses, scores, terms, mesh, code, angles, skeleton, seen)
+    return Step(losses, beside, terms, mesh, code, angles, skeleton, seen)

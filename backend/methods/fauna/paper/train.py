@@ -105,8 +105,8 @@ class Run:
             terms["critic"] = loss.detach()
         self.step += 1
         self.seconds += time.perf_counter() - began
-        best = done.seen.views.logits.argmin(1) == done.scores.argmin(1)
-        gap = done.scores.sort(1).values
+        best = done.seen.views.logits.argmin(1) == done.beside.argmin(1)
+        gap = done.beside.sort(1).values
         watched = {"feature_error": float(done.chosen.feature.detach().mean()), "mask_error": float(done.chosen.mask.detach().mean())}
         watched |= {"logit_right": float(best.float().mean()), "score_gap": float((gap[:, min(1, gap.shape[1] - 1)] - gap[:, 0]).mean())}
         watched |= {"vertices": float(len(done.mesh.vertices))}
