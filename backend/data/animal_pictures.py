@@ -19,7 +19,8 @@ from PIL import ImageFilter
 from scipy import ndimage
 
 from backend.data.backgrounds import SQUEEZE, Backgrounds, crop_photograph, draw_background
-from backend.data.photographed import Photographed, crop, cut
+from backend.data.composites import cut
+from backend.data.photographed import Photographed, crop
 from backend.types import ByteArray, FloatArray
 
 NONE, TWO = 0.08, 0.16
@@ -59,7 +60,15 @@ def make_picture(
     untouched = [one for one in photographed if one.all]
     if untouched and rng.random() < AS_IT_IS:
         place, cover = crop(untouched[rng.integers(len(untouched))], _draw_share(rng), side, rng)
-        return _record(place, rng), np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
+    else:
+        place, cover = _compose(renders, backgrounds, side, rng, photographed)
+    return _record(place, rng), np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
+
+
+def _compose(
+    renders: Renders, backgrounds: Backgrounds, side: int, rng: np.random.Generator, photographed: tuple[Photographed, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Colours (side, side, 3) of 0..255 and cover (side, side) of animals pasted before a place."""
     complete = [one for one in photographed if one.complete]
     place = draw_background(backgrounds, side, rng).astype(np.float32)
     cover = np.zeros((side, side), np.float32)
@@ -77,7 +86,7 @@ def make_picture(
         place, cover = _paste_animal(place, cover, colour, alpha, share * rng.uniform(0.8, 1.0), rng)
         if rng.random() < GRASS:
             place, cover = _grow_grass(place, cover, backgrounds, rng)
-    return _record(place, rng), np.rint(np.clip(cover, 0, 1) * 255).astype(np.uint8)
+    return place, cover
 
 
 def _draw_share(rng: np.random.Generator) -> float:

@@ -62,16 +62,25 @@ def read_backgrounds(source: Path, archive: Path, further: Path | None, seed: in
     """
     photographs = list(read_scenes(source, "training").values())
     for file, names in named()["photographs"].items():
-        resources = QtResources(next(iter(sorted(source.rglob(file))), source / file))
-        for name in names:
-            paths = [path for path in resources.names if path.endswith(f"/{name}")]
-            if len(paths) != 1 or any(paths[0].endswith(f"/{scene}") for scene in listed()["evaluation"]):
-                raise MenagerieError("bad_request", f"{file} has no picture {name} that may be learnt from.")
-            photographs.append(decode_picture(resources.read(paths[0]), name))
+        resources = find_resources(source, file)
+        photographs += [read_listed(resources, name) for name in names]
     if further is not None:
         photographs += [decode_picture(path.read_bytes(), path.name) for path in sorted(further.glob("*.jpg"))]
     grounds, skies = _read_textures(archive, np.random.default_rng([seed, 1]))
     return Backgrounds(tuple(_reduce(PillowImage.fromarray(picture), LONGEST) for picture in photographs), grounds, skies)
+
+
+def find_resources(source: Path, file: str) -> QtResources:
+    """An .rcc file that lies in a folder at any depth. Raises bad_request where it doesn't."""
+    return QtResources(next(iter(sorted(source.rglob(file))), source / file))
+
+
+def read_listed(resources: QtResources, name: str) -> ByteArray:
+    """The one picture (h, w, 3) whose path ends with `name`. Raises bad_request where there is none, or one that masks are judged on."""
+    paths = [path for path in resources.names if f"/{path}".endswith(f"/{name}")]
+    if len(paths) != 1 or any(paths[0].endswith(f"/{scene}") for scene in listed()["evaluation"]):
+        raise MenagerieError("bad_request", f"{resources.name} has no picture {name} that may be learnt from.")
+    return decode_picture(resources.read(paths[0]), name)
 
 
 def _read_textures(archive: Path, rng: np.random.Generator) -> tuple[tuple[PillowImage.Image, ...], tuple[PillowImage.Image, ...]]:

@@ -89,17 +89,23 @@ def crop_scene(scene: ByteArray, rng: np.random.Generator) -> tuple[FloatArray, 
     return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels), scale
 
 
-def _trim(cutout: Cutout) -> tuple[FloatArray, FloatArray]:
-    """Colour (h, w, 3) and alpha (h, w) in [0, 1] of the box around the animal, the colour the animal's own up to and beyond its edge."""
-    inside = cutout.alpha > 127
-    if not inside.any():
-        raise ValueError(f"{cutout.name} holds no animal")
-    solid = cutout.alpha >= SOLID if (cutout.alpha >= SOLID).any() else inside
-    nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
-    colour = cutout.rgb[tuple(nearest)].astype(np.float32) / np.float32(255)
+def cut(rgb: ByteArray, alpha: ByteArray) -> tuple[ByteArray, ByteArray]:
+    """Colour (h, w, 3) and alpha (h, w) of the box of a picture's animals, the colour their own up to and beyond their edge."""
+    inside = alpha > 127
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return colour[box], (cutout.alpha[box] / np.float32(255)).astype(np.float32)
+    alpha, inside = alpha[box], inside[box]
+    solid = alpha >= SOLID if (alpha >= SOLID).any() else inside
+    nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
+    return rgb[box][tuple(nearest)], alpha
+
+
+def _trim(cutout: Cutout) -> tuple[FloatArray, FloatArray]:
+    """`cut`, in [0, 1]."""
+    if not (cutout.alpha > 127).any():
+        raise ValueError(f"{cutout.name} holds no animal")
+    colour, alpha = cut(cutout.rgb, cutout.alpha)
+    return colour.astype(np.float32) / np.float32(255), (alpha / np.float32(255)).astype(np.float32)
 
 
 def _resize(plane: FloatArray, size: tuple[int, int]) -> FloatArray:

@@ -14,18 +14,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
-from scipy import ndimage
 
-from backend.data.backgrounds import SQUEEZE
-from backend.data.qt_resources import QtResources
-from backend.data.scenes import decode_picture
-from backend.errors import MenagerieError
+from backend.data.backgrounds import SQUEEZE, find_resources, read_listed
+from backend.data.composites import cut
 from backend.types import ByteArray, FloatArray
 
 LONGEST = 1024
 """Pixels to which a photograph is reduced."""
-SOLID = 250
-"""Alpha from which a picture's colour is the animal's own; nearer its edge it may be the background's."""
 RIM_SHARE = 0.02
 """Of a photograph's rim: an animal that covers more of it goes on outside, and can't stand elsewhere."""
 
@@ -84,28 +79,14 @@ def read_photographs(source: Path) -> list[Photograph]:
     """Every listed photograph. source: a folder that holds the .rcc files at any depth. Raises bad_request where one isn't there."""
     photographs = []
     for file, pictures in named()["photographs"].items():
-        resources = QtResources(next(iter(sorted(source.rglob(file))), source / file))
+        resources = find_resources(source, file)
         for name, facts in pictures.items():
             # A picture lies there in several sizes, in folders of their own.
-            paths = [path for path in resources.names if f"/{path}".endswith(f"/{facts['path']}/{name}.webp")]
-            if len(paths) != 1:
-                raise MenagerieError("bad_request", f"{file} has no picture {facts['path']}/{name}.webp.")
-            picture = PillowImage.fromarray(decode_picture(resources.read(paths[0]), name))
+            picture = PillowImage.fromarray(read_listed(resources, f"{facts['path']}/{name}.webp"))
             picture.thumbnail((LONGEST, LONGEST), PillowImage.Resampling.LANCZOS)
             animals = tuple(tuple((float(x), float(y), bool(on)) for x, y, on in clicks) for clicks in facts["animals"])
             photographs.append(Photograph(name, np.asarray(picture), animals, bool(facts["all"])))
     return photographs
-
-
-def cut(rgb: ByteArray, alpha: ByteArray) -> tuple[ByteArray, ByteArray]:
-    """Colour (h, w, 3) and alpha (h, w) of the box of a picture's animals, the colour their own up to and beyond their edge."""
-    inside = alpha > 127
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    alpha = alpha[box]
-    solid = alpha >= SOLID if (alpha >= SOLID).any() else alpha > 127
-    nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
-    return rgb[box][tuple(nearest)], alpha
 
 
 def crop(photographed: Photographed, share: float, side: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:

@@ -115,15 +115,14 @@ class Pictures:
         self.fingerprint = seen.hexdigest()
         self.train: dict[str, NDArray[np.int64]] = {}
         self.held: dict[str, NDArray[np.int64]] = {}
-        for name in species:
-            own = np.flatnonzero(np.isin(kind, SPECIES[name]) & (split == "train") & shown)
+        self.kind = np.full(len(kind), -1)
+        for number, name in enumerate(species):
+            self.kind[np.isin(kind, SPECIES[name])] = number
+            own = np.flatnonzero((self.kind == number) & (split == "train") & shown)
             away = np.isin(individual[own], np.unique(individual[own])[HELD_OUT // 2 :: HELD_OUT])
             if not away.any():
                 raise MenagerieError("bad_request", f"Too few pictures of {name} in {folder}.", "Prepare more pictures.")
             self.train[name], self.held[name] = own[~away][:limit], own[away]
-        self.kind = np.full(len(kind), -1)
-        for number, name in enumerate(species):
-            self.kind[np.isin(kind, SPECIES[name])] = number
         self.others = np.flatnonzero((split == "val") & shown)
         self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._learn_components()
