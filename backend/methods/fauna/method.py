@@ -25,7 +25,7 @@ from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
-from backend.methods.fauna.shape import finish, instance_mesh
+from backend.methods.fauna.shape import crosses, instance_mesh, rigged
 from backend.methods.fauna.surface import paint
 from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
@@ -34,6 +34,7 @@ from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
 from backend.rig.weights import skin_weights
+from backend.shape.untangle import untangle
 from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
 from backend.weights import manifest_hash, open_weights
 
@@ -189,9 +190,10 @@ def begin(creature: Creature, option: Solution, seen: Perception) -> Parameters:
 
 
 def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
-    """The shaped rest mesh as the asset keeps it (`shape.finish`), with joints and weights of its own, in the same pose.
+    """The shaped rest mesh as the asset keeps it, with joints and weights of its own, in the same pose.
 
-    A shape that does not hold what a rig must show is drawn back towards the canonical one until it does: of animals that lie or sit,
+    Faces that came to cross or thin out where it was stretched, thickened and pushed about are smoothed. A shape that still crosses
+    itself, or does not hold what a rig must show, is drawn back towards the canonical one until it does: of animals that lie or sit,
     what is folded may be taken for short.
     """
     for share in DRAWN_BACK:
@@ -200,8 +202,10 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
             vertices = creature.rest_vertices(drawn, use_code, use_free).contiguous()
             posed, _ = creature.posed(drawn, vertices)
             points = creature.rest_points(drawn).numpy()
-        rest = replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32))
-        mesh, skeleton, skin, holds = finish(rest, points)
+        mesh = untangle(replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32)))
+        if crosses(mesh) and share != DRAWN_BACK[-1]:
+            continue  # weights for it would take longer than all else
+        skeleton, skin, holds = rigged(mesh, points)
         if holds:
             break
     settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code)

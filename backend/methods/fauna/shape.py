@@ -116,14 +116,14 @@ def smoothed(mesh: Mesh, offset: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((result + result[mesh.mirror] * np.array([-1.0, 1.0, 1.0])) / 2)
 
 
-def finish(mesh: Mesh, points: FloatArray) -> tuple[Mesh, Skeleton, Skin, bool]:
-    """What the asset keeps of a mesh that was stretched, thickened and pushed about, and of its rest points (P, 3); and whether it
-    holds what a rig must show.
+def crosses(mesh: Mesh) -> bool:
+    """Whether more of its faces cross others than a finished mesh may have."""
+    return bool(intersecting_faces(mesh.vertices, mesh.faces).mean() >= CROSSING_SHARE)
 
-    Faces that came to cross or thin out are smoothed, the points go back inside, shins below the trunk, and the weights are made
-    for this very mesh.
-    """
-    mesh = untangle(mesh)
+
+def rigged(mesh: Mesh, points: FloatArray) -> tuple[Skeleton, Skin, bool]:
+    """Skeleton and weights for this very mesh, of rest points (P, 3) that go inside it, shins below the trunk; and whether they bend as
+    a rig must."""
     skeleton = build_skeleton(lower_shins(mesh, embed_points(mesh, points)))
     skin, report = fitted_weights(mesh, skeleton)
-    return mesh, skeleton, skin, report.passes() and bool(intersecting_faces(mesh.vertices, mesh.faces).mean() < CROSSING_SHARE)
+    return skeleton, skin, report.passes()
