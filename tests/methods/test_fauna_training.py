@@ -17,6 +17,7 @@ from backend.methods.fauna.heads import look_rotation
 from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.training import pictures
 from backend.methods.fauna.training import shapes as shapes_stage
+from backend.methods.fauna.training.chances import AWAY, FOLDED, chances
 from backend.methods.fauna.training.command import main
 from backend.methods.fauna.training.learner import Learner
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, store_features
@@ -24,6 +25,7 @@ from backend.methods.fauna.training.shapes import learn_shapes, principal_codes
 from backend.methods.fauna.training.start import codes_seen, start_from
 from backend.observe.efficientnet import load_encoder
 from tests.methods.prepared import write_prepared
+from tests.rig.animals import rest_points
 
 
 def test_train_command_resumes_and_exports_loadable_weights(tmp_path: Path) -> None:
@@ -165,6 +167,17 @@ def test_true_view_inverts_look_rotation() -> None:
     assert torch.allclose(found, forward, atol=1e-5)
     assert torch.allclose(tilt, elevation, atol=1e-5)
     assert quadrant.tolist() == [3, 1]
+
+
+def test_animals_that_lie_or_are_seen_from_behind_are_learnt_from_oftener() -> None:
+    rest = np.repeat(rest_points()[None].astype(np.float32), 4, 0)
+    points = rest.copy()
+    points[2, :, 1] *= 0.3  # flat on the ground
+    points[3] = rest[3] @ np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # it stands, the whole of it turned
+    forward = np.array([[1, 0, 0], [0, 0, -1], [0, 0, 1], [-1, 0, 0]], np.float32)
+    found = chances(forward, points, rest)
+    assert found.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found / found[0], [1, 1 + AWAY, 1 + FOLDED, 1], rtol=1e-5)
 
 
 def test_distance_grid_is_read_trilinearly_and_falls_off_outside(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def learn_pictures(
     while step < steps:
         for group, rate in zip(optimizer.param_groups, rates, strict=False):
             group["lr"] = rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1.02 + math.cos(math.pi * step / steps))
-        batch = learner.batch(samples, rng.choice(samples.train, batch_size), vary=True)
+        batch = learner.batch(samples, samples.draw(batch_size, rng), vary=True)
         terms = batch_losses(model, batch, codes, grids, skeletons, rng)
         total = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad()

@@ -19,6 +19,7 @@ from backend.data.distances import ORIGIN, STEP, trilinear
 from backend.data.images import FIELD_OF_VIEW
 from backend.data.prepare import prepare
 from backend.methods.fauna.encoder import Taps
+from backend.methods.fauna.training.chances import chances
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.template import load_quadruped
 from backend.training import features
@@ -129,6 +130,12 @@ class Samples:
         # The model takes every crop to be 25 degrees wide: from as much nearer or farther, the animal is as large there.
         self.camera[:, 2, 3] *= np.tan(self.truth["fov"] / 2) / np.tan(FIELD_OF_VIEW / 2)
         self.camera[:, :3] = flip @ self.camera[:, :3]  # OpenGL
+        rest = self.rest.numpy()[self.truth["shape"][self.train]]
+        self.chances = chances(self.camera[self.train, :3, 2], self.truth["points"][self.train], rest)
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Numbers of pictures to learn from."""
+        return rng.choice(self.train, count, p=self.chances)
 
     def pictures(self, index: NDArray[np.int64]) -> Tensor:
         """(B, 3, 256, 256) in [0, 1]; index ascending."""
