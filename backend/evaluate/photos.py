@@ -1,6 +1,6 @@
 """The twelve photos in tests/photos: overlay IoU, joints, body axis against truth.json, time; with a contact sheet.
 
-The photos carry alpha, which is their mask. truth.json was written down by looking, before any reconstruction.
+The photos carry alpha, which is their mask. truth.json was written down by looking at the photos alone, as its note says.
 """
 
 from __future__ import annotations
