@@ -46,10 +46,10 @@ def octant_of(azimuth: float) -> int:
 
 
 def choose_pictures(splits: NDArray[np.str_], split: str, limit: int) -> NDArray[np.int64]:
-    """Indices of at most `limit` pictures of a split: whole rounds of eight directions (one at least), spread over the animals."""
+    """Indices of at most `limit` pictures of a split: whole rounds of eight directions, one at least. One animal's round follows
+    another's, so that the first hold each equally often."""
     index = np.flatnonzero(splits == split)
-    rounds = index[: len(index) // ROUND * ROUND].reshape(-1, ROUND)
-    return rounds[np.linspace(0, len(rounds) - 1, min(max(1, limit // ROUND), len(rounds))).astype(int)].ravel()
+    return index[: min(max(1, limit // ROUND), len(index) // ROUND) * ROUND]
 
 
 def evaluate_animals(

@@ -117,10 +117,11 @@ def test_an_empty_folder_and_no_source_is_a_coded_error(tmp_path: Path) -> None:
     assert refusal.value.code == "bad_request"
 
 
-def test_pictures_are_chosen_in_whole_rounds_spread_over_the_animals() -> None:
+def test_pictures_are_chosen_in_whole_rounds_the_animals_in_turn() -> None:
     splits = np.array(["train"] * 3 + ["val"] * 40 + ["family"] * 16)
     assert choose_pictures(splits, "val", 8).tolist() == list(range(3, 11))
-    assert choose_pictures(splits, "val", 16).tolist() == [*range(3, 11), *range(35, 43)]
+    assert choose_pictures(splits, "val", 16).tolist() == list(range(3, 19))
+    assert choose_pictures(splits, "val", 23).tolist() == list(range(3, 19))
     assert choose_pictures(splits, "family", 1000).tolist() == list(range(43, 59))
     assert choose_pictures(splits[:43], "family", 8).tolist() == []
 
