@@ -6,16 +6,11 @@ Enters: a `types.Asset`. Leaves: numbers and truths by name, for the tables of `
 
 from __future__ import annotations
 
-import numpy as np
-
 from backend.rig.apart import legs_apart
 from backend.rig.checks import LEAST_HELD, LEAST_SECTION, LEAST_TRAVEL, MOST_FLIPPED, MOST_LEAK, MOST_VOLUME, bend_report
-from backend.rig.embed import contains
+from backend.rig.embed import bones_outside
 from backend.shape.checks import measure
-from backend.types import Asset, Mesh, Skeleton
-
-ALONG = np.linspace(0.02, 0.98, 9)
-"""Where along a bone it is asked whether it lies inside."""
+from backend.types import Asset
 
 LEAST = {"good_angles": 0.95, "held": LEAST_HELD, "bend_travel": LEAST_TRAVEL, "bend_section": LEAST_SECTION}
 MOST = {
@@ -60,12 +55,3 @@ def shortfalls(found: dict[str, float | bool]) -> list[str]:
     low = [f"{name} {found[name]:.4g} (at least {limit})" for name, limit in LEAST.items() if found[name] < limit]
     high = [f"{name} {found[name]:.4g} (at most {limit})" for name, limit in MOST.items() if found[name] > limit]
     return low + high + [f"not {name}" for name in TRUE if not found[name]]
-
-
-def bones_outside(mesh: Mesh, skeleton: Skeleton) -> list[str]:
-    """Names of deforming bones that leave the mesh somewhere between their ends."""
-    deforming = np.flatnonzero(skeleton.deform)
-    heads, tails = skeleton.heads[deforming, None], skeleton.tails[deforming, None]
-    points = heads + (tails - heads) * ALONG[:, None]  # (b, n, 3)
-    inside = contains(mesh, points.reshape(-1, 3)).reshape(len(deforming), len(ALONG))
-    return [skeleton.names[bone] for bone, row in zip(deforming, inside, strict=True) if not row.all()]

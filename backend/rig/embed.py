@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from backend.rig.names import parse_name
 from backend.rig.skeleton import BENT_JOINTS, body_length, half_to_points, points_to_half, settle_points
 from backend.rig.template import load_quadruped
-from backend.types import FloatArray, Mesh
+from backend.types import FloatArray, Mesh, Skeleton
 
 Array = NDArray[np.float64]
 
@@ -40,6 +40,8 @@ DEPTH = {
 """Least depth of each point under the skin, in radii of the inscribed ball there."""
 SAMPLES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Where along a bone it is pushed inside, both ends at once."""
+ASKED = np.linspace(0.02, 0.98, 9)
+"""Where along a bone of a finished skeleton it is asked whether it lies inside."""
 ALONG = np.linspace(0.02, 0.98, 17)
 """Where along a bone it is looked at last of all."""
 TRIED = (0.005, 0.01, 0.02, 0.04, 0.08)
@@ -129,6 +131,15 @@ def solid_of(mesh: Mesh) -> Solid:
 def contains(mesh: Mesh, points: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(n,) True inside a closed mesh."""
     return solid_of(mesh).contains(points)
+
+
+def bones_outside(mesh: Mesh, skeleton: Skeleton) -> list[str]:
+    """Names of deforming bones that leave the mesh somewhere between their ends."""
+    deforming = np.flatnonzero(skeleton.deform)
+    heads, tails = skeleton.heads[deforming, None], skeleton.tails[deforming, None]
+    points = heads + (tails - heads) * ASKED[:, None]  # (b, n, 3)
+    inside = contains(mesh, points.reshape(-1, 3)).reshape(len(deforming), len(ASKED))
+    return [skeleton.names[bone] for bone, row in zip(deforming, inside, strict=True) if not row.all()]
 
 
 def compile_kernels() -> None:

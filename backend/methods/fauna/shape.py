@@ -17,7 +17,7 @@ from torch import Tensor
 from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
 from backend.rig.apart import lower_shins
-from backend.rig.embed import embed_points
+from backend.rig.embed import bones_outside, embed_points
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import fitted_weights
 from backend.shape.checks import intersecting_faces
@@ -122,8 +122,8 @@ def crosses(mesh: Mesh) -> bool:
 
 
 def rigged(mesh: Mesh, points: FloatArray) -> tuple[Skeleton, Skin, bool]:
-    """Skeleton and weights for this very mesh, of rest points (P, 3) that go inside it, shins below the trunk; and whether they bend as
-    a rig must."""
+    """Skeleton and weights for this very mesh, of rest points (P, 3) that go inside it, shins below the trunk; and whether all bones lie
+    inside and bend as a rig must."""
     skeleton = build_skeleton(lower_shins(mesh, embed_points(mesh, points)))
     skin, report = fitted_weights(mesh, skeleton)
-    return skeleton, skin, report.passes()
+    return skeleton, skin, report.passes() and not bones_outside(mesh, skeleton)
