@@ -11,7 +11,8 @@ Enters 0 A.D.'s archive; leaves a folder:
                     where they are in the picture, in [-1, 1], y down, visibility (N, 42),
                     rotations (N, b, 4) wxyz by `rig.solve`, azimuth, elevation (N,) radians, pose (N,) clip and frame,
                     split (N,): train, val (species with relatives in training), family (without)
-In training's pictures, and only there, necks and tails are turned further than in the clips (`variety.random_turns`).
+In training's pictures, and only there, necks and tails are turned further than in the clips (`variety.random_turns`), and some
+animals lie, sit or crouch (`folding.random_fold`).
 Everything follows from the seed: picture i has its own generator, whatever the number of workers.
 """
 
@@ -153,15 +154,20 @@ def _workers(count: int, job: _Job) -> ProcessPoolExecutor:
 
 
 def _base(plans: list[ShapePlan], found: list[Measures]) -> Base:
-    """The mean skeleton is the mean over rigs, each the mean of its training animals: ten cattle don't outweigh a bear."""
+    """The mean skeleton is the mean over rigs, each the mean of its animals: ten cattle don't outweigh a bear.
+
+    It leaves out the animals of validation.json even where they are trained on, so that weights learnt without them can learn on.
+    """
     rig_of = {name: str(mesh["rig"]) for name, mesh in quadrupeds.catalogue()["meshes"].items()}
+    away = {name for names in validation_sets().values() for name in names}
     train: dict[str, list[int]] = {}
     for i, plan in enumerate(plans):
-        if plan.split == "train":
+        if plan.name not in away:
             train.setdefault(rig_of[plan.name], []).append(i)
     points = np.mean([np.mean([found[i].points for i in group], 0) for group in train.values()], 0).astype(np.float32)
     girths = mean_girths(np.stack([mean_girths(np.stack([found[i].girths for i in group])) for group in train.values()]))
-    free = [plans[i].name for group in train.values() for i in group]
+    taught = [plan.name for plan in plans if plan.split == "train"]
+    free = [name for rig in dict.fromkeys(rig_of[name] for name in taught) for name in taught if rig_of[name] == rig]
     partners = {name: tuple(other for other in free if rig_of[other] != rig_of[name]) for name in free}
     return Base(
         MeanSkeleton(points, girths), {p.name: m for p, m in zip(plans, found, strict=True)}, {p.name: p.number for p in plans}, partners

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backend.data import quadrupeds, variety
 from backend.data.cross_sections import crossings
+from backend.data.folding import random_fold
 from backend.data.quadrupeds import DIAGONAL, Quadruped
 from backend.data.smoothing import weld
 from backend.data.variety import Variation
@@ -33,6 +34,8 @@ KINDS: tuple[tuple[str, float], ...] = (
 )  # fmt: skip
 """What a clip's name holds -> the share of pictures; the first that fits counts."""
 REST_SHARE = 0.05
+FOLDED = 0.15
+"""Chance that an animal of training's pictures lies, sits or crouches, whatever its clip."""
 LENGTH_RANGE = (0.6, 1.55)
 """Posed over rest length that every leg bone must keep, else the clip was made for another body."""
 
@@ -142,12 +145,12 @@ def build_figure(stage: Stage, variation: Variation, offset: FloatArray | None =
 
 
 def pose_figure(figure: Figure, frame: int, rng: np.random.Generator | None = None) -> tuple[FloatArray, FloatArray]:
-    """Vertices (v, 3) and points (42, 3) of the variant in one of the stage's poses, object frame. rng: turns neck and tail further."""
+    """Vertices (v, 3) and points (42, 3) of the variant in one of the stage's poses, object frame. rng: as `random_turns`."""
     stage = figure.stage
     vertices = _skin(stage.animal.vertices + figure.offset, stage.animal.bones, stage.animal.weights, stage.matrices[frame])
     points = stage.points[frame]
     if rng is not None or not figure.variation.is_identity:
-        turns = None if rng is None else variety.random_turns(points, rng)
+        turns = None if rng is None else random_turns(points, rng)
         matrices = variety.stretch_matrices(figure.variation, stage.frames[frame], points, turns)
         vertices = variety.stretch_vertices(matrices, stage.influence, vertices)
         points = variety.stretch_points(matrices, points)
@@ -158,6 +161,12 @@ def pose_figure(figure: Figure, frame: int, rng: np.random.Generator | None = No
     turn = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32) * figure.scale
     rest = figure.points[index["pelvis"]]
     return np.asarray((vertices - pelvis) @ turn.T + rest, np.float32), np.asarray((points - pelvis) @ turn.T + rest, np.float32)
+
+
+def random_turns(points: FloatArray, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(b, 3, 3) of one pose's points (42, 3): neck and tail turned further, and some animals laid down."""
+    turns = variety.random_turns(points, rng)
+    return turns @ random_fold(points, rng) if rng.random() < FOLDED else turns
 
 
 def _mirror_exactly(points: FloatArray) -> FloatArray:

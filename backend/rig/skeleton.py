@@ -35,6 +35,8 @@ ROOT_LENGTH = 0.3
 
 TAIL_BEND = math.radians(35.0)
 """The most that a tail bone turns against the one before it at rest: a curl belongs to the pose."""
+LEAST_SHARE = 0.8
+"""Of the mean length, that each of its bones has at least: about a short one that bends, the skin would be pinched to nothing."""
 
 BENT_JOINTS: tuple[tuple[str, str, str, float], ...] = (
     ("shoulder", "elbow", "wrist", 1.0),
@@ -72,7 +74,10 @@ def body_length(points: Tensor) -> Tensor:
 
 
 def uncurl_tail(points: Tensor) -> Tensor:
-    """(42, 3) rest points -> the same with tail bones that turn by at most TAIL_BEND, as long as they were."""
+    """(42, 3) rest points -> the same with tail bones that turn by at most TAIL_BEND and of which none is short.
+
+    They stay as long in all as they were.
+    """
     index = load_quadruped().point_index
     tail = [index[f"tail{number}"] for number in range(5)]
     uncurled = points.clone()
@@ -81,7 +86,10 @@ def uncurl_tail(points: Tensor) -> Tensor:
     for number in range(1, len(steps)):
         turn = torch.remainder(angles[number] - angles[number - 1] + math.pi, 2 * math.pi) - math.pi
         angles[number] = angles[number - 1] + turn.clamp(-TAIL_BEND, TAIL_BEND)
-    steps = torch.stack([angles.sin(), angles.cos()], -1) * steps.norm(dim=-1, keepdim=True)
+    lengths = steps.norm(dim=-1, keepdim=True)
+    mean = lengths.mean()
+    lengths = mean + (lengths - mean) * ((1 - LEAST_SHARE) * mean / (mean - lengths.min()).clamp_min(1e-9)).clamp_max(1)
+    steps = torch.stack([angles.sin(), angles.cos()], -1) * lengths
     uncurled[tail[1:], 1:] = points[tail[0], 1:] + steps.cumsum(0)
     return uncurled
 

@@ -8,6 +8,7 @@ import torch
 
 from backend.rig.kinematics import rest_frames
 from backend.rig.skeleton import (
+    LEAST_SHARE,
     MIN_BEND,
     MIN_LENGTH,
     TAIL_BEND,
@@ -146,6 +147,19 @@ def test_half_form_round_trip_is_exact() -> None:
 def test_points_that_are_no_animal_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(ValueError):
         build_skeleton(bad.astype(np.float32))
+
+
+def test_of_an_uncurled_tail_no_bone_is_short_and_it_stays_as_long() -> None:
+    index = load_quadruped().point_index
+    tail = [index[f"tail{number}"] for number in range(5)]
+    points = torch.from_numpy(rest_points("horse").copy())
+    for point, along in zip(tail[1:], (0.3, 0.35, 0.7, 1.0), strict=True):
+        points[point] = points[tail[0]] + torch.tensor([0.0, -along, 0.0])
+    even = uncurl_tail(points)
+    before, after = (np.linalg.norm(np.diff(p[tail].numpy(), axis=0), axis=1) for p in (points, even))
+    assert before.min() < 0.5 * before.mean()
+    assert np.isclose(after.min(), LEAST_SHARE * after.mean()) and np.isclose(after.sum(), before.sum())
+    assert torch.allclose(uncurl_tail(even), even, atol=1e-6)
 
 
 def test_a_curled_tail_is_uncurled_and_keeps_its_bones_lengths() -> None:

@@ -1,6 +1,6 @@
 """How often each picture is learnt from: oftener where species never trained are off most.
 
-These are views from behind, and animals that sit or lie, of which pictures made of all frames alike show one in a hundred.
+These are views from behind, and animals that sit or lie.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from backend.types import FloatArray
 
 AWAY = 1.0
 """How much oftener an animal seen right from behind is drawn than one seen from the side or the front."""
-FOLDED = 12.0
+FOLDED = 1.0
 """How much oftener one that lies is drawn than one that stands."""
 STRETCHED, LYING = 0.88, 0.65
 """Straight distance of a leg's ends over that at rest, mean of the four, from which and up to which it counts."""
