@@ -60,6 +60,30 @@ def test_training_goes_on_from_shipped_weights_with_other_animals(tmp_path: Path
         assert f"--start {first}" in json.loads(file.metadata()["recipe"])["command"]
 
 
+def test_what_is_exported_can_keep_a_share_of_the_start(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "data")
+    common = ["--data", str(tmp_path / "data"), "--batch", "4", "--shape-steps", "1", "--steps", "1"]
+    first, learnt, kept = (tmp_path / f"{name}.safetensors" for name in ("first", "learnt", "kept"))
+    assert main([*common, "--out", str(tmp_path / "one"), "--export", str(first)]) == 0
+    again = [*common, "--out", str(tmp_path / "two"), "--start", str(first)]
+    assert main([*again, "--export", str(learnt)]) == 0
+    assert main([*again, "--keep", "0.25", "--export", str(kept)]) == 0
+    begun, moved, mixed = (load_file(path) for path in (first, learnt, kept))
+    for name in begun:
+        torch.testing.assert_close(mixed[name].float(), 0.25 * begun[name].float() + 0.75 * moved[name].float(), atol=2e-3, rtol=2e-3)
+    name = max(begun, key=lambda key: float((moved[key].float() - begun[key].float()).abs().max()))
+    assert not torch.equal(mixed[name], begun[name]) and not torch.equal(mixed[name], moved[name])
+    with safe_open(kept, "pt") as file:
+        assert "--keep 0.25" in json.loads(file.metadata()["recipe"])["command"]
+
+
+@pytest.mark.parametrize("wrong", [["--keep", "0.5"], ["--keep", "1.5", "--start", "x"]])
+def test_a_share_of_no_start_cannot_be_kept(wrong: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), *wrong])
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:
     write_prepared(tmp_path / "data")
     store_features(tmp_path / "data")

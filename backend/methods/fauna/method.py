@@ -25,7 +25,7 @@ from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
-from backend.methods.fauna.shape import crosses, instance_mesh, rigged
+from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
 from backend.methods.fauna.surface import paint
 from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
@@ -143,7 +143,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
         evidence = swap_legs(model, evidence)
     progress("viewpoint", 0.15)
     with ThreadPoolExecutor(1) as beside:  # neither needs the other's answer, and most of both runs without Python's lock
-        shape = beside.submit(instance_mesh, model, seen.code[0], None if ablate == "deformation" else seen.feat_key[0])
+        feature = None if ablate == "deformation" else seen.feat_key[0]
+        shape = beside.submit(instance_mesh, model, seen.code[0], feature, TRIANGLES[request.quality])
         choice = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
         best, options = choice.best, choice.options
         progress("shape", 0.2)

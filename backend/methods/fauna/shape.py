@@ -31,7 +31,8 @@ CELLS = 128
 """Cells an axis of the +-3.5 box."""
 LIPSCHITZ = 3.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
-TRIANGLES = 8000
+TRIANGLES = {"fast": 5000, "fine": 8000}
+"""Of the mesh, by the quality asked for: what is made of it, weights and texture most, takes time by their number."""
 
 SMOOTHNESS = 5.0
 """Laplacian weight of the instance deformation."""
@@ -85,19 +86,19 @@ def category_field(model: Fauna, code: Tensor) -> SignedDistance:
     return distance
 
 
-def category_mesh(model: Fauna, code: Tensor) -> Mesh:
-    """The base surface of a code (code_dim,), cleaned."""
+def category_mesh(model: Fauna, code: Tensor, triangles: int) -> Mesh:
+    """The base surface of a code (code_dim,), cleaned, of about so many triangles."""
     distance = category_field(model, code)
     surface = extract(distance, CELLS, LIPSCHITZ, model.config.half_extent)
-    return clean(surface, distance, TRIANGLES, CRACK_CELLS)
+    return clean(surface, distance, triangles, CRACK_CELLS)
 
 
-def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None) -> tuple[Mesh, FloatArray]:
+def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None, triangles: int) -> tuple[Mesh, FloatArray]:
     """-> the instance's mesh on the canonical skeleton and that skeleton's points (P, 3), pulled inside it.
 
     No feature: no instance deformation.
     """
-    mesh = category_mesh(model, code)
+    mesh = category_mesh(model, code, triangles)
     if feature is not None:
         with torch.no_grad():
             x = torch.from_numpy(mesh.vertices)[None]

@@ -1,13 +1,14 @@
 """Train the bundled preset from rendered truth.
 
-    python -m backend train fauna --data DIR --out DIR [--start FILE] [--steps N] [--shape-steps N] [--tune N] [--device cuda] [--seed N]
+    python -m backend train fauna --data DIR --out DIR [--start FILE [--keep SHARE]] [--steps N] [--shape-steps N] [--tune N]
+        [--device cuda] [--seed N]
 
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive, or a pack of it, with --source). The stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes (`shapes`), whose codes start
 the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, which wants
-a GPU. With --start, all begin from shipped weights, and the shapes' codes from what the bank answers to their pictures. Checkpoints
-are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images and masks alone, by
-the paper's recipe (`backend.methods.fauna.paper`).
+a GPU. With --start, all begin from shipped weights, and the shapes' codes from what the bank answers to their pictures; --keep exports
+the weighted mean of both. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images
+and masks alone, by the paper's recipe (`backend.methods.fauna.paper`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.pictures import learn_pictures
 from backend.methods.fauna.training.samples import DistanceGrids, Samples, fill_folder, store_features
 from backend.methods.fauna.training.shapes import learn_shapes
-from backend.methods.fauna.training.start import codes_seen, start_bank, start_from
+from backend.methods.fauna.training.start import codes_seen, mix_with_start, start_bank, start_from
 from backend.observe.efficientnet import load_encoder
 
 
@@ -46,6 +47,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--variants", type=int, default=440)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--start", type=Path, help="weights to begin from, as --export writes them")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the --start weights in what is exported, 0 to 1")
     parser.add_argument("--shape-steps", type=int, default=1800)
     parser.add_argument("--steps", type=int, default=2700)
     parser.add_argument("--batch", type=int, default=48)
@@ -57,6 +59,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the fp16 weights to this file at the end")
     args = parser.parse_args(argv)
+    if not 0 <= args.keep < 1 or (args.keep and args.start is None):
+        parser.error("--keep is a share below 1 of the --start weights")
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -83,6 +87,9 @@ def main(argv: list[str]) -> int:
     if args.export is not None:
         sizes_given = f"--images {len(samples.train)} --variants {len(used)} --shape-steps {args.shape_steps} --steps {args.steps}"
         sizes_given += f" --tune {args.tune}" * bool(args.tune) + " --all" * args.all + f" --start {args.start}" * again
+        if args.keep:
+            mix_with_start(model, args.start, args.keep)
+            sizes_given += f" --keep {args.keep}"
         command = f"python -m backend train fauna --source public.zip {sizes_given} --batch {args.batch} --seed {args.seed}"
         scores = validate(learner, samples, 4096) if len(samples.validation) else {}
         export(model, learner.encoder, args.export, {"command": command, "scores": scores})

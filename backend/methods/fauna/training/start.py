@@ -55,6 +55,18 @@ def start_from(model: Fauna, path: Path, samples: Samples) -> None:
 
 
 @torch.no_grad()
+def mix_with_start(model: Fauna, path: Path, keep: float) -> None:
+    """Leave `keep` of the weights that training began from in those it came to (WiSE-FT: Wortsman et al., CVPR 2022, eq. 1).
+
+    The mean of both is better than either, on animals that were met by neither. Call after `start_from`, which checks the file.
+    """
+    stored = safetensors.torch.load_file(path)
+    for name, value in model.state_dict().items():
+        if name in stored and name != "canonical":
+            value.lerp_(stored[name].to(value), keep)
+
+
+@torch.no_grad()
 def codes_seen(learner: Learner, samples: Samples) -> Tensor:
     """(S, code_dim), on the CPU: for each shape that is learnt from, the mean of what the bank answers to `LOOKS` of its pictures."""
     learner.model.eval()
