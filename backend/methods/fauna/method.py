@@ -33,6 +33,7 @@ from backend.observe.efficientnet import load_encoder, shared_encoder
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
+from backend.rig.template import Template
 from backend.rig.weights import skin_weights
 from backend.shape.untangle import untangle
 from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
@@ -55,8 +56,9 @@ SECONDS = {"fast": 7.0, "fine": 19.0}
 SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
 MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
 """Measured above an idle process: 425 MiB at 0.1 megapixels, 620 at 12, 1041 at 48."""
-DRAWN_BACK = (1.0, 0.7, 0.4)
-"""What is kept of the proportions, from the canonical ones on, while the rig does not hold."""
+DRAWN_BACK = ((1.0, 1.0), (1.0, 0.4), (1.0, 0.0), (0.7, 0.7), (0.4, 0.4))
+"""What is kept of the proportions, from the canonical ones on, while the rig does not hold: of all, and of the tail's own, whose thin skin
+is spoilt first."""
 LARGE_MEGAPIXELS, ENOUGH_MEGAPIXELS = 24, 12
 """What is worth a warning, and a size that the texture can't tell from a larger one."""
 
@@ -194,11 +196,11 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     """The shaped rest mesh as the asset keeps it, with joints and weights of its own, in the same pose.
 
     Faces that came to cross or thin out where it was stretched, thickened and pushed about are smoothed. A shape that still crosses
-    itself, or does not hold what a rig must show, is drawn back towards the canonical one until it does: of animals that lie or sit,
-    what is folded may be taken for short.
+    itself, or does not hold what a rig must show, is drawn back towards the canonical one until it does, the tail alone at first: of
+    animals that lie or sit, what is folded may be taken for short.
     """
     for share in DRAWN_BACK:
-        drawn = replace(p, points=share * p.points, girth=share * p.girth)
+        drawn = drawn_back(creature.model.template, p, *share)
         with torch.no_grad():
             vertices = creature.rest_vertices(drawn, use_code, use_free).contiguous()
             posed, _ = creature.posed(drawn, vertices)
@@ -211,6 +213,18 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
             break
     settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code)
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
+
+
+def drawn_back(template: Template, p: Parameters, share: float, tail: float) -> Parameters:
+    """Proportions with `share` kept of their change of the canonical ones, but `tail` of the tail's, which goes with its base."""
+    base, *others = (template.point_index[f"tail{number}"] for number in range(5))  # in the half form, y and z of centre points come first
+    points, girth = share * p.points, share * p.girth
+    for point in others:
+        carried = p.points[2 * base : 2 * base + 2]
+        points[2 * point : 2 * point + 2] = share * carried + tail * (p.points[2 * point : 2 * point + 2] - carried)
+    bones = [bone.group for bone in template.bones if bone.deform]
+    girth[[number for number, group in enumerate(bones) if group == "tail"]] *= tail / share
+    return replace(p, points=points, girth=girth)
 
 
 def thumbnail(creature: Creature, option: Solution, seen: Perception, focal: float) -> np.ndarray:
