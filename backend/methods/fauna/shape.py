@@ -31,7 +31,7 @@ CELLS = 128
 """Cells an axis of the +-3.5 box."""
 LIPSCHITZ = 3.5
 """Bound on the trained field's slope that rules cells out; measured on the bundled codes, with a margin."""
-TRIANGLES = {"fast": 5000, "fine": 8000}
+TRIANGLES = {"fast": 5500, "fine": 8000}
 """Of the mesh, by the quality asked for: what is made of it, weights and texture most, takes time by their number."""
 
 SMOOTHNESS = 5.0
