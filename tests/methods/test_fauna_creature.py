@@ -10,7 +10,7 @@ import torch
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
-from backend.methods.fauna.method import settle
+from backend.methods.fauna.method import drawn_back, settle
 from backend.methods.fauna.model import Fauna
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
@@ -72,6 +72,24 @@ def test_whatever_is_moved_the_shape_stays_mirrored(creature: Creature, plain: P
     assert np.abs(after - creature.mesh.vertices).max() > 0.1
     assert creature.mesh.mirror is not None
     np.testing.assert_allclose(after[creature.mesh.mirror] * np.array([-1, 1, 1], np.float32), after, atol=1e-4)
+
+
+def test_a_tail_is_drawn_back_alone_and_goes_with_its_base(creature: Creature, plain: Parameters) -> None:
+    template = creature.model.template
+    tail = [template.point_index[f"tail{number}"] for number in range(5)]
+    rng = torch.Generator().manual_seed(1)
+    plain.points = 0.1 * torch.randn(plain.points.shape, generator=rng)
+    plain.girth = torch.randn(plain.girth.shape, generator=rng)
+    back = drawn_back(template, plain, 1.0, 0.0)
+    was, now, rest = (creature.rest_points(plain), creature.rest_points(back), creature.rest)
+    others = [point for point in range(len(rest)) if point not in tail[1:]]
+    torch.testing.assert_close(now[others], was[others])
+    torch.testing.assert_close(now[tail] - now[tail[0]], rest[tail] - rest[tail[0]])
+    of_tail = torch.tensor([bone.group == "tail" for bone in template.bones if bone.deform])
+    assert (back.girth[of_tail] == 0).all() and torch.equal(back.girth[~of_tail], plain.girth[~of_tail])
+    half = drawn_back(template, plain, 0.5, 0.5)
+    torch.testing.assert_close(half.points, 0.5 * plain.points)
+    torch.testing.assert_close(half.girth, 0.5 * plain.girth)
 
 
 def test_a_skin_that_crosses_itself_is_drawn_back_until_it_does_not(creature: Creature, plain: Parameters) -> None:
