@@ -1,4 +1,4 @@
-"""Animals that lie, sit or crouch: of the game's, one rig alone has such clips, while photographs are full of them.
+"""Animals that lie, sit, crouch or bow: of the game's, one rig alone has such clips, while photographs are full of them.
 
 Enters one pose's points; leaves turns of the template's bones, as `variety.stretch_matrices` takes them. Each leg is folded in a plane
 of its own, upright along the body and then splayed about the way ahead, by directions that hold for any quadruped: elbows go back
@@ -16,18 +16,21 @@ from backend.types import FloatArray
 
 Array = NDArray[np.float64]
 
-KINDS = {"lie": 0.6, "sit": 0.25, "crouch": 0.15}
+KINDS = {"lie": 0.52, "sit": 0.22, "crouch": 0.14, "bow": 0.12}
+"""A bow is how cats and dogs stretch or ask to play, and how cattle get up: chest on the ground, rump in the air."""
 CROUCHED = (0.35, 0.8)
 """How far toward lying a crouch goes."""
-PAWS, KNEELING, HIND, SAT, STRAIGHT = (
+PAWS, KNEELING, HIND, SAT, STRAIGHT, BOWED = (
     ((-75.0, 15.0), (86.0, 9.0), (86.0, 8.0), (88.0, 8.0)),
     ((-75.0, 15.0), (78.0, 12.0), (-42.0, 10.0), (-80.0, 15.0)),
     ((85.0, 12.0), (-82.0, 12.0), (84.0, 10.0), (88.0, 8.0)),
     ((82.0, 15.0), (-66.0, 12.0), (82.0, 10.0), (88.0, 8.0)),
     ((-38.0, 12.0), (0.0, 7.0), (6.0, 7.0), (70.0, 12.0)),
+    ((12.0, 12.0), (-28.0, 12.0), (8.0, 9.0), (72.0, 12.0)),
 )
 """Direction of each of a leg's four bones, mean and standard deviation: forelegs stretched before the chest (cats, dogs) or bent under
-it (cattle, horses), hind legs of an animal that lies and of one that sits, and forelegs that it sits on."""
+it (cattle, horses), hind legs of an animal that lies and of one that sits, forelegs that it sits on, and the hind legs that a bow leaves
+standing."""
 BENT_UNDER = 0.45
 """Chance that the forelegs of a lying animal are bent under its chest; each alone differs from its twin one time in five."""
 TOGETHER = 0.75
@@ -41,18 +44,18 @@ CURLED, CURLED_BY = 0.3, (6.0, 20.0)
 BENT = ("spine.001", "spine.002", "spine.003", "chest", "neck.001", "neck.002")
 DOZING, DOZING_BY = 0.3, (15.0, 50.0)
 """Chance that its head comes down toward the ground, and by how much."""
-LEVEL, RAISED = 5.0, (25.0, 60.0)
-"""Degrees of the trunk: standard deviation of a lying one's slope, range of a sitting one's."""
+LEVEL, SLOPES = 5.0, {"sit": (25.0, 60.0), "bow": (-45.0, -18.0)}
+"""Degrees of the trunk: standard deviation of a lying one's slope, ranges of the others."""
 GROUNDED = (("tail.001", -45.0, 20.0), ("tail.002", -72.0, 14.0), ("tail.003", -84.0, 8.0), ("tail.004", -88.0, 8.0))
 """How a tail comes to lie on the ground behind."""
 
 
 def random_fold(points: FloatArray, rng: np.random.Generator) -> Array:
-    """(b, 3, 3) turns for one pose's points (42, 3), up +Y, of an animal that then lies, sits or crouches; identities elsewhere."""
+    """(b, 3, 3) turns for one pose's points (42, 3), up +Y, of an animal that then lies, sits, crouches or bows; identities elsewhere."""
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     amount = float(rng.uniform(*CROUCHED)) if kind == "crouch" else 1.0
     body = _Body(points)
-    slope = float(rng.uniform(*RAISED)) if kind == "sit" else float(rng.normal(0, LEVEL))
+    slope = float(rng.uniform(*SLOPES[kind])) if kind in SLOPES else float(rng.normal(0, LEVEL))
     body.pitch("hips", amount * (slope - body.slope))
     aside = 0.0
     if kind == "lie" and rng.random() < ASIDE:
@@ -64,7 +67,7 @@ def random_fold(points: FloatArray, rng: np.random.Generator) -> Array:
             body.yaw(name, bend)
     if kind == "lie" and rng.random() < DOZING:
         body.pitch("neck.001", -float(rng.uniform(*DOZING_BY)))
-    if kind == "sit":
+    if kind in SLOPES:
         back = slope * float(rng.uniform(0.5, 1.0))  # the head is kept level
         body.pitch("neck.001", -0.6 * back)
         body.pitch("head", -0.4 * back)
@@ -78,6 +81,8 @@ def random_fold(points: FloatArray, rng: np.random.Generator) -> Array:
             spread = np.sqrt(TOGETHER) * shared + np.sqrt(1 - TOGETHER) * rng.normal(size=4)
             splay = abs(rng.normal(*SPLAYED[front])) * (1 if leg.side == "L" else -1) + (0 if front else aside)
             body.fold(leg, directions[:, 0] + directions[:, 1] * spread, splay, amount)
+    if kind == "bow":
+        return body.turns  # its tail is in the air, as the clip has it
     plane = _turn(body.up, float(rng.normal(0, 20)))
     for number, (name, mean, deviation) in enumerate(GROUNDED):
         body.aim(name, float(rng.normal(mean, deviation)), plane, amount, swing=number == 0)
@@ -87,6 +92,8 @@ def random_fold(points: FloatArray, rng: np.random.Generator) -> Array:
 def _directions(kind: str, front: bool, under: bool) -> tuple[tuple[float, float], ...]:
     if kind == "sit":
         return STRAIGHT if front else SAT
+    if kind == "bow" and not front:
+        return BOWED
     if front:
         return KNEELING if under else PAWS
     return HIND

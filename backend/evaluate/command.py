@@ -1,13 +1,15 @@
 """Quality tables.
 
-    python -m backend evaluate fauna [--set photos|zero-ad-val|composites] [--quality fast|fine] [--ablate PART] [--data DIR] [--out DIR]
+    python -m backend evaluate fauna [--set photos|zero-ad-val|composites] [--quality fast|fine] [--ablate PART] [--data DIR]
+        [--weights FILE] [--out DIR]
 
 photos: the photos in tests/photos, a row each. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions;
 split "val" (relatives in training) and split "family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the
 pictures in --data over the photographs of places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row
 each. Means below each; --out writes every row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with
 one part switched off (bank, articulation, deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s
-public.zip, makes the validation pictures, and their true posed meshes, where --data does not hold them yet.
+public.zip, makes the validation pictures, and their true posed meshes, where --data does not hold them yet. --weights scores a file that
+`train fauna --export` wrote in place of the bundled one; of animals that it learnt from, the table says so.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.data.prepare import validation_sets
 from backend.errors import MenagerieError
 from backend.evaluate.animals import SPLITS, evaluate_animals, make_pictures
 from backend.evaluate.creature_scores import Row, Sheet
@@ -30,6 +33,7 @@ from backend.evaluate.posed_truth import NAME as POSED
 from backend.evaluate.posed_truth import write_posed_truth
 from backend.evaluate.sheet import write_sheet
 from backend.methods.fauna.method import ABLATIONS
+from backend.methods.fauna.networks import load_networks, use_weights
 
 PHOTOS = Path(__file__).resolve().parents[2] / "tests" / "photos"
 PICTURES = 64
@@ -91,9 +95,19 @@ def provide_pictures(args: argparse.Namespace) -> None:
             write_posed_truth(args.source, args.data)
 
 
+def learnt_animals() -> list[str]:
+    """Of the animals of validation.json, those that the weights in use say they have learnt from."""
+    held_out = load_networks().held_out
+    every = {name for names in validation_sets().values() for name in names}
+    return [] if held_out is None else sorted(every - held_out)
+
+
 def report_set(args: argparse.Namespace, rows: list[Row]) -> dict[str, object]:
     """Print the tables of one run, each split apart -> the report's part of it."""
     report: dict[str, object] = {"rows": rows}
+    if args.set == "zero-ad-val" and (learnt := learnt_animals()):
+        print(f"These weights have learnt from {', '.join(learnt)}: what follows says nothing of animals they never met (see --weights).")
+        report["learnt_from"] = learnt
     for split, part in by_split(rows).items():
         whole = summarise(part)
         name = "" if split == "all" else f"{split}  "
@@ -150,6 +164,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--set", choices=["photos", "zero-ad-val", "composites"], default="photos")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--ablate", choices=ABLATIONS, default="")
+    parser.add_argument("--weights", type=Path, help="other weights of the fauna model, as train fauna --export writes them")
     parser.add_argument("--data", type=Path, help="folder of photos with truth.json, or of validation pictures")
     parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip, to make the validation pictures from")
     parser.add_argument("--scenes", type=Path, help="gcompris-qt-data's folder, or its explore_monuments.rcc")
@@ -160,6 +175,8 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if args.set == "composites":
         return report_masks(args)
+    if args.weights is not None:
+        use_weights(args.weights)
     if args.set == "zero-ad-val":
         provide_pictures(args)
     rows, sheet = evaluate(args, "")

@@ -18,7 +18,7 @@ from backend.errors import MenagerieError
 from backend.weights.manifest import MANIFEST, Entry, find_entry, locate, remedy_of
 
 NOTES = "notes"
-"""Under which key of a safetensors file's header `convert` leaves what it found out, as JSON."""
+"""Under which key of a safetensors file's header `convert` leaves what it found out, and training its recipe, as JSON."""
 
 
 def open_weights(id: str, manifest: Path = MANIFEST) -> dict[str, Tensor]:
@@ -31,11 +31,24 @@ def open_weights(id: str, manifest: Path = MANIFEST) -> dict[str, Tensor]:
 
 
 def open_noted_weights(id: str, manifest: Path = MANIFEST) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """-> tensors as from `open_weights`, and what the conversion noted about them ({} where it noted nothing)."""
+    """-> tensors as from `open_weights`, and what conversion or training noted about them ({} where it noted nothing)."""
     data = _verified(id, manifest)
-    tensors = _parse(data, id)
+    return _parse(data, id), _notes(data)
+
+
+def open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The same of a file that somebody chose, whose hash nobody knows. Raises `weights_missing`, `weights_damaged`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MenagerieError("weights_missing", f"{path} cannot be read.", "Choose another file.") from error
+    return _parse(data, path.name), _notes(data)
+
+
+def _notes(data: bytes) -> dict[str, Any]:
+    """data: a whole safetensors file that was parsed."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return tensors, json.loads(header.get("__metadata__", {}).get(NOTES, "{}"))
+    return dict(json.loads(header.get("__metadata__", {}).get(NOTES, "{}")))
 
 
 def _verified(id: str, manifest: Path) -> bytes:

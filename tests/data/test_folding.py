@@ -67,10 +67,23 @@ def test_one_that_sits_has_its_forelegs_under_a_raised_chest(build: str, monkeyp
     points, at = rest_points(build), load_quadruped().point_index
     for seed in range(12):
         moved = folded(points, seed)
-        assert folding.RAISED[0] - 1 < slope(moved) < folding.RAISED[1] + 1
+        assert folding.SLOPES["sit"][0] - 1 < slope(moved) < folding.SLOPES["sit"][1] + 1
         for side in (".L", ".R"):
             below = moved[at["wrist" + side]] - moved[at["elbow" + side]]
             assert -below[1] > 0.85 * np.linalg.norm(below)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_one_that_bows_stands_on_its_hind_legs_alone(build: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("bow", monkeypatch)
+    points, at = rest_points(build), load_quadruped().point_index
+    for seed in range(12):
+        moved = folded(points, seed)
+        assert folding.SLOPES["bow"][0] - 1 < slope(moved) < folding.SLOPES["bow"][1] + 1
+        for side in (".L", ".R"):
+            fore, hind = (np.abs(moved[at[low + side]] - moved[at[high + side]]) for high, low in (("elbow", "wrist"), ("hip", "hock")))
+            assert fore[1] < 0.7 * np.linalg.norm(fore)  # nearer to the ground than to upright
+            assert hind[1] > 0.7 * np.linalg.norm(hind)
 
 
 def test_a_crouch_lies_between_standing_and_lying(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backend.methods.fauna.method import load_networks
+from backend.methods.fauna.networks import load_networks
 from backend.methods.fauna.shape import CELLS, LIPSCHITZ, category_field
 from backend.shape.extract import estimate_lipschitz, extract, extract_dense
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from backend.errors import MenagerieError
-from backend.methods.fauna import losses, method
+from backend.methods.fauna import losses, networks
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fields import BaseShape
 from backend.methods.fauna.heads import look_rotation
@@ -57,7 +57,7 @@ def test_training_goes_on_from_shipped_weights_with_other_animals(tmp_path: Path
     moved = max(float((after[k].float() - before[k].float()).abs().max()) for k in before)
     assert 0 < moved < 5e-3  # one careful step from there, and no new bank
     with safe_open(second, "pt") as file:
-        assert f"--start {first}" in json.loads(file.metadata()["recipe"])["command"]
+        assert f"--start {first}" in json.loads(file.metadata()["notes"])["command"]
 
 
 def test_what_is_exported_can_keep_a_share_of_the_start(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_what_is_exported_can_keep_a_share_of_the_start(tmp_path: Path) -> None:
     name = max(begun, key=lambda key: float((moved[key].float() - begun[key].float()).abs().max()))
     assert not torch.equal(mixed[name], begun[name]) and not torch.equal(mixed[name], moved[name])
     with safe_open(kept, "pt") as file:
-        assert "--keep 0.25" in json.loads(file.metadata()["recipe"])["command"]
+        assert "--keep 0.25" in json.loads(file.metadata()["notes"])["command"]
 
 
 @pytest.mark.parametrize("wrong", [["--keep", "0.5"], ["--keep", "1.5", "--start", "x"]])
@@ -114,10 +114,10 @@ def test_a_tuned_encoder_learns_and_travels_with_the_model(tmp_path: Path, monke
     assert moved > 1e-4
     # statistics of the photographs that it was learnt from stay
     torch.testing.assert_close(tuned["b5.0.expand.norm.running_mean"], plain["b5.0.expand.norm.running_mean"])
-    monkeypatch.setattr(method, "open_weights", lambda name: stored)
-    monkeypatch.setattr(method, "_loaded", [])
-    networks = method.load_networks()
-    loaded = networks.encoder.state_dict()["b5.0.expand.conv.weight"]
+    monkeypatch.setattr(networks, "_loaded", [])
+    found = networks.use_weights(export)
+    assert networks.load_networks() is found and found.held_out == {"s3"}
+    loaded = found.encoder.state_dict()["b5.0.expand.conv.weight"]
     torch.testing.assert_close(loaded, tuned["b5.0.expand.conv.weight"].float())
 
 

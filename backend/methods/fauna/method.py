@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,11 +25,11 @@ from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
+from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
 from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
 from backend.methods.fauna.surface import paint
 from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
-from backend.observe.efficientnet import load_encoder, shared_encoder
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
@@ -37,16 +37,13 @@ from backend.rig.template import Template
 from backend.rig.weights import skin_weights
 from backend.shape.untangle import untangle
 from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
-from backend.weights import manifest_hash, open_weights
+from backend.weights import manifest_hash
 
 NAME = "fauna"
 ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "lifting", "fit")
 """Parts that `run(..., ablate=...)` can switch off: the bank's answer becomes its mean; angles stay at rest; no instance or
 free deformation; nothing seen by the joint head; nothing lifted into space; no fit at all, the network's answer as it stands."""
 INPUTS = ("photo",)
-WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
-ENCODER = "encoder."
-"""Before the names of an encoder that was tuned with the model, in the model's file; without one, the one for photographs serves."""
 CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
@@ -75,32 +72,6 @@ def estimate(request: Request) -> Cost:
         sooner = SECONDS_PER_MEGAPIXEL * (megapixels - ENOUGH_MEGAPIXELS)
         warnings = (f"The photo has {megapixels:.0f} megapixels: a copy of {ENOUGH_MEGAPIXELS} would be done about {sooner:.0f} s sooner.",)
     return Cost(seconds, MEMORY_MIB + MEMORY_MIB_PER_MEGAPIXEL * megapixels, warnings)
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The encoder and the model, loaded once a process."""
-
-    encoder: torch.nn.Module
-    model: Fauna
-
-
-_loaded: list[Networks] = []
-
-
-def load_networks() -> Networks:
-    """Build the networks from verified weights; kept for the next job of this process."""
-    if not _loaded:
-        model = Fauna(BUNDLED)
-        stored = open_weights("fauna-bundled")
-        tuned = {k.removeprefix(ENCODER): v for k, v in stored.items() if k.startswith(ENCODER)}
-        state = {k: v.float() for k, v in stored.items() if not k.startswith(ENCODER)}
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        if unexpected or any(".netDINO." not in key for key in missing):
-            raise ValueError(f"the bundled weights do not fit the model: {missing[:3]} {unexpected[:3]}")
-        encoder = load_encoder(tuned) if tuned else shared_encoder()
-        _loaded.append(Networks(encoder, model.eval().requires_grad_(False)))
-    return _loaded[0]
 
 
 def see(

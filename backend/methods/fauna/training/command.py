@@ -22,6 +22,7 @@ import torch
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.networks import HELD_OUT
 from backend.methods.fauna.training.export import export
 from backend.methods.fauna.training.learner import Learner, validate
 from backend.methods.fauna.training.pictures import learn_pictures
@@ -92,5 +93,6 @@ def main(argv: list[str]) -> int:
             sizes_given += f" --keep {args.keep}"
         command = f"python -m backend train fauna --source public.zip {sizes_given} --batch {args.batch} --seed {args.seed}"
         scores = validate(learner, samples, 4096) if len(samples.validation) else {}
-        export(model, learner.encoder, args.export, {"command": command, "scores": scores})
+        away = {name.split("+")[0] for name, split in zip(samples.names, samples.shape_split, strict=True) if split != "train"}
+        export(model, learner.encoder, args.export, {"command": command, "scores": scores, HELD_OUT: sorted(away)})
     return 0

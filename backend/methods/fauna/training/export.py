@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
+from backend.weights.load import NOTES
 from backend.weights.manifest import MANIFEST, register
 
 
@@ -23,7 +24,7 @@ def export(model: nn.Module, encoder: nn.Module | None, path: Path, note: dict[s
             if not k.endswith("num_batches_tracked"):
                 state[f"encoder.{k}"] = (v.float() if ".norm." in k else v.half()).contiguous()
     partial = path.with_suffix(".partial")
-    save_file({k: v.cpu() for k, v in state.items()}, partial, metadata={"recipe": json.dumps(note, sort_keys=True)})
+    save_file({k: v.cpu() for k, v in state.items()}, partial, metadata={NOTES: json.dumps(note, sort_keys=True)})
     os.replace(partial, path)
     if path.resolve().is_relative_to(MANIFEST.resolve().parent):
         register(
