@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.rig.chain_kernels import PoseChains
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler, matrix_to_quaternion, quaternion_to_matrix
 from backend.rig.template import load_quadruped
 
@@ -133,20 +134,41 @@ def pose_matrices(rest: Tensor, rotations: Tensor, root: Tensor | None = None, l
 
     levels, parents: of another skeleton than the whole template (see `levels_of`).
     """
-    first, steps, back = _template_steps(rest.device) if levels is None or parents is None else _steps(levels, parents, rest.device)
     batch = max(len(rest), len(rotations))
-    rest = rest.expand(batch, -1, -1, -1)
+    rest, rotations = rest.expand(batch, -1, -1, -1), rotations.expand(batch, -1, -1, -1)
+    if rest.device.type == "cpu":
+        above, order = _template_order() if levels is None or parents is None else _order(levels, parents)
+        upper = PoseChains.apply(rest[..., :3, :].contiguous(), rotations.contiguous(), above, order)  # (B, b, 3, 4)
+    else:
+        upper = _pose_by_levels(rest, rotations, *(_template_steps(rest.device) if levels is None or parents is None
+                                                   else _steps(levels, parents, rest.device)))  # fmt: skip
+    if root is not None:
+        upper = torch.cat([upper[..., :3], upper[..., 3:] + root[:, None, :, None]], -1)
+    bottom = rest.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(batch, upper.shape[1], 1, 4)
+    return torch.cat([upper, bottom], -2)
+
+
+def _order(levels: Sequence[NDArray[np.int64]], parents: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """-> parents, -1 for none, and the bones with parents first, both as the kernels want them."""
+    return np.ascontiguousarray(parents, np.int64), np.concatenate(list(levels)).astype(np.int64)
+
+
+@cache
+def _template_order() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    template = load_quadruped()
+    return _order(template.levels, template.parents)
+
+
+def _pose_by_levels(rest: Tensor, rotations: Tensor, first: Tensor, steps: list[Step], back: Tensor) -> Tensor:
+    """What `PoseChains` does, for any device: rest frames (B, b, 4, 4), rotations (B, b, 3, 3) -> (B, b, 3, 4)."""
     turn, head = rest[..., :3, :3], rest[..., :3, 3]
-    turns = [turn.index_select(1, first) @ rotations.index_select(1, first)]
-    heads = [head.index_select(1, first) if root is None else head.index_select(1, first) + root[:, None]]
+    turns, heads = [turn.index_select(1, first) @ rotations.index_select(1, first)], [head.index_select(1, first)]
     for bones, above, slot in steps:
         delta = turns[-1].index_select(1, slot) @ turn.index_select(1, above).transpose(-1, -2)  # the parent's rotation in object axes
         away = head.index_select(1, bones) - head.index_select(1, above)
         heads.append(heads[-1].index_select(1, slot) + (delta @ away[..., None])[..., 0])
         turns.append(delta @ turn.index_select(1, bones) @ rotations.index_select(1, bones))
-    upper = torch.cat([torch.cat(turns, 1), torch.cat(heads, 1)[..., None]], -1).index_select(1, back)  # (B, b, 3, 4)
-    bottom = rest.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(batch, upper.shape[1], 1, 4)
-    return torch.cat([upper, bottom], -2)
+    return torch.cat([torch.cat(turns, 1), torch.cat(heads, 1)[..., None]], -1).index_select(1, back)
 
 
 Step = tuple[Tensor, Tensor, Tensor]

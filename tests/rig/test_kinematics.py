@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.rig.kinematics import pose_matrices, pose_points, rest_frames, skin
+from backend.rig.kinematics import _pose_by_levels, _template_steps, pose_matrices, pose_points, rest_frames, skin
 from backend.rig.posing import pose_mesh, pose_skeleton
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler, matrix_to_quaternion, quaternion_to_matrix
 from backend.rig.skeleton import build_skeleton, rest_matrices, settle_points
@@ -53,6 +53,23 @@ def test_posing_follows_blenders_rule_bone_by_bone() -> None:
     for bone, parent in enumerate(load_quadruped().parents):
         above = torch.eye(4, dtype=torch.float64) if parent < 0 else posed[parent] @ torch.linalg.inv(rest[0, parent])
         assert torch.allclose(posed[bone], above @ rest[0, bone] @ basis[bone], atol=EXACT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_processors_loops_pose_and_differentiate_as_torch_does(dtype: torch.dtype) -> None:
+    rest = rest_frames(torch.from_numpy(np.stack([rest_points("jitter"), rest_points("low")])).to(dtype)).detach()
+    turns, weight = random_turns(2, 0.4).to(dtype), torch.randn(2, len(load_quadruped().bones), 3, 4, dtype=dtype)
+    found = []
+    for by_levels in (False, True):
+        frames, local = rest.clone().requires_grad_(True), turns.clone().requires_grad_(True)
+        if by_levels:
+            posed = _pose_by_levels(frames, local, *_template_steps(torch.device("cpu")))
+        else:
+            posed = pose_matrices(frames, local)[..., :3, :]
+        (posed * weight).sum().backward()
+        found.append((posed.detach(), frames.grad, local.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_rest_pose_leaves_points_where_they_are() -> None:
