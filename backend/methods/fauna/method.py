@@ -27,7 +27,7 @@ from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
 from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
-from backend.methods.fauna.surface import paint
+from backend.methods.fauna.surface import colour, paint
 from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.render.cpu import interpolate, rasterize
@@ -142,14 +142,18 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     scores = deformation_scores(creature, p, evidence) if fine else {}
     progress("rig", 0.74)
     start = creature
-    mesh, skeleton, skin, creature, p = settle(creature, p, fine and ablate != "deformation", fine)
+    free = fine and ablate != "deformation"
+    with ThreadPoolExecutor(1) as beside:  # colours don't wait for the asset's own mesh, which is the same but for a hair
+        colours = beside.submit(colour, creature, p, evidence, coat, fine, free)
+        mesh, skeleton, skin, creature, p = settle(creature, p, free, fine)
+        shown = colours.result()
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, coat, fitting.stages_without(ablate, fitting.LAST))
     rotation, translation = creature.camera(p)
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
     progress("texture", 0.82)
-    mesh, texture = paint(creature, p, evidence, coat, mesh, camera, request, progress)
+    mesh, texture = paint(creature, p, coat, shown, mesh, camera, request, progress)
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]

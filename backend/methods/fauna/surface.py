@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.methods.fauna.coat import Coat
+from backend.methods.fauna.coat import Coat, Seen
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence
 from backend.methods.fauna.fit import RENDER_SIZE, clip_of
@@ -24,30 +24,35 @@ SHADING_FLOOR = 0.35
 """Photos hold shadows that one lamp cannot explain: shading is never divided by less than this."""
 
 
-def paint(
-    creature: Creature, p: Parameters, evidence: Evidence, coat: Coat, mesh: Mesh, camera: Camera, request: Request, progress: Progress
-) -> tuple[Mesh, Texture]:
-    """Unwrap, fit the colours, bake the photo at full resolution and fill what it does not show.
-
-    mesh: the final rest mesh; camera: of the whole photo. -> the mesh with UVs, its texture.
-    """
-    rest = torch.from_numpy(mesh.vertices)
+def colour(creature: Creature, p: Parameters, evidence: Evidence, coat: Coat, use_code: bool, use_free: bool) -> Seen:
+    """Fit the coat to what the picture shows of the posed creature -> what that is."""
     with torch.no_grad():
+        rest = creature.rest_vertices(p, use_code, use_free)
         posed, _ = creature.posed(p, rest)
         rotation, translation = creature.camera(p)
         seen_from = posed @ rotation.T + translation
         rast = rasterize(clip_of(seen_from, evidence.focal), creature.faces, (RENDER_SIZE, RENDER_SIZE))
-        seen, everywhere = coat.look(rest, seen_from, creature.faces, rast), coat.normals_of(seen_from, creature.faces)
-    for step in range(STEPS):
-        if step % 5 == 0:
-            progress("texture", 0.82 + 0.06 * step / STEPS)
+        seen = coat.look(rest, seen_from, creature.faces, rast)
+    for _ in range(STEPS):
         coat.fit(seen)
+    return seen
+
+
+def paint(
+    creature: Creature, p: Parameters, coat: Coat, seen: Seen, mesh: Mesh, camera: Camera, request: Request, progress: Progress
+) -> tuple[Mesh, Texture]:
+    """Unwrap, bake the photo at full resolution and fill what it does not show.
+
+    seen: what the coat was fitted to; mesh: the final rest mesh; camera: of the whole photo. -> the mesh with UVs, its texture.
+    """
     light = coat.mean_shading(seen)
     with torch.no_grad():
-        shading = (coat.shading(everywhere) / light).clamp_min(SHADING_FLOOR).numpy()
-    progress("texture", 0.88)
+        posed, _ = creature.posed(p, torch.from_numpy(mesh.vertices))
+        rotation, translation = creature.camera(p)
+        normals = coat.normals_of(posed @ rotation.T + translation, creature.faces)
+        shading = (coat.shading(normals) / light).clamp_min(SHADING_FLOOR).numpy()
     mesh = unwrap(mesh)
-    progress("texture", 0.92)
+    progress("texture", 0.9)
     baked = bake(mesh, np.ascontiguousarray(posed.numpy()), camera, request.image.rgb, request.mask, shading)
-    progress("texture", 0.94)
+    progress("texture", 0.93)
     return mesh, fill(mesh, baked, lambda points: coat.albedo(points, light))
