@@ -63,6 +63,10 @@ class BoneCore:
                 heads.append(points[template.point_index[bone.head]])
                 tails.append(points[template.point_index[str(bone.tail)]])
                 radii.append(CORE_RADIUS["leg" if "leg" in bone.group else bone.group])
+        # No bone joins tail and trunk: behind a rump that ends before the tail's base, all of the tail would hang in the air and be lost.
+        heads.append(points[template.point_index["pelvis"]])
+        tails.append(points[template.point_index["tail0"]])
+        radii.append(CORE_RADIUS["tail"])
         self.head, self.along = torch.stack(heads), torch.stack(tails) - torch.stack(heads)  # (n, 3)
         self.radius = torch.tensor(radii)
 
