@@ -104,10 +104,12 @@ class Creature:
         self.left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
 
     def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor, girth: Tensor) -> Parameters:
-        """Parameters at the network's answer; rest (P, 3), girth (n, 2): the regressed rest shape, which proportions the canonical mesh."""
-        assert isinstance(self.model.canonical, Tensor)
+        """Parameters at the network's answer; rest (P, 3), girth (n, 2): the regressed rest shape, which proportions the canonical mesh.
+
+        Joints come to lie where they were regressed, whatever brought them inside the canonical mesh: its flesh goes with them.
+        """
         fold = self.model.netInstance.netRest.fold
-        points = (fold(rest[None]) - fold(self.model.canonical[None]))[0]
+        points = (fold(rest[None]) - fold(self.rest[None]))[0]
         zero = torch.zeros
         return Parameters(
             rotation.clone(), translation.clone(), zero(3), zero(3), angles.clone(), points, girth.clone(),

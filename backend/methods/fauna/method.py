@@ -125,9 +125,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skeleton = build_skeleton(canonical)
     progress("skin", 0.35)
     skin = skin_weights(mesh, skeleton, fitted=False)
-    # Proportions move the skeleton that the shape was learnt on; that of `skin` lies inside the mesh, so somewhat beside where joints are.
-    assert isinstance(model.canonical, Tensor)
-    creature = Creature(model, mesh, skin, model.canonical, seen.code[0])
+    # the skeleton bends straight joints a little: what is fitted is what is shipped
+    creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     p = begin(creature, options[best], seen)
     coat = Coat(model, seen, picture, cover, fitting.RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
