@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.methods.fauna.coat import Coat
-from backend.methods.fauna.fit import picture
+from backend.methods.fauna.silhouette import picture
 from tests.rig.animals import animal
 
 SIZE, FOCAL = 96, 4.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.evaluate.creature_views import overlay_mask
-from backend.evaluate.metrics import angle_between, heading_of, mask_iou
+from backend.evaluate.creature_views import exported, overlay_mask, posed_points, project
+from backend.evaluate.metrics import angle_between, box_side, heading_of, mask_iou
 from backend.evaluate.rigs import LEAST, MOST, TRUE, check_asset, shortfalls
 from backend.media.photo import read_photo
 from backend.methods.fauna import method as fauna
@@ -105,3 +105,11 @@ def test_other_hypothesis_faces_the_other_way(fast: dict[str, tuple[Result, np.n
     ahead = fast["horse.png"][0].asset.camera.object_to_camera[:3, 2]
     behind = flipped.asset.camera.object_to_camera[:3, 2]
     assert float(ahead @ behind) < 0
+
+
+def test_legs_that_stand_apart_are_not_taken_for_one(fast: dict[str, tuple[Result, np.ndarray, np.ndarray]]) -> None:
+    result, mask, _ = fast["elephant.png"]
+    asset = exported(result.asset)
+    points = posed_points(asset)
+    feet = project(np.stack([points["front_tip.L"], points["front_tip.R"]]), asset.camera)
+    assert np.linalg.norm(feet[0] - feet[1]) > 0.08 * box_side(mask > 0.5)  # in the photo 0.16

@@ -1,9 +1,12 @@
-"""The bundled model's own surfaces: extraction skips nothing of them."""
+"""The bundled model's own surfaces: extraction skips nothing of them, and ears stand out of them."""
 
 import numpy as np
+import pytest
+import torch
 
 from backend.methods.fauna.networks import load_networks
-from backend.methods.fauna.shape import CELLS, LIPSCHITZ, category_field
+from backend.methods.fauna.shape import CELLS, HANGING_EAR, LIPSCHITZ, canonical_ear, category_field
+from backend.rig.proportions import carry_bones
 from backend.shape.extract import estimate_lipschitz, extract, extract_dense
 
 SAMPLES = 100_000
@@ -23,3 +26,21 @@ def test_coarse_to_fine_finds_every_triangle_of_a_learnt_shape() -> None:
     assert len(dense.faces) > 10_000
     np.testing.assert_array_equal(found.faces, dense.faces)
     np.testing.assert_allclose(found.vertices, dense.vertices, atol=1e-5)
+
+
+@pytest.mark.parametrize(("ear", "drawn"), [((0.15, 0.3, -0.1), 1.0), ((0.1, 0.02, 0.05), 1.0), ((0.2, -0.3, -0.1), HANGING_EAR / 0.374)])
+def test_an_ear_stands_where_proportions_carry_it_to_its_tip(ear: tuple[float, float, float], drawn: float) -> None:
+    model = load_networks().model
+    template, rest, girth = model.template, model.canonical.clone(), torch.zeros(33, 2)
+    base, tip = (template.point_index[name] for name in ("ear_base.L", "ear_tip.L"))
+    for end in ("poll", "muzzle", "ear_base.L", "ear_base.R"):
+        rest[template.point_index[end]] += torch.tensor([0.0, 0.2, 0.1])
+    rest[template.point_index["muzzle"], 2] += 0.3
+    rest[tip] = rest[base] + torch.tensor(ear)
+    start, end = canonical_ear(model, rest, girth)
+    carry = carry_bones(model.canonical, rest, torch.zeros(34, 2))[template.bone_index["ear.L"]]
+    torch.testing.assert_close(carry[:3, :3] @ start + carry[:3, 3], rest[base], atol=1e-4, rtol=0)
+    found = carry[:3, :3] @ end + carry[:3, 3]
+    torch.testing.assert_close(found, rest[base] + drawn * torch.tensor(ear), atol=2e-3, rtol=0)
+    inside = category_field(model, model.netBase.memory_bank.mean(0), torch.stack([start, end]))(torch.stack([start, end]))
+    assert (inside > 0).all()

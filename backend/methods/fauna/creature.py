@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.tail import TailFlesh
 from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames
 from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.rotations import euler_to_matrix
@@ -83,9 +84,12 @@ class Parameters:
 
 
 class Creature:
-    """A mesh and skin with the model that shaped them. `mirror_bone` maps each deforming bone to its twin."""
+    """A mesh and skin with the model that shaped them. `mirror_bone` maps each deforming bone to its twin.
 
-    def __init__(self, model: Fauna, mesh: Mesh, skin_: Skin, rest: Tensor, code: Tensor) -> None:
+    settled: the mesh is an asset's own, shaped already, whose tail is where it belongs.
+    """
+
+    def __init__(self, model: Fauna, mesh: Mesh, skin_: Skin, rest: Tensor, code: Tensor, settled: bool = False) -> None:
         assert mesh.mirror is not None
         self.model, self.mesh = model, mesh
         self.vertices = torch.from_numpy(mesh.vertices)
@@ -101,6 +105,7 @@ class Creature:
         self.mirror_bone = torch.tensor([names.index(twin[n]) for n in names])
         # Proportions undo what brought training's shapes onto the mean skeleton, by weights found in the same way.
         self.influence = torch.from_numpy(template_weights(self.mesh.vertices, self.mesh.faces, self.rest.numpy()))
+        self.tail = None if settled else TailFlesh(model.template, self.vertices, self.influence, self.rest)
         self.left = torch.nonzero(self.vertices[:, 0] >= 0)[:, 0]
 
     def start(self, rotation: Tensor, translation: Tensor, angles: Tensor, rest: Tensor, girth: Tensor) -> Parameters:
@@ -170,8 +175,10 @@ class Creature:
             # Smoothed: what the bank knows is large shape; a changed code's ripples would crumple the surface.
             v = v + SmoothSolve.apply(offset, self.solver) * torch.cat([on_plane, torch.ones_like(v[:, 1:])], 1)
         girth = torch.cat([torch.zeros(1, 2), (p.girth + p.girth[self.mirror_bone]) / 2])  # the root does not deform
-        moves = carry_bones(self.rest, self.rest_points(p), girth)
-        shaped = blend(v[None], self.influence, moves[None])[0]
+        points = self.rest_points(p)
+        shaped = blend(v[None], self.influence, carry_bones(self.rest, points, girth)[None])[0]
+        if self.tail is not None:
+            shaped = self.tail.follow(shaped, points)
         return self._sided(shaped + self.free_offset(p) if use_free else shaped)
 
     def _sided(self, vertices: Tensor) -> Tensor:

@@ -1,9 +1,7 @@
 """Explain the picture: `align` (fast) by moments and trials, `fit` (fine) by gradient descent on a `Creature`'s parameters.
 
-`fit` renders the silhouette (Laine et al. 2020 antialiasing) and adds what reaches further than a pixel: the mask's distance
-transform pulls stray vertices in, covered pixels pull the nearest vertices out. Stages: viewpoint and bones; then, its coat being
-fitted with it (`coat`), proportions and bank code too; last the smooth free deformation, held small. Image positions and frames as in
-`evidence`.
+`fit` compares the rendered silhouette with the mask (`silhouette`). Stages: viewpoint and bones; then, its coat being fitted with it
+(`coat`), proportions and bank code too; last the smooth free deformation, held small. Image positions and frames as in `evidence`.
 """
 
 from __future__ import annotations
@@ -13,9 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch.nn import functional
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.coat import Coat
@@ -33,16 +29,14 @@ from backend.methods.fauna.evidence import (
     stiffness,
     turn_prior,
 )
-from backend.render.cpu import antialias, rasterize
+from backend.methods.fauna.silhouette import RENDER_SIZE, MaskTarget, moments, overlap, picture, preview
 from backend.rig.kinematics import blend, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress
 
-RENDER_SIZE = 160
-"""Pixels a side of the silhouettes that `fit` compares."""
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
-LIFTED = 0.1
+LIFTED = 0.2
 """Weight of the points lifted into space, which the silhouette can't tell."""
 INSIDE = 3.0
 """Weight of legs that run through the trunk: behind the outline nothing else keeps them out."""
@@ -86,60 +80,12 @@ def girth_prior(change: Tensor) -> Tensor:
     return change.square().mean(-1).sum() + UNEVEN * (change[:, 0] - change[:, 1]).square().sum()
 
 
-def clip_of(camera: Tensor, focal: float) -> Tensor:
-    """Camera points (V, 3), OpenCV -> clip coordinates (1, V, 4), y down as the renderer's rows; near plane at 0.1."""
-    z = camera[:, 2]
-    return torch.stack([focal * camera[:, 0], focal * camera[:, 1], (z - 0.2) * 1.001, z], -1)[None].contiguous()
-
-
 def stages_without(ablate: str, stages: tuple[Stage, ...] = STAGES) -> tuple[Stage, ...]:
     """The stages less what an ablation switches off ('' leaves all)."""
     if ablate == "deformation":
         stages = tuple(s for s in stages if not s.free)
     hold = {"articulation": ("angles",), "bank": ("code",)}.get(ablate, ())
     return tuple(replace(s, rates={k: v for k, v in s.rates.items() if k not in hold}) for s in stages)
-
-
-def picture(camera: Tensor, faces: Tensor, focal: float, size: int) -> tuple[Tensor, Tensor]:
-    """Of a mesh in the camera's frame: what each pixel shows (1, size, size, 4), and coverage (size, size), differentiable at its
-    outline."""
-    clip = clip_of(camera, focal)
-    rast = rasterize(clip, faces, (size, size))
-    covered = (rast[..., 3:] > 0).to(camera.dtype)
-    return rast, antialias(covered, rast, clip, faces)[0, ..., 0]
-
-
-def overlap(coverage: Tensor, mask: Tensor) -> Tensor:
-    """Intersection over union of two pictures (s, s) of shares."""
-    both = coverage * mask
-    return both.sum() / (coverage + mask - both).sum().clamp_min(1)
-
-
-class MaskTarget:
-    """The mask and what reaches further than its outline."""
-
-    def __init__(self, mask: Tensor, seed: int) -> None:
-        self.mask = mask
-        inside = mask.numpy() > 0.5
-        size = mask.shape[0]
-        outside_distance = distance_transform_edt(~inside) * (2.0 / size)
-        self.outside = torch.from_numpy(outside_distance.astype(np.float32))[None, None]
-        rows, columns = np.nonzero(inside)
-        keep = np.random.default_rng(seed).permutation(len(rows))[:500]
-        xy = (np.stack([columns[keep], rows[keep]], 1) + 0.5) / size * 2 - 1
-        self.pixels = torch.from_numpy(xy.astype(np.float32))  # (n, 2)
-
-    def energy(self, image: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Projected vertices (V, 2) and coverage (s, s) -> (overlap missed, stray vertices, uncovered pixels)."""
-        at = functional.grid_sample(self.outside, image[None, None].clamp(-1.5, 1.5), padding_mode="border", align_corners=False)
-        with torch.no_grad():
-            size = coverage.shape[0]
-            index = ((self.pixels + 1) / 2 * size).long().clamp(0, size - 1)
-            bare = coverage[index[:, 1], index[:, 0]] < 0.5
-            pixels = self.pixels[bare]
-            nearest = torch.cdist(pixels, image).argmin(-1) if len(pixels) else torch.zeros(0, dtype=torch.long)
-        uncovered = (image[nearest] - pixels).square().sum() / len(self.pixels)
-        return 1 - overlap(coverage, self.mask), at.square().mean(), uncovered
 
 
 def fit(
@@ -153,9 +99,13 @@ def fit(
     stages: tuple[Stage, ...] = STAGES,
 ) -> Parameters:
     """Fit `p` and the coat to the photo, in place; returns `p`, detached. progress runs over `span`."""
-    target = MaskTarget(evidence.mask, seed)
     start_angles, start_points, start_girth = (x.detach().clone() for x in (p.angles, p.points, p.girth))
     template = creature.model.template
+    with torch.no_grad():
+        _, points = creature.posed(p, creature.rest_vertices(p, stages[0].code, stages[0].free))
+        target = MaskTarget(
+            evidence.mask, seed, template, creature.dense.argmax(1), project(points, *creature.camera(p), evidence.focal)
+        )
     stiff = stiffness(template)
     total = sum(stage.steps for stage in stages)
     done = 0
@@ -281,17 +231,3 @@ def mismatch(creature: Creature, p: Parameters, evidence: Evidence) -> float:
     rotation, translation = creature.camera(p)
     seen = JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
     return float(1 - overlap(cover, evidence.mask) + seen + LIFTED * lifted_residual(points, rotation, evidence))
-
-
-def moments(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(s, s) bool -> mean and standard deviation of the covered pixels, (2,) each, in [-1, 1]: thin tails hardly move them."""
-    places = (torch.nonzero(mask).flip(1) + 0.5) / mask.shape[0] * 2 - 1  # (n, 2) x, y
-    return places.mean(0), places.std(0)
-
-
-def preview(coverage: Tensor, mask: Tensor) -> np.ndarray:
-    """(s, s, 3) uint8: what both cover in grey, the mask alone in blue, the creature alone in orange."""
-    c, m = coverage.detach().numpy()[..., None], mask.numpy()[..., None]
-    both, alone, bare = np.array([200, 200, 200]), np.array([240, 140, 60]), np.array([70, 120, 220])
-    picture = 30 + (both - 30) * c * m + (alone - 30) * c * (1 - m) + (bare - 30) * (1 - c) * m
-    return np.clip(picture, 0, 255).astype(np.uint8)

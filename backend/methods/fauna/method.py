@@ -23,12 +23,14 @@ from backend.methods.fauna.coat import Coat, vertex_normals
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
+from backend.methods.fauna.feet import cover_feet
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
 from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
+from backend.methods.fauna.silhouette import RENDER_SIZE, clip_of, overlap
 from backend.methods.fauna.surface import colour, paint
-from backend.methods.fauna.viewpoint import FLIP, Solution, choose_view, swap_legs
+from backend.methods.fauna.viewpoint import FLIP, Choice, Solution, choose_view, swap_legs, twin_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
@@ -107,7 +109,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])
     crop_focal = 1 / math.tan(crop.fov / 2)
-    small = torch.nn.functional.adaptive_avg_pool2d(cover[None], fitting.RENDER_SIZE)[0]
+    small = torch.nn.functional.adaptive_avg_pool2d(cover[None], RENDER_SIZE)[0]
     limits, sideways = bone_limits(model.template), sideways_stiffness(model.template)
     believed = torch.full_like(seen.confidence[0], 0.0 if ablate in ("joints", "lifting") else 1.0)
     lifted = seen.lifted[0] @ FLIP
@@ -117,9 +119,8 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     progress("viewpoint", 0.15)
     with ThreadPoolExecutor(1) as beside:  # neither needs the other's answer, and most of both runs without Python's lock
         feature = None if ablate == "deformation" else seen.feat_key[0]
-        shape = beside.submit(instance_mesh, model, seen.code[0], feature, TRIANGLES[request.quality])
+        shape = beside.submit(instance_mesh, model, seen.code[0], feature, seen.rest[0], seen.girth[0], TRIANGLES[request.quality])
         choice = choose_view(model, seen, evidence, request, crop_focal / model.focal, ablate)
-        best, options = choice.best, choice.options
         progress("shape", 0.2)
         mesh, canonical = shape.result()
     skeleton = build_skeleton(canonical)
@@ -127,18 +128,9 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skin = skin_weights(mesh, skeleton, fitted=False)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    p = begin(creature, options[best], seen)
-    coat = Coat(model, seen, picture, cover, fitting.RENDER_SIZE)
+    coat = Coat(model, seen, picture, cover, RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
-    if ablate != "fit":
-        p = fitting.align(creature, p, evidence)
-    if fine and choice.rival is not None:
-        other = fitting.align(creature, begin(creature, options[choice.rival], seen), evidence)
-        p, other = (fitting.fit(creature, q, evidence, progress, (0.38, 0.4), request.seed, coat, fitting.BRIEF) for q in (p, other))
-        if fitting.mismatch(creature, other, evidence) < fitting.mismatch(creature, p, evidence):
-            best, p = choice.rival, other
-    if fine:
-        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.stages_without(ablate))
+    p, best, evidence = explain(creature, choice, seen, evidence, coat, request, progress, ablate)
     scores = deformation_scores(creature, p, evidence) if fine else {}
     progress("rig", 0.74)
     start = creature
@@ -157,9 +149,37 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, options[h], seen, crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, choice.options[h], seen, crop_focal)) for h in range(4))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
+
+
+def explain(
+    creature: Creature, choice: Choice, seen: Perception, evidence: Evidence, coat: Coat, request: Request, progress: Progress, ablate: str
+) -> tuple[Parameters, int, Evidence]:
+    """-> the creature's parameters, aligned (`fast`) or fitted (`fine`), the hypothesis kept, and the joints as they were read at last."""
+    fine, best, options = request.quality == "fine" and ablate != "fit", choice.best, choice.options
+
+    def settle_briefly(q: Parameters, evidence: Evidence) -> Parameters:
+        return fitting.fit(creature, q, evidence, progress, (0.38, 0.4), request.seed, coat, fitting.BRIEF) if fine else q
+
+    p = begin(creature, options[best], seen)
+    if ablate == "fit":
+        return p, best, evidence
+    p = fitting.align(creature, p, evidence)
+    if ablate != "joints":
+        heat = seen.heat[0, twin_legs(creature.model)] if request.swap_legs else seen.heat[0]
+        p, options[best], evidence = cover_feet(
+            creature, p, options[best], evidence, heat, seen.girth[0], settle_briefly, hold_angles=ablate == "articulation"
+        )
+    if fine and choice.rival is not None:
+        other = fitting.align(creature, begin(creature, options[choice.rival], seen), evidence)
+        p, other = (settle_briefly(q, evidence) for q in (p, other))
+        if fitting.mismatch(creature, other, evidence) < fitting.mismatch(creature, p, evidence):
+            best, p = choice.rival, other
+    if fine:
+        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.stages_without(ablate))
+    return p, best, evidence
 
 
 def begin(creature: Creature, option: Solution, seen: Perception) -> Parameters:
@@ -186,7 +206,7 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
         skeleton, skin, holds = rigged(mesh, points)
         if holds:
             break
-    settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code)
+    settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code, settled=True)
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
 
 
@@ -209,7 +229,7 @@ def thumbnail(creature: Creature, option: Solution, seen: Perception, focal: flo
         posed, _ = creature.posed(p, creature.rest_vertices(p, use_code=False, use_free=False))
         camera = posed @ option.rotation.T + option.translation
         light = (-vertex_normals(camera, creature.faces)[:, 2:]).clamp_min(0) * 0.7 + 0.3  # (V, 1)
-        rast = rasterize(fitting.clip_of(camera, focal), creature.faces, (96, 96))
+        rast = rasterize(clip_of(camera, focal), creature.faces, (96, 96))
         grey = interpolate(light[None].contiguous(), rast, creature.faces)[0]
         picture = torch.where(rast[0, ..., 3:] > 0, grey * 210, torch.tensor(40.0)).expand(-1, -1, 3)
     return picture.clamp(0, 255).to(torch.uint8).numpy()
@@ -241,7 +261,7 @@ def silhouette_iou(creature: Creature, p: Parameters, evidence: Evidence, use_co
     """Overlap of the posed creature's silhouette with the mask, in the crop."""
     with torch.no_grad():
         cover, _ = fitting.seen_as(creature, p, evidence, use_code, use_free)
-        return float(fitting.overlap((cover > 0.5).float(), (evidence.mask > 0.5).float()))
+        return float(overlap((cover > 0.5).float(), (evidence.mask > 0.5).float()))
 
 
 def deformation_scores(creature: Creature, p: Parameters, evidence: Evidence) -> dict[str, float]:

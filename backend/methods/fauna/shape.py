@@ -18,6 +18,7 @@ from backend.methods.fauna.fields import displace
 from backend.methods.fauna.model import Fauna
 from backend.rig.apart import lower_shins
 from backend.rig.embed import bones_outside, embed_points
+from backend.rig.proportions import carry_bones
 from backend.rig.skeleton import build_skeleton
 from backend.rig.weights import fitted_weights
 from backend.shape.checks import intersecting_faces
@@ -40,8 +41,11 @@ SMOOTHNESS = 5.0
 CRACK_CELLS = 3
 """Half the width of gaps that are closed, in cells: legs stand further apart."""
 
-CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05}
+CORE_RADIUS = {"torso": 0.1, "neck and head": 0.07, "tail": 0.035, "leg": 0.05, "jaw": 0.05, "ear": 0.05}
 """Radius of the core about each canonical bone, object units; a grid cell is 0.055."""
+HANGING_EAR = 0.2
+"""Object units of an ear that are drawn whichever way it points; what stands up is drawn in full. A core as long as a bear's ear or a
+zebu's, which lie against the head, would stand off it."""
 CORE_BLEND = 0.02
 
 CROSSING_SHARE = 0.003
@@ -51,24 +55,25 @@ CROSSING_SHARE = 0.003
 class BoneCore:
     """Thin capsules about the canonical bones: every limb stays whole where the learnt field is thinner than the grid.
 
-    Signed distance, positive inside, of points with x >= 0 (centre and left bones); ears and jaw have no core.
+    Signed distance, positive inside, of points with x >= 0 (centre and left bones). ear: (2, 3) base and end of this animal's, as
+    `canonical_ear` finds them; None: no core for ears, whose mean points nowhere.
     """
 
-    def __init__(self, model: Fauna) -> None:
+    def __init__(self, model: Fauna, ear: Tensor | None = None) -> None:
         assert isinstance(model.canonical, Tensor)
         template, points = model.template, model.canonical
-        heads, tails, radii = [], [], []
+        parts: list[tuple[Tensor, Tensor, str]] = []
         for bone in template.bones:
-            if bone.deform and not bone.name.startswith(("ear", "jaw")) and not bone.name.endswith(".R"):
-                heads.append(points[template.point_index[bone.head]])
-                tails.append(points[template.point_index[str(bone.tail)]])
-                radii.append(CORE_RADIUS["leg" if "leg" in bone.group else bone.group])
+            if bone.deform and not bone.name.startswith("ear") and not bone.name.endswith(".R"):
+                part = "jaw" if bone.name == "jaw" else "leg" if "leg" in bone.group else bone.group
+                parts.append((points[template.point_index[bone.head]], points[template.point_index[str(bone.tail)]], part))
         # No bone joins tail and trunk: behind a rump that ends before the tail's base, all of the tail would hang in the air and be lost.
-        heads.append(points[template.point_index["pelvis"]])
-        tails.append(points[template.point_index["tail0"]])
-        radii.append(CORE_RADIUS["tail"])
-        self.head, self.along = torch.stack(heads), torch.stack(tails) - torch.stack(heads)  # (n, 3)
-        self.radius = torch.tensor(radii)
+        parts.append((points[template.point_index["pelvis"]], points[template.point_index["tail0"]], "tail"))
+        if ear is not None:
+            parts += [(points[template.point_index["poll"]], ear[0], "ear"), (ear[0], ear[1], "ear")]
+        heads, tails = (torch.stack(ends) for ends in (tuple(part[0] for part in parts), tuple(part[1] for part in parts)))
+        self.head, self.along = heads, tails - heads  # (n, 3)
+        self.radius = torch.tensor([CORE_RADIUS[part[2]] for part in parts])
 
     def distance(self, x: Tensor) -> Tensor:
         """(N, 3) -> (N,)."""
@@ -77,9 +82,24 @@ class BoneCore:
         return (self.radius - (offset - t[..., None] * self.along).norm(dim=-1)).amax(-1)
 
 
-def category_field(model: Fauna, code: Tensor) -> SignedDistance:
-    """The base SDF of a code (code_dim,), united with the bones' core; the union is smooth (polynomial maximum)."""
-    core = BoneCore(model)
+def canonical_ear(model: Fauna, rest: Tensor, girth: Tensor) -> Tensor:
+    """Where the left ear of an animal with rest points (P, 3) and log girths (n, 2) begins and ends on the canonical skeleton: (2, 3).
+
+    Proportions carry an ear as it is (`carry_bones`), so it has to point its own way there already.
+    """
+    template = model.template
+    assert isinstance(model.canonical, Tensor)
+    base, tip = (template.point_index[name] for name in ("ear_base.L", "ear_tip.L"))
+    ear = rest[tip] - rest[base]
+    whole = float(ear.norm())
+    drawn = min(whole, HANGING_EAR + max(0.0, float(ear[1])))
+    carried = carry_bones(model.canonical, rest, torch.cat([torch.zeros(1, 2), girth]))[template.bone_index["ear.L"], :3, :3]
+    return model.canonical[base] + torch.stack([torch.zeros(3), torch.linalg.solve(carried, ear * drawn / max(whole, 1e-6))])
+
+
+def category_field(model: Fauna, code: Tensor, ear: Tensor | None = None) -> SignedDistance:
+    """The base SDF of a code (code_dim,), united with the bones' core; the union is smooth (polynomial maximum). ear: see `BoneCore`."""
+    core = BoneCore(model, ear)
 
     def distance(points: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -90,19 +110,22 @@ def category_field(model: Fauna, code: Tensor) -> SignedDistance:
     return distance
 
 
-def category_mesh(model: Fauna, code: Tensor, triangles: int) -> Mesh:
-    """The base surface of a code (code_dim,), cleaned, of about so many triangles."""
-    distance = category_field(model, code)
+def category_mesh(model: Fauna, code: Tensor, ear: Tensor, triangles: int) -> Mesh:
+    """The base surface of a code (code_dim,) with ears (2, 3), cleaned, of about so many triangles."""
+    distance = category_field(model, code, ear)
     surface = extract(distance, CELLS, LIPSCHITZ, model.config.half_extent)
     return clean(surface, distance, triangles, CRACK_CELLS)
 
 
-def instance_mesh(model: Fauna, code: Tensor, feature: Tensor | None, triangles: int) -> tuple[Mesh, FloatArray]:
+def instance_mesh(
+    model: Fauna, code: Tensor, feature: Tensor | None, rest: Tensor, girth: Tensor, triangles: int
+) -> tuple[Mesh, FloatArray]:
     """-> the instance's mesh on the canonical skeleton and that skeleton's points (P, 3), pulled inside it.
 
-    No feature: no instance deformation.
+    No feature: no instance deformation. rest (P, 3), girth (n, 2): the regressed ones, which tell which way its ears point.
     """
-    mesh = category_mesh(model, code, triangles)
+    with torch.no_grad():
+        mesh = category_mesh(model, code, canonical_ear(model, rest, girth), triangles)
     if feature is not None:
         with torch.no_grad():
             x = torch.from_numpy(mesh.vertices)[None]

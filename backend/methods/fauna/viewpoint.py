@@ -194,11 +194,16 @@ def facing_away(options: list[Solution], score: list[float], index: int) -> int:
     return min(others, key=lambda h: float(ahead @ options[h].rotation[:, 2]) + 0.05 * score[h])
 
 
-def swap_legs(model: Fauna, evidence: Evidence) -> Evidence:
-    """The evidence with left and right leg points exchanged."""
+def twin_legs(model: Fauna) -> Tensor:
+    """(P,) every leg point's number on the other side; all others' their own."""
     names = model.template.points
     legs = ("scapula", "shoulder", "elbow", "wrist", "front_knuckle", "front_tip", "hip", "knee", "hock", "hind_knuckle", "hind_tip")
     twin = {f"{leg}.{a}": f"{leg}.{b}" for leg in legs for a, b in (("L", "R"), ("R", "L"))}
-    order = torch.tensor([names.index(twin.get(name, name)) for name in names])
+    return torch.tensor([names.index(twin.get(name, name)) for name in names])
+
+
+def swap_legs(model: Fauna, evidence: Evidence) -> Evidence:
+    """The evidence with left and right leg points exchanged."""
+    order = twin_legs(model)
     swapped = {name: getattr(evidence, name)[order] for name in ("seen", "confidence", "lifted", "lifted_confidence")}
     return replace(evidence, **swapped)
