@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 FIRST_BONES = {Part.FRONT: 2, Part.HIND: 1, Part.TAIL: 1, Part.EAR: 1}
 """Bones of a part that lie in the trunk, or begin there."""
 DIFFUSION = 0.8
-"""Diffusion length at a part's border, in inscribed radii of its first bones."""
+"""Diffusion length at a part's border, in inscribed radii of its first bones, of the tail in those of all."""
 BORDER_WIDTH = {Part.FRONT: 0.75, Part.HIND: 0.7, Part.TAIL: 0.8, Part.EAR: 0.5}
 """Half width of a part's border, in distances from its first joints."""
 
@@ -57,7 +57,8 @@ def part_shares(mesh: Mesh, skeleton: Skeleton, labels: NDArray[np.int64]) -> di
     shares = {}
     for part, bones in part_bones(skeleton).items():
         first = bones[: FIRST_BONES[part]]
-        middles = (skeleton.heads[first] + skeleton.tails[first]).astype(np.float64) / 2
+        thick = bones if part == Part.TAIL else first  # a tail begins in the rump, whose thickness isn't its own
+        middles = (skeleton.heads[thick] + skeleton.tails[thick]).astype(np.float64) / 2
         radius = float(inscribed_radius(middles, tree).mean())
         length = DIFFUSION * radius
         system = (diags(areas) + length**2 * stiffness).tocsc()

@@ -3,11 +3,13 @@
 Enters: a rest mesh and its skeleton. Leaves: a label a vertex. Nearest bones mislead here (a belly is nearer to the thigh
 than to the spine), so the parts are filled with inscribed spheres and a vertex goes to the part whose sphere it is nearest to:
 every point inside the plane of symmetry is trunk, a leg's or an ear's spheres sit on its bones. A vertex on a limb's surface
-touches the limb's spheres, whatever else is near, so legs that almost meet stay apart. Everything is folded to x >= 0.
+touches the limb's spheres, whatever else is near, so legs that almost meet stay apart. The tail goes by its cross-sections
+(`tail_patch`). Everything is folded to x >= 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 import numpy as np
@@ -18,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from backend.rig.names import parse_name
 from backend.rig.sections import cut_loops, loop_points
+from backend.rig.tail_patch import tail_patch
 from backend.rig.template import load_quadruped
 from backend.shape.laplacian import adjacency
 from backend.types import Mesh, Skeleton
@@ -31,8 +34,6 @@ OFF_PLANE = 1e-6
 """Where the plane of symmetry is cut, in units of the mesh's size: vertices lie exactly on x = 0."""
 GROWTH = {"shoulder": 1.35, "front_thigh": 1.2, "thigh": 1.15}
 """Bones whose flesh is wider than it is thick: their spheres count as larger."""
-TAIL_GROWTH = 1.3
-"""A sphere of the symmetry plane whose centre is within this many of the tail's radii belongs to the tail."""
 
 
 class Part(IntEnum):
@@ -49,19 +50,15 @@ def parts_of(mesh: Mesh, skeleton: Skeleton) -> NDArray[np.int64]:
     """(v,) `Part` of each vertex; every part but the trunk is one connected patch a side."""
     vertices = fold(mesh.vertices)
     tree = cKDTree(vertices)
-    spheres = {part: _bone_spheres(skeleton, bones, tree) for part, bones in part_bones(skeleton).items()}
-    trunk = _sagittal_spheres(mesh, tree)
-    if Part.TAIL in spheres:
-        centres, radii = spheres[Part.TAIL]
-        # The tail's first quarter still is rump.
-        gaps, nearest = cKDTree(centres[SPHERES_A_BONE // 2 :]).query(trunk[0])
-        inside = gaps < TAIL_GROWTH * radii[SPHERES_A_BONE // 2 :][nearest]
-        trunk = (trunk[0][~inside], trunk[1][~inside])
-    spheres[Part.TRUNK] = trunk
+    limbs = part_bones(skeleton)
+    spheres = {part: _bone_spheres(skeleton, bones, tree) for part, bones in limbs.items() if part != Part.TAIL}
+    spheres[Part.TRUNK] = _sagittal_spheres(mesh, tree)
     order = sorted(spheres)
     gaps = np.stack([_power_gap(vertices, *spheres[part]) for part in order], 1)
     labels = np.array(order)[gaps.argmin(1)]
-    return _one_patch_each(mesh, labels, spheres)
+    if Part.TAIL in limbs:
+        labels[tail_patch(mesh, skeleton, limbs[Part.TAIL])] = Part.TAIL
+    return _one_patch_each(mesh, labels, limbs.keys() - {Part.TAIL})
 
 
 def fold(points: NDArray[np.floating]) -> Array:
@@ -136,15 +133,13 @@ def _power_gap(vertices: Array, centres: Array, radii: Array) -> Array:
     return gaps
 
 
-def _one_patch_each(mesh: Mesh, labels: NDArray[np.int64], spheres: dict[Part, tuple[Array, Array]]) -> NDArray[np.int64]:
-    """Keeps of every limb, a side, the largest connected patch; the rest goes to the trunk."""
+def _one_patch_each(mesh: Mesh, labels: NDArray[np.int64], limbs: Iterable[Part]) -> NDArray[np.int64]:
+    """Keeps of every paired limb, a side, the largest connected patch; the rest goes to the trunk."""
     links = adjacency(mesh).tocoo()
     right = mesh.vertices[:, 0] < 0
-    for part in spheres:
-        if part == Part.TRUNK:
-            continue
+    for part in limbs:
         for side in (right, ~right):
-            mine = np.flatnonzero((labels == part) & (side if part != Part.TAIL else True))
+            mine = np.flatnonzero((labels == part) & side)
             if not len(mine):
                 continue
             place = np.full(len(labels), -1)

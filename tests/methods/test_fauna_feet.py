@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
-from backend.methods.fauna.feet import bare_patches, other_readings
+from backend.methods.fauna.feet import low_patches, other_readings
 from backend.rig.template import load_quadruped
 
 TEMPLATE = load_quadruped()
@@ -27,7 +27,7 @@ def animal() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_leg_that_nothing_covers_is_found() -> None:
     mask, cover = animal()
-    [patch] = bare_patches(cover, mask)
+    [patch] = low_patches(cover, mask)
     rows, columns = torch.nonzero(patch, as_tuple=True)
     assert 90 <= rows.min() and rows.max() < 150
     assert 120 <= columns.min() and columns.max() < 132
@@ -38,7 +38,7 @@ def test_what_is_high_up_or_a_rim_or_next_to_nothing_is_no_leg(bare: tuple[slice
     mask, _ = animal()
     cover = mask.clone()
     cover[bare] = 0
-    assert bare_patches(cover, mask) == []
+    assert low_patches(cover, mask) == []
 
 
 def evidence() -> Evidence:
@@ -61,7 +61,7 @@ def heat(second: dict[int, float]) -> torch.Tensor:
 
 def test_the_likelier_leg_is_read_at_the_bare_place_and_its_joints_without_a_peak_there_are_not_seen() -> None:
     mask, cover = animal()
-    [patch] = bare_patches(cover, mask)
+    [patch] = low_patches(cover, mask)
     first, second = other_readings(evidence(), heat({LEFT: 0.3, RIGHT: 0.1}), patch, TEMPLATE)
     place = torch.tensor([25.5, 28.5]) / GRID * 2 - 1
     for reading, tip in ((first, LEFT), (second, RIGHT)):
@@ -76,5 +76,5 @@ def test_the_likelier_leg_is_read_at_the_bare_place_and_its_joints_without_a_pea
 
 def test_no_leg_is_read_where_no_leg_has_a_peak() -> None:
     mask, cover = animal()
-    [patch] = bare_patches(cover, mask)
+    [patch] = low_patches(cover, mask)
     assert list(other_readings(evidence(), heat({LEFT: 0.01}), patch, TEMPLATE)) == []

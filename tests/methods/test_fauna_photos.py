@@ -113,3 +113,11 @@ def test_legs_that_stand_apart_are_not_taken_for_one(fast: dict[str, tuple[Resul
     points = posed_points(asset)
     feet = project(np.stack([points["front_tip.L"], points["front_tip.R"]]), asset.camera)
     assert np.linalg.norm(feet[0] - feet[1]) > 0.08 * box_side(mask > 0.5)  # in the photo 0.16
+
+
+def test_a_tail_carried_over_the_back_is_raised(fast: dict[str, tuple[Result, np.ndarray, np.ndarray]]) -> None:
+    result, _, _ = fast["dog.png"]
+    asset = exported(result.asset)
+    points = posed_points(asset)
+    base, middle, tip, withers = project(np.stack([points[name] for name in ("tail0", "tail2", "tail4", "withers")]), asset.camera)
+    assert middle[1] < base[1] and tip[1] < withers[1]  # photo pixels: y points down

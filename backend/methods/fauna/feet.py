@@ -6,7 +6,7 @@ one. The silhouette tells: a patch of mask that reaches down, stays bare and hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,17 +14,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.creature import Creature
 from backend.methods.fauna.evidence import Evidence
 from backend.methods.fauna.fit import align, mismatch, seen_as
 from backend.methods.fauna.heads import expectation
-from backend.methods.fauna.viewpoint import Solution, solve_joints
+from backend.methods.fauna.readings import Settle, Standing, bare_patches
+from backend.methods.fauna.viewpoint import solve_joints
 from backend.rig.template import Template
 
-Settle = Callable[[Parameters, Evidence], Parameters]
-
-THIN = 2
-"""Pixels worn off a bare patch: what is left of an outline drawn a little too small is no leg."""
 LEAST_AREA = 0.004
 """Of a bare patch, over the mask's."""
 LOW = 0.7
@@ -33,6 +30,8 @@ NEAR = 0.12
 """Half widths about the patch in which a joint is looked for."""
 LEAST_MASS = 0.05
 """Of a joint's heat there: about the second peak's share where one leg hides as well as the other."""
+READINGS = 2
+"""Legs tried for a patch: most often the two of a pair."""
 LOWER_JOINTS = 4
 """Elbow or knee, wrist or hock, knuckle and tip: read anew together."""
 LEAST_GAIN = 0.005
@@ -42,50 +41,35 @@ STEPS = 40
 
 
 def cover_feet(
-    creature: Creature,
-    p: Parameters,
-    solution: Solution,
-    evidence: Evidence,
-    heat: Tensor,
-    girth: Tensor,
-    settle: Settle,
-    hold_angles: bool = False,
-) -> tuple[Parameters, Solution, Evidence]:
-    """Aligned parameters, what they began from and what was seen -> the same, or those of another reading of a leg that explains more.
+    creature: Creature, now: Standing, heat: Tensor, girth: Tensor, settle: Settle, hold_angles: bool = False
+) -> Standing:
+    """What is known of the creature -> the same, or with another reading of a leg that explains more.
 
-    heat: (P, g, g) logits of the joints; girth (n, 2): see `Creature.start`; settle: what readings go through before they are compared,
-    may change what it is given.
+    heat: (P, g, g) logits of the joints; girth (n, 2): see `Creature.start`; settle: what is compared goes through it first.
     """
     template = creature.model.template
-    for patch in bare_patches(seen_as(creature, p, evidence)[0].detach(), evidence.mask):
-        readings = list(other_readings(evidence, heat, patch, template))
+    for patch in low_patches(seen_as(creature, now.p, now.evidence)[0].detach(), now.evidence.mask):
+        readings = list(other_readings(now.evidence, heat, patch, template))
         if not readings:
             continue
-        found = p, solution, evidence
-        least = mismatch(creature, settle(replace(p), evidence), evidence) - LEAST_GAIN
+        best = now
+        least = mismatch(creature, settle(replace(now.p), now.evidence), now.evidence) - LEAST_GAIN
         for reading in readings:
-            [tried] = solve_joints(creature.model, [solution], reading, STEPS, hold_angles, proportions=True)
+            [tried] = solve_joints(creature.model, [now.solution], reading, STEPS, hold_angles, proportions=True)
             start = creature.start(tried.rotation, tried.translation, tried.angles, tried.rest, girth)
             q = settle(align(creature, start, reading), reading)
             missed = mismatch(creature, q, reading)
             if missed < least:
-                found, least = (q, tried, reading), missed
-        p, solution, evidence = found
-    return p, solution, evidence
+                best, least = Standing(q, tried, reading), missed
+        now = best
+    return now
 
 
-def bare_patches(cover: Tensor, mask: Tensor) -> list[Tensor]:
+def low_patches(cover: Tensor, mask: Tensor) -> list[Tensor]:
     """Coverage and mask (s, s) -> patches (s, s) bool of bare mask that reach down as legs do, the largest first."""
-    inside = mask.numpy() > 0.5
-    labels, count = ndimage.label(ndimage.binary_erosion(inside & ~(cover.numpy() > 0.5), iterations=THIN))
-    rows = np.flatnonzero(inside.any(1))
-    patches = []
-    for number in range(1, count + 1):
-        patch = labels == number
-        low = np.flatnonzero(patch.any(1))[-1]
-        if patch.sum() >= LEAST_AREA * inside.sum() and low - rows[0] >= LOW * (rows[-1] - rows[0]):
-            patches.append(patch)
-    return [torch.from_numpy(patch) for patch in sorted(patches, key=lambda patch: -int(patch.sum()))]
+    rows = np.flatnonzero((mask.numpy() > 0.5).any(1))
+    low = rows[0] + LOW * (rows[-1] - rows[0])
+    return [torch.from_numpy(patch) for patch in bare_patches(cover, mask, LEAST_AREA) if np.flatnonzero(patch.any(1))[-1] >= low]
 
 
 def other_readings(evidence: Evidence, heat: Tensor, patch: Tensor, template: Template) -> Iterator[Evidence]:
@@ -99,7 +83,7 @@ def other_readings(evidence: Evidence, heat: Tensor, patch: Tensor, template: Te
     around = torch.from_numpy(away[np.ix_(at.astype(int), at.astype(int))] < NEAR)  # (g, g)
     share = torch.softmax(heat.flatten(1), 1)[:, around.flatten()].sum(1)  # (P,)
     tips = {leg.points[-1]: leg for leg in template.legs}
-    for tip in sorted(tips, key=lambda point: -float(share[point])):
+    for tip in sorted(tips, key=lambda point: -float(share[point]))[:READINGS]:
         if share[tip] < LEAST_MASS:
             break
         lower = torch.tensor(tips[tip].points[-LOWER_JOINTS:])

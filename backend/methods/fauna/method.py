@@ -19,6 +19,7 @@ from backend import VERSION
 from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
 from backend.methods.fauna import fit as fitting
+from backend.methods.fauna.bare_tail import cover_tail
 from backend.methods.fauna.coat import Coat, vertex_normals
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.creature import Creature, Parameters
@@ -27,6 +28,7 @@ from backend.methods.fauna.feet import cover_feet
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
+from backend.methods.fauna.readings import Standing
 from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
 from backend.methods.fauna.silhouette import RENDER_SIZE, clip_of, overlap
 from backend.methods.fauna.surface import colour, paint
@@ -169,9 +171,9 @@ def explain(
     p = fitting.align(creature, p, evidence)
     if ablate != "joints":
         heat = seen.heat[0, twin_legs(creature.model)] if request.swap_legs else seen.heat[0]
-        p, options[best], evidence = cover_feet(
-            creature, p, options[best], evidence, heat, seen.girth[0], settle_briefly, hold_angles=ablate == "articulation"
-        )
+        held = ablate == "articulation"
+        now = cover_feet(creature, Standing(p, options[best], evidence), heat, seen.girth[0], settle_briefly, held)
+        p, options[best], evidence = cover_tail(creature, now, seen.girth[0], settle_briefly, held)
     if fine and choice.rival is not None:
         other = fitting.align(creature, begin(creature, options[choice.rival], seen), evidence)
         p, other = (settle_briefly(q, evidence) for q in (p, other))
