@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.bare_tail import EDGE_ON, laid_out, patch_at, path_through, raise_tail, resample
-from backend.methods.fauna.evidence import project
-from backend.methods.fauna.viewpoint import Solution
+from backend.methods.fauna.fitting.bare_tail import EDGE_ON, laid_out, patch_at, path_through, raise_tail, resample
+from backend.methods.fauna.fitting.evidence import project
+from backend.methods.fauna.fitting.viewpoint import Solution
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import axis_angle_to_matrix, euler_to_matrix
 from backend.rig.template import load_quadruped

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from backend.methods.fauna.coat import Coat
-from backend.methods.fauna.silhouette import picture
+from backend.methods.fauna.fitting.coat import Coat
+from backend.methods.fauna.fitting.silhouette import picture
 from tests.rig.animals import animal
 
 SIZE, FOCAL = 96, 4.0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backend.methods.fauna.config import BUNDLED
-from backend.methods.fauna.creature import Creature, Parameters
+from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.method import drawn_back, settle
 from backend.methods.fauna.model import Fauna
 from backend.rig.skeleton import build_skeleton, skeleton_points

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
-from backend.methods.fauna.feet import low_patches, other_readings
+from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
+from backend.methods.fauna.fitting.feet import low_patches, other_readings
 from backend.rig.template import load_quadruped
 
 TEMPLATE = load_quadruped()

@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.encoder import Tokens
-from backend.methods.fauna.evidence import Evidence, lifted_residual
+from backend.methods.fauna.fitting.evidence import Evidence, lifted_residual
 from backend.methods.fauna.lifting import Lifting
 from backend.methods.fauna.model import BELIEVED, Fauna
 from backend.methods.fauna.training import skeletons as source

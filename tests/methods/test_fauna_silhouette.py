@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from backend.methods.fauna.silhouette import FAR, RENDER_SIZE, MaskTarget, limb_distance
+from backend.methods.fauna.fitting.silhouette import FAR, RENDER_SIZE, MaskTarget, limb_distance
 from backend.rig.template import load_quadruped
 
 TEMPLATE = load_quadruped()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.methods.fauna import viewpoint as fauna
-from backend.methods.fauna.evidence import Evidence
+from backend.methods.fauna.fitting import viewpoint as fauna
+from backend.methods.fauna.fitting.evidence import Evidence
 from backend.methods.request import Request
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import load_quadruped

@@ -18,21 +18,21 @@ from torch import Tensor
 from backend import VERSION
 from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
-from backend.methods.fauna import fit as fitting
-from backend.methods.fauna.bare_tail import cover_tail
-from backend.methods.fauna.coat import Coat, vertex_normals
 from backend.methods.fauna.config import BUNDLED
-from backend.methods.fauna.creature import Creature, Parameters
-from backend.methods.fauna.evidence import Evidence, bone_limits, sideways_stiffness
-from backend.methods.fauna.feet import cover_feet
+from backend.methods.fauna.fitting import fit as fitting
+from backend.methods.fauna.fitting.bare_tail import cover_tail
+from backend.methods.fauna.fitting.coat import Coat, vertex_normals
+from backend.methods.fauna.fitting.creature import Creature, Parameters
+from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
+from backend.methods.fauna.fitting.feet import cover_feet
+from backend.methods.fauna.fitting.readings import Standing
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of, overlap
+from backend.methods.fauna.fitting.viewpoint import FLIP, Choice, Solution, choose_view, swap_legs, twin_legs
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
-from backend.methods.fauna.readings import Standing
 from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
-from backend.methods.fauna.silhouette import RENDER_SIZE, clip_of, overlap
 from backend.methods.fauna.surface import colour, paint
-from backend.methods.fauna.viewpoint import FLIP, Choice, Solution, choose_view, swap_legs, twin_legs
 from backend.methods.request import Request, Result, Viewpoint
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion

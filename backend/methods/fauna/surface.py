@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.methods.fauna.coat import Coat, Seen
-from backend.methods.fauna.creature import Creature, Parameters
-from backend.methods.fauna.evidence import Evidence
-from backend.methods.fauna.silhouette import RENDER_SIZE, clip_of
+from backend.methods.fauna.fitting.coat import Coat, Seen
+from backend.methods.fauna.fitting.creature import Creature, Parameters
+from backend.methods.fauna.fitting.evidence import Evidence
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of
 from backend.methods.request import Request
 from backend.render.cpu import rasterize
 from backend.texture import bake, fill, unwrap

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.coat import Coat
-from backend.methods.fauna.creature import Creature, Parameters
-from backend.methods.fauna.evidence import (
+from backend.methods.fauna.fitting.coat import Coat
+from backend.methods.fauna.fitting.creature import Creature, Parameters
+from backend.methods.fauna.fitting.evidence import (
     Evidence,
     inscribed_balls,
     joint_residual,
@@ -29,7 +29,7 @@ from backend.methods.fauna.evidence import (
     stiffness,
     turn_prior,
 )
-from backend.methods.fauna.silhouette import RENDER_SIZE, MaskTarget, moments, overlap, picture, preview
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, MaskTarget, moments, overlap, picture, preview
 from backend.rig.kinematics import blend, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress

@@ -16,11 +16,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
-from backend.methods.fauna.creature import Creature
-from backend.methods.fauna.evidence import project
-from backend.methods.fauna.fit import align, mismatch, seen_as
-from backend.methods.fauna.readings import Settle, Standing, bare_patches
-from backend.methods.fauna.viewpoint import Solution, solve_joints
+from backend.methods.fauna.fitting.creature import Creature
+from backend.methods.fauna.fitting.evidence import project
+from backend.methods.fauna.fitting.fit import align, mismatch, seen_as
+from backend.methods.fauna.fitting.readings import Settle, Standing, bare_patches
+from backend.methods.fauna.fitting.viewpoint import Solution, solve_joints
 from backend.rig.kinematics import pose_matrices, pose_points, rest_frames
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler
 from backend.rig.template import load_quadruped

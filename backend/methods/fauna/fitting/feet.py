@@ -14,12 +14,12 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from backend.methods.fauna.creature import Creature
-from backend.methods.fauna.evidence import Evidence
-from backend.methods.fauna.fit import align, mismatch, seen_as
+from backend.methods.fauna.fitting.creature import Creature
+from backend.methods.fauna.fitting.evidence import Evidence
+from backend.methods.fauna.fitting.fit import align, mismatch, seen_as
+from backend.methods.fauna.fitting.readings import Settle, Standing, bare_patches
+from backend.methods.fauna.fitting.viewpoint import solve_joints
 from backend.methods.fauna.heads import expectation
-from backend.methods.fauna.readings import Settle, Standing, bare_patches
-from backend.methods.fauna.viewpoint import solve_joints
 from backend.rig.template import Template
 
 LEAST_AREA = 0.004

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.creature import move_camera
-from backend.methods.fauna.evidence import (
+from backend.methods.fauna.fitting.creature import move_camera
+from backend.methods.fauna.fitting.evidence import (
     SEEN_REACH,
     Evidence,
     joint_residual,

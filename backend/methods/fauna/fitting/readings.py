@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from backend.methods.fauna.creature import Parameters
-from backend.methods.fauna.evidence import Evidence
-from backend.methods.fauna.viewpoint import Solution
+from backend.methods.fauna.fitting.creature import Parameters
+from backend.methods.fauna.fitting.evidence import Evidence
+from backend.methods.fauna.fitting.viewpoint import Solution
 
 Settle = Callable[[Parameters, Evidence], Parameters]
 """What parameters go through before they are compared; may change what it is given."""

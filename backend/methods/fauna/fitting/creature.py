@@ -18,8 +18,8 @@ from scipy.sparse import identity
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from backend.methods.fauna.fitting.tail import TailFlesh
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.tail import TailFlesh
 from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames
 from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.rotations import euler_to_matrix
