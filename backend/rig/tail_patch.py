@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
@@ -33,15 +34,18 @@ def tail_patch(mesh: Mesh, skeleton: Skeleton, bones: list[int]) -> NDArray[np.b
     vertices = mesh.vertices.astype(np.float64)
     chain = np.concatenate([skeleton.heads[bones], skeleton.tails[bones[-1:]]]).astype(np.float64)
     places = (np.arange(SECTIONS * len(bones)) + 0.5) / SECTIONS
-    reach = section_reach(mesh, chain, places)
+    reach = maximum_filter1d(section_reach(mesh, chain, places), 3, mode="nearest")
     reach = np.minimum(reach, THICKEST * np.median(reach[len(reach) // 2 :]))
     place, gap = along(vertices, chain)
-    near = (place >= RUMP) & (gap <= AROUND * np.interp(place, places, reach))
+    beyond = place == len(bones)  # the end: flesh may reach beyond it, however thin it is
+    allowed = AROUND * np.interp(place, places, reach)
+    allowed[beyond] = np.maximum(allowed[beyond], np.linalg.norm(chain[-1] - chain[-2]))
+    near = (place >= RUMP) & (gap <= allowed)
     mine = np.flatnonzero(near)
     if not len(mine):
         return near
     _, patch = connected_components(adjacency(mesh).tocsr()[mine][:, mine], directed=False)
-    near[mine] = patch == np.bincount(patch).argmax()
+    near[mine] = patch == np.bincount(patch, weights=~beyond[mine]).argmax()
     return near
 
 
