@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 INFLUENCES = 4
 HELD = 24
 """Vertices that each deforming bone leads, at least, where the mesh has them."""
+OWN_HELD = 15
+"""Vertices of its own a tail must have a bone, to be content with them."""
 MOST_FITS = 5
 """Times that the legs' weights are fitted and pruned, at most: what pruning folds, the next fit mends, until the test bends hold."""
 FLIPPED, MARGIN = 0.0006, 0.03
@@ -106,23 +108,31 @@ def _jaw_share(skeleton: Skeleton, vertices: Array) -> Array:
 
 def lead_enough(dense: Array, vertices: Array, skeleton: Skeleton, labels: NDArray[np.int64]) -> None:
     """Lets every deforming bone lead HELD vertices a side (2 HELD on the centre line), in place, on the fold: the vertices
-    nearest to a bone that leads fewer are drawn to it, fading over as many more."""
+    nearest to a bone that leads fewer are drawn to it, fading over as many more.
+
+    A tail that has enough of its own shares them out among its bones, but for the base: what is nearest to a hanging one is the rump.
+    """
     home = {bone: part for part, bones in part_bones(skeleton).items() for bone in bones}
+    tail = [bone for bone, part in home.items() if part == Part.TAIL]
+    own = int((labels == Part.TAIL).sum()) // max(len(tail), 1)
     folded = [i for i, name in enumerate(skeleton.names) if skeleton.deform[i] and not name.endswith(".R")]
     counts = np.bincount(dense.argmax(1), minlength=len(skeleton.names))
     for bone in sorted(folded, key=lambda i: int(counts[i])):
+        alone = bone in tail and own >= OWN_HELD
+        enough = int(np.clip(own // 2, HELD, 2 * HELD)) if alone else 2 * HELD
         top = dense.argmax(1)
-        if int((top == bone).sum()) >= 2 * HELD:
+        if int((top == bone).sum()) >= enough:
             continue
         counts = np.bincount(top, minlength=len(skeleton.names))
         gaps = segment_distance(vertices, skeleton.heads[bone], skeleton.tails[bone])
         # Nothing is taken from a bone that has no more than it needs, nor from another leg.
-        scarce = (counts[top] < 3 * HELD) & (top != bone)
-        foreign = ~np.isin(labels, (home.get(bone, Part.TRUNK), Part.TRUNK)) & (top != bone)
+        scarce = (counts[top] < 1.5 * enough) & (top != bone)
+        near_by = (Part.TAIL,) if alone and bone != tail[0] else (home.get(bone, Part.TRUNK), Part.TRUNK)
+        foreign = ~np.isin(labels, near_by) & (top != bone)
         gaps[scarce | foreign] = np.inf
-        near = np.argsort(gaps, kind="stable")[: 4 * HELD]
+        near = np.argsort(gaps, kind="stable")[: 2 * enough]
         near = near[np.isfinite(gaps[near])]
-        pull = np.interp(np.arange(len(near)), [0, 2 * HELD, 4 * HELD], [0.8, 0.55, 0.0])
+        pull = np.interp(np.arange(len(near)), [0, enough, 2 * enough], [0.8, 0.55, 0.0])
         wanted = np.maximum(dense[near, bone], pull)
         others = dense[near].copy()
         others[:, bone] = 0

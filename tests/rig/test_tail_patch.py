@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from backend.rig.checks import dense_weights
+from backend.rig.checks import LEAST_HELD, dense_weights
 from backend.rig.skeleton import build_skeleton
 from backend.rig.tail_patch import along, section_reach, tail_patch
 from backend.rig.template import load_quadruped
@@ -71,3 +71,18 @@ def test_without_flesh_about_its_bones_there_is_no_tail() -> None:
     away = np.array([0, 0, -9], np.float32)
     far = replace(skeleton, heads=skeleton.heads + away, tails=skeleton.tails + away)
     assert not tail_patch(mesh, far, bones(far)).any()
+
+
+@pytest.mark.parametrize("build", ["horse", "low"])
+def test_a_hanging_tails_bones_lead_nothing_of_the_rump(build: str) -> None:
+    mesh, points = animal(build, 4000)
+    behind = points[TAIL[0], 2]
+    points = points.copy()
+    points[TAIL[1:], 2] = 0.5 * behind + 0.5 * points[TAIL[1:], 2]  # closer to the buttocks
+    skeleton = build_skeleton(points.astype(np.float32))
+    mine = tail_patch(mesh, skeleton, bones(skeleton))
+    skin = skin_weights(mesh, skeleton, fitted=False)
+    led = dense_weights(skin, len(skeleton.names))
+    assert mine.sum() > 60
+    assert led[~mine][:, bones(skeleton)[1:]].sum(1).max() < 0.5
+    assert ((led[:, bones(skeleton)] > 0).sum(0) >= LEAST_HELD).all()
