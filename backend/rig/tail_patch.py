@@ -24,7 +24,7 @@ RUMP = 0.25
 SECTIONS = 5
 """A bone's cross-sections."""
 THICKEST = 2.0
-"""How far flesh reaches from the bones at most, over the median reach in the tail's outer half."""
+"""Sections that reach farther, over the median in the tail's outer half, have run out into the rump: there the median counts."""
 AROUND = 1.2
 """How far from the bones a vertex may be, in reaches: sections are cut at a few places only."""
 
@@ -34,8 +34,9 @@ def tail_patch(mesh: Mesh, skeleton: Skeleton, bones: list[int]) -> NDArray[np.b
     vertices = mesh.vertices.astype(np.float64)
     chain = np.concatenate([skeleton.heads[bones], skeleton.tails[bones[-1:]]]).astype(np.float64)
     places = (np.arange(SECTIONS * len(bones)) + 0.5) / SECTIONS
-    reach = maximum_filter1d(section_reach(mesh, chain, places), 3, mode="nearest")
-    reach = np.minimum(reach, THICKEST * np.median(reach[len(reach) // 2 :]))
+    reach = section_reach(mesh, chain, places)
+    typical = np.median(reach[len(reach) // 2 :])
+    reach = maximum_filter1d(np.where(reach > THICKEST * typical, typical, reach), 3, mode="nearest")
     place, gap = along(vertices, chain)
     beyond = place == len(bones)  # the end: flesh may reach beyond it, however thin it is
     allowed = AROUND * np.interp(place, places, reach)
