@@ -112,6 +112,7 @@ def walk() -> Iterator[float]:
     yield from wait_while_the_artist_works(link, before)
     yield from look_through_the_camera()
     yield from paint_a_mask()
+    yield from pick_one_of_two()
     yield from turntable(link)
     yield from preferences()
     bpy.context.scene.menagerie.photo = str(ROOT / "README.md")
@@ -286,6 +287,85 @@ def paint_a_mask() -> Iterator[float]:
         with bpy.context.temp_override(window=windows[1]):
             bpy.ops.wm.window_close()
     yield 0.3
+
+
+def pick_one_of_two() -> Iterator[float]:
+    """A click in the photo chooses one of two animals, Enter accepts it; a click beside it and Esc leave everything as it was."""
+    picking = module(".ops.picking")
+    chosen = bpy.context.scene.menagerie
+    chosen.photo = str(two_animals())
+    for key in ("RET", "ESC"):
+        before = chosen.mask_image and picking.read_alpha(chosen.mask_image).copy()
+        call(bpy.ops.menagerie.pick_animal, "INVOKE_DEFAULT")
+        yield from wait_up_to(lambda: picking.current is not None and bool(picking.editors(picking.current.image)))
+        check("a picking begins", picking.current is not None)
+        if picking.current is None:
+            return
+        yield 1.5
+        yield from click_at(picking, (0.75, 0.7) if key == "RET" else (0.25, 0.4), ctrl=key == "ESC")
+        yield from wait_up_to(lambda: picking.current is None or picking.current.answered == 1, WAIT_SECONDS)
+        check(f"a click is answered ({key})", picking.current is not None and picking.current.answered == 1)
+        yield from picture(f"pick_{key.lower()}.png")
+        yield 0.5
+        yield from press_in(editor(picking), key)
+        yield from wait_up_to(lambda: picking.current is None)
+        alpha = chosen.mask_image and picking.read_alpha(chosen.mask_image)
+        if key == "RET":
+            height, width = alpha.shape
+            one = alpha[int(0.7 * height), int(0.75 * width)] > 0.9 and alpha[:, : width // 2].max() < 0.1
+            kept = picking.current is None and chosen.mask_kind == "PAINTED"
+            check("a click chooses one of two animals and Enter keeps it", kept and one, [kept, one])
+        else:
+            same = before is not None and alpha is not None and bool((abs(alpha - before) < 1 / 128).all())
+            check("Esc leaves the mask as it was", picking.current is None and same)
+    windows = bpy.context.window_manager.windows
+    if len(windows) == 2:
+        with bpy.context.temp_override(window=windows[1]):
+            bpy.ops.wm.window_close()
+    chosen.photo = str(PHOTO)
+    yield 0.3
+
+
+def two_animals() -> Path:
+    """A cut-out with two islands of like size: about (0.25, 0.4) and (0.75, 0.7) of its width and, from below, its height."""
+    image = bpy.data.images.new("two", 600, 400, alpha=True)
+    pixels = [0.0] * (600 * 400 * 4)
+    for left, bottom in ((50, 110), (370, 220)):
+        for row in range(bottom, bottom + 100):
+            for column in range(left, left + 180):
+                pixels[4 * (row * 600 + column) : 4 * (row * 600 + column) + 4] = (0.4, 0.3, 0.2, 1.0)
+    image.pixels.foreach_set(pixels)
+    image.filepath_raw, image.file_format = str(OUT / "two.png"), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    return OUT / "two.png"
+
+
+def editor(picking: Any) -> tuple[Any, Any, Any]:
+    """Window, area and region of the Image Editor in which is picked."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area in picking.editors(picking.current.image):
+                return window, area, next(region for region in area.regions if region.type == "WINDOW")
+    raise LookupError("no editor shows the photo")
+
+
+def click_at(picking: Any, place: tuple[float, float], ctrl: bool) -> Iterator[float]:
+    """Click on a place of the photo, in shares of its width and, from below, its height."""
+    window, area, region = editor(picking)
+    x, y = region.view2d.view_to_region(*place, clip=False)
+    yield from press_in((window, area, region), "LEFTMOUSE", (region.x + x, region.y + y), ctrl=ctrl)
+
+
+def press_in(where: tuple[Any, Any, Any], key: str, at: tuple[int, int] | None = None, **modifiers: bool) -> Iterator[float]:
+    """Press and release a key or button with the pointer in an editor."""
+    window, area, _ = where
+    x, y = at or (area.x + area.width // 2, area.y + area.height // 2)
+    window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y)
+    yield 0.3
+    window.event_simulate(type=key, value="PRESS", x=x, y=y, **modifiers)
+    window.event_simulate(type=key, value="RELEASE", x=x, y=y, **modifiers)
+    yield 0.5
 
 
 def turntable(link: Any) -> Iterator[float]:
