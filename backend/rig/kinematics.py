@@ -105,6 +105,12 @@ def rest_frames(points: Tensor) -> Tensor:
     return bone_frames(heads, along, leg_normals(points))
 
 
+def invert_frames(frames: Tensor) -> Tensor:
+    """(..., 4, 4) frames with orthonormal axes -> their inverses: the axes are only transposed."""
+    back = frames[..., :3, :3].transpose(-1, -2)
+    return torch.cat([torch.cat([back, -back @ frames[..., :3, 3:]], -1), frames[..., 3:, :]], -2)
+
+
 def bone_frames(heads: Tensor, along: Tensor, normals: Tensor) -> Tensor:
     """Heads and head-to-tail vectors (B, b, 3) of the template's bones, legs' normals (B, 4, 3) -> (B, b, 4, 4)."""
     index = _indices(heads.device)

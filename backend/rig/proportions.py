@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import identity
 from torch import Tensor
 
-from backend.rig.kinematics import rest_frames
+from backend.rig.kinematics import invert_frames, rest_frames
 from backend.rig.template import load_quadruped
 from backend.shape.laplacian import face_adjacency, neighbour_mean
 from backend.types import FloatArray, IntArray
@@ -42,7 +42,7 @@ def carry_bones(before: Tensor, after: Tensor, girth: Tensor) -> Tensor:
     stretch = torch.where(torch.from_numpy(template.parents < 0), 1.0, stretch)
     across = torch.exp(girth)
     scale = torch.diag_embed(torch.stack([across[:, 0], stretch, across[:, 1], torch.ones_like(stretch)], -1))
-    maps = frames[1] @ scale @ torch.linalg.inv(frames[0])
+    maps = frames[1] @ scale @ invert_frames(frames[0])
     ears = [i for i, bone in enumerate(template.bones) if bone.name.startswith("ear")]
     linear = maps[template.parents[ears], :3, :3]  # (e, 3, 3)
     shift = frames[1, ears, :3, 3] - (linear @ frames[0, ears, :3, 3, None])[..., 0]

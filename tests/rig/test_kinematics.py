@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.rig.kinematics import _pose_by_levels, _template_steps, pose_matrices, pose_points, rest_frames, skin
+from backend.rig.kinematics import _pose_by_levels, _template_steps, invert_frames, pose_matrices, pose_points, rest_frames, skin
 from backend.rig.posing import pose_mesh, pose_skeleton
 from backend.rig.rotations import euler_to_matrix, matrix_to_euler, matrix_to_quaternion, quaternion_to_matrix
 from backend.rig.skeleton import build_skeleton, rest_matrices, settle_points
@@ -174,3 +174,8 @@ def test_points_that_cannot_be_solved_are_refused() -> None:
         solve_pose(rest, np.full((42, 3), np.nan))
     with pytest.raises(ValueError, match="expected"):
         solve_pose(rest, rest[:40])
+
+
+def test_frames_are_inverted_by_turning_them_back() -> None:
+    frames = rest_frames(settle_points(torch.from_numpy(rest_points())[None]))
+    assert torch.allclose(invert_frames(frames) @ frames, torch.eye(4, dtype=frames.dtype).expand_as(frames), atol=POINTS_TOLERANCE)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from backend.methods.fauna.fitting.tail import TailFlesh
 from backend.methods.fauna.model import Fauna
-from backend.rig.kinematics import blend, dense_weights, pose_matrices, rest_frames
+from backend.rig.kinematics import blend, dense_weights, invert_frames, pose_matrices, rest_frames
 from backend.rig.proportions import carry_bones, template_weights
 from backend.rig.rotations import euler_to_matrix
 from backend.shape.laplacian import adjacency, laplacian
@@ -198,7 +198,7 @@ class Creature:
         points = self.rest_points(p)
         frames = rest_frames(points[None])
         local = torch.cat([torch.eye(3)[None], euler_to_matrix(p.angles)])[None]  # (1, b, 3, 3)
-        transforms = pose_matrices(frames, local) @ torch.linalg.inv(frames)
+        transforms = pose_matrices(frames, local) @ invert_frames(frames)
         moved = blend(vertices[None], self.dense, transforms)[0]
         return moved, self.pose_rest_points(points, transforms[0])
 

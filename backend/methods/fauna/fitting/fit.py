@@ -30,7 +30,7 @@ from backend.methods.fauna.fitting.evidence import (
     turn_prior,
 )
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, MaskTarget, moments, overlap, picture, preview
-from backend.rig.kinematics import blend, pose_matrices, rest_frames
+from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Progress
 
@@ -170,7 +170,7 @@ def repose(creature: Creature, p: Parameters, target: Tensor, steps: int = 80) -
     some = torch.arange(0, len(creature.vertices), 4)
     dense, rest, goal = creature.dense[some], creature.vertices[some][None], target[some]
     frames = rest_frames(creature.rest[None])
-    back = torch.linalg.inv(frames)
+    back = invert_frames(frames)
     start = p.angles.detach()
     bend = start.clone().requires_grad_(True)
     optimizer = Adam([{"params": [bend], "lr": 0.03}])
@@ -195,39 +195,58 @@ def align(creature: Creature, p: Parameters, evidence: Evidence, rounds: int = 4
     goal = evidence.mask > 0.5
     start = p.girth.clone()
     for _ in range(rounds):
-        cover = seen_as(creature, p, evidence)[0] > 0.5
-        if not bool(cover.any()):
+        covered = seen_as(creature, p, evidence)[0] > 0.5
+        if not bool(covered.any()):
             return p
-        (middle, spread), (want_middle, want_spread) = moments(cover), moments(goal)
+        (middle, spread), (want_middle, want_spread) = moments(covered), moments(goal)
         grow = (want_spread / spread).log().mean().clamp(-0.3, 0.3)
         p.shift = p.shift + torch.cat([(want_middle - middle) / evidence.focal, -grow[None]])
-        ratio = float(goal.sum()) / (float(cover.sum()) * math.exp(2 * float(grow)))
+        ratio = float(goal.sum()) / (float(covered.sum()) * math.exp(2 * float(grow)))
         change = p.girth - start + 0.5 * float(np.clip(math.log(ratio), -0.3, 0.3))
         p.girth = start + change.clamp(-0.35, 0.35)
-    least = mismatch(creature, p, evidence)
+    standing = stand(creature, p)
+    least = mismatch(creature, p, evidence, standing)
     for size in TRIALS:
         for way in torch.cat([torch.eye(4), -torch.eye(4)]) * size:
             shift = way[:3] * torch.tensor([1 / evidence.focal, 1 / evidence.focal, 1.0])
             tried = replace(p, shift=p.shift + shift, girth=p.girth + 2 * way[3])
-            found = mismatch(creature, tried, evidence)
-            if found < least and float((tried.girth - start).abs().max()) < 0.4:
-                p, least = tried, found
+            if float((tried.girth - start).abs().max()) >= 0.4:
+                continue
+            stood = stand(creature, tried) if way[3] else standing  # only a girth changes what is seen from elsewhere
+            found = mismatch(creature, tried, evidence, stood)
+            if found < least:
+                p, least, standing = tried, found, stood
     return p
+
+
+Stood = tuple[Tensor, Tensor]
+"""Posed vertices (V, 3) and points (P, 3), object frame."""
+
+
+def stand(creature: Creature, p: Parameters, use_code: bool = False, use_free: bool = False) -> Stood:
+    """The creature in its pose, whoever looks at it."""
+    return creature.posed(p, creature.rest_vertices(p, use_code, use_free))
+
+
+def cover(creature: Creature, p: Parameters, evidence: Evidence, posed: Tensor) -> Tensor:
+    """Coverage (s, s) of posed vertices (V, 3) by the view of `p`."""
+    rotation, translation = creature.camera(p)
+    return picture(posed @ rotation.T + translation, creature.faces, evidence.focal, evidence.mask.shape[0])[1]
 
 
 def seen_as(
     creature: Creature, p: Parameters, evidence: Evidence, use_code: bool = False, use_free: bool = False
 ) -> tuple[Tensor, Tensor]:
     """-> coverage (s, s) of the posed creature, and its posed points (P, 3), object frame."""
-    posed, points = creature.posed(p, creature.rest_vertices(p, use_code, use_free))
-    rotation, translation = creature.camera(p)
-    _, cover = picture(posed @ rotation.T + translation, creature.faces, evidence.focal, evidence.mask.shape[0])
-    return cover, points
+    posed, points = stand(creature, p, use_code, use_free)
+    return cover(creature, p, evidence, posed), points
 
 
-def mismatch(creature: Creature, p: Parameters, evidence: Evidence) -> float:
-    """What `fit` starts to lower: overlap missed, and points missed in the picture and in space."""
-    cover, points = seen_as(creature, p, evidence)
+def mismatch(creature: Creature, p: Parameters, evidence: Evidence, stood: Stood | None = None) -> float:
+    """What `fit` starts to lower: overlap missed, and points missed in the picture and in space. stood: what `stand` says of `p`, from
+    those who know it."""
+    posed, points = stand(creature, p) if stood is None else stood
     rotation, translation = creature.camera(p)
     seen = JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
-    return float(1 - overlap(cover, evidence.mask) + seen + LIFTED * lifted_residual(points, rotation, evidence))
+    missed = 1 - overlap(cover(creature, p, evidence, posed), evidence.mask)
+    return float(missed + seen + LIFTED * lifted_residual(points, rotation, evidence))
