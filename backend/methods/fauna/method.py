@@ -139,6 +139,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     free = fine and ablate != "deformation"
     with ThreadPoolExecutor(1) as beside:  # colours don't wait for the asset's own mesh, which is the same but for a hair
         colours = beside.submit(colour, creature, p, evidence, coat, fine, free)
+        thumbnails = [beside.submit(thumbnail, start, option, seen, crop_focal) for option in choice.options]
         mesh, skeleton, skin, creature, p = settle(creature, p, free, fine)
         shown = colours.result()
     if fine:
@@ -151,7 +152,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     asset = place(Asset(request.name, mesh, skeleton, skin, texture, camera, pose, provenance=provenance(request)))
     progress("done", 0.97)
     probability = seen.viewpoints.probability()[0]
-    views = tuple(Viewpoint(float(probability[h]), thumbnail(start, choice.options[h], seen, crop_focal)) for h in range(4))
+    views = tuple(Viewpoint(float(share), picture.result()) for share, picture in zip(probability, thumbnails, strict=True))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
     return Result(asset, scores, views, best)
 
