@@ -93,8 +93,9 @@ def test_pins_are_what_the_lock_holds() -> None:
             assert f"{pin} " in locked, pin
 
 
-def test_build_runs_on_python_3_9() -> None:
-    ast.parse((ROOT / "build.py").read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize("name", ["build.py", "tests/everything.py"])
+def test_build_runs_on_python_3_9(name: str) -> None:
+    ast.parse((ROOT / name).read_text(), feature_version=(3, 9))
 
 
 def test_build_needs_nothing_but_the_standard_library() -> None:

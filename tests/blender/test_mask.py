@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import bpy
@@ -14,13 +15,21 @@ from blender_addon.ops import paint_mask
 from blender_addon.ops.paint_mask import save_mask
 from blender_addon.panels import main as panel
 from blender_addon.panels import pictures
-from tests.blender.button import choose_photo, drawn
+from tests.blender.button import PYTHON, choose_photo, drawn
 from tests.blender.creatures import empty_blender
 
 pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("add_on")]
 
 ORIENTATION = 0x0112
 TURNED_RIGHT = 6
+WRITE_HEIC = """
+import sys
+import pillow_heif
+from PIL import Image
+pillow_heif.register_heif_opener()
+Image.open(sys.argv[1]).save(sys.argv[2], quality=95)
+"""
+"""What a phone writes and no Blender opens; AVIF opens from 5.2 on. Only the backend's Python can write it."""
 
 
 def found_mask(name: str | None = None) -> np.ndarray:
@@ -135,8 +144,9 @@ def test_a_turned_photo_is_painted_upright(tmp_path: Path) -> None:
 def test_a_photo_that_blender_cannot_open_is_shown_and_painted_through_the_backends_copy(tmp_path: Path) -> None:
     picture = Picture.new("RGBA", (96, 64), (0, 0, 255, 0))
     picture.paste((200, 20, 20, 255), (24, 16, 72, 48))
-    path = tmp_path / "phone.avif"
-    picture.save(path, quality=95)
+    picture.save(tmp_path / "phone.png")
+    path = tmp_path / "phone.heic"
+    subprocess.run([PYTHON, "-c", WRITE_HEIC, tmp_path / "phone.png", path], check=True)
     settings = bpy.context.scene.menagerie
     settings.photo = str(path)
     with pytest.raises(RuntimeError, match="PNG or JPEG.*mask file"):
