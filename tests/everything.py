@@ -5,14 +5,14 @@ that failed, with what they printed. Needs nothing but the standard library, fro
 
 All of tests/blender runs in one Blender, 4.5; in each of the others what touches Blender's own data and interface runs too
 (marked `blender5`). Those runs are processes of one thread that wait for children of their own, so that two fit on two
-cores. The other rooms measure seconds and memory and use every core: they run alone, at the end.
+cores. What they share, the creatures of the sample photos, is made before them. The other rooms measure seconds and memory
+and use every core: they run alone, at the end.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,24 +49,31 @@ class Ending:
     text: str
 
 
-def plan(backend: Path, blenders: dict[str, Path], words: Sequence[str] = ()) -> tuple[list[Run], Run]:
-    """The runs that may run beside each other, longest first, and the one that runs alone. words: more of them for pytest."""
+def prepare(blenders: dict[str, Path]) -> Run:
+    """What makes the creatures of the sample photos, which two runs would otherwise make at once."""
+    program = "from tests.blender.photo_creatures import photo_creatures; photo_creatures()"
+    return Run("creatures of the sample photos", [str(blenders[WHOLE]), "-c", program])
+
+
+def beside_each_other(blenders: dict[str, Path], words: Sequence[str]) -> list[Run]:
+    """The runs of which several go on at a time, the longest first. words: more of them for pytest."""
     order = sorted(blenders, key=lambda version: (version != WHOLE, version))
-    beside = [
-        Run(f"tests in Blender {version}", [str(blenders[version]), "-m", "pytest", "tests/blender", *CHOICE[version], *words])
-        for version in order
-    ]
-    return beside, Run("tests of the rooms", [str(backend), "-m", "pytest", "tests", *words])
+    # -p no:cacheprovider: they would write the same folder.
+    pytest = ["-m", "pytest", "tests/blender", "-p", "no:cacheprovider"]
+    return [Run(f"tests in Blender {version}", [str(blenders[version]), *pytest, *CHOICE[version], *words]) for version in order]
+
+
+def alone(backend: Path, words: Sequence[str]) -> Run:
+    """The tests of the other rooms."""
+    return Run("tests of the rooms", [str(backend), "-m", "pytest", "tests", *words])
 
 
 def follow(run: Run, quiet: bool) -> Ending:
     """Start a run and wait for its end. quiet: its text is kept, so that two runs don't mix; else shown as it comes."""
     start = time.monotonic()
     pipe = subprocess.PIPE if quiet else None
-    # -p no:cacheprovider: runs beside each other would write the same folder.
-    command = [*run.command, *(["-p", "no:cacheprovider"] if quiet else [])]
     try:
-        done = subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, timeout=LIMIT_SECONDS)
+        done = subprocess.run(run.command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, timeout=LIMIT_SECONDS)
         good, text = done.returncode == 0, (done.stdout or b"").decode(errors="replace") + f"status {done.returncode}\n"
     except subprocess.TimeoutExpired as late:
         good, text = False, (late.stdout or b"").decode(errors="replace") + f"took longer than {LIMIT_SECONDS} s and was ended\n"
@@ -74,15 +81,14 @@ def follow(run: Run, quiet: bool) -> Ending:
 
 
 def run_all(backend: Path, blenders: dict[str, Path], words: Sequence[str] = ()) -> list[Ending]:
-    """Every run, two at a time where there are two cores. Shows each run's text in one piece when it has ended."""
-    beside, alone = plan(backend, blenders, words)
-    endings = []
-    print(f"== {len(beside)} Blenders", flush=True)
+    """Every run, several at a time where there are cores. Shows each run's text in one piece when it has ended."""
+    first, beside, last = prepare(blenders), beside_each_other(blenders, words), alone(backend, words)
+    print(f"== {first.name}", flush=True)
+    endings = [follow(first, quiet=False)]
+    print(f"== tests in {len(beside)} Blenders", flush=True)
     with ThreadPoolExecutor(max_workers=min(len(beside), os.cpu_count() or 1)) as pool:
         for ending in pool.map(lambda run: follow(run, quiet=True), beside):
             print(f"== {ending.run.name}\n{ending.text}", flush=True)
             endings.append(ending)
-    print(f"== {alone.name}", flush=True)
-    endings.append(follow(alone, quiet=False))
-    sys.stdout.flush()
-    return endings
+    print(f"== {last.name}", flush=True)
+    return [*endings, follow(last, quiet=False)]
