@@ -2,14 +2,14 @@
 """Set-up and the project's commands. Needs only a Python from 3.9 on; finds or installs the rest.
 
     python3 build.py demo [PHOTO] [--quality fast|fine]   a photo -> out/demo: .blend, .glb, overlay, turntable
-    python3 build.py test [-- PYTEST ARGUMENTS]           linters and every test, in three environments
+    python3 build.py test [-- PYTEST ARGUMENTS]           linters and every test, in every environment
     python3 build.py extension [--out FOLDER]             the installable zip, validated by Blender's own tool
     python3 build.py archive                              the wheels of a set-up, for machines without a network
     python3 build.py gui-test                             the tests that need a real window (Debian, root)
     python3 build.py setup                                only make the environments
     python3 build.py lock                                 compile the hash-locked requirements anew
 
-Environments stand beside this file: `.venv` (the backend), `.venv-bpy-4.5` and `.venv-bpy-5.0` (Blender as a module).
+Environments stand beside this file: `.venv` (the backend), `.venv-bpy-4.2`, `-4.5`, `-5.0` and `-5.2` (Blender as a module).
 Each step of a set-up leaves a stamp in its environment and is not repeated until what it depends on changes.
 """
 
@@ -31,12 +31,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 BACKEND = ROOT / ".venv"
-BLENDER = {"4.5": ROOT / ".venv-bpy-4.5", "5.0": ROOT / ".venv-bpy-5.0"}
+BLENDER = {version: ROOT / f".venv-bpy-{version}" for version in ("4.2", "4.5", "5.0", "5.2")}
 REQUIREMENTS = ROOT / "backend" / "requirements"
 TORCH_TABLE = ROOT / "blender_addon" / "link" / "torch_index.json"
 NODE, OUT = ROOT / "build", ROOT / "out"
 SAMPLE = ROOT / "tests" / "photos" / "horse.png"
 PYTHON, GLTF_VALIDATOR, UV = "3.11", "2.0.0-dev.3.10", "0.13.8"
+BLENDER_PYTHON = {"4.2": PYTHON, "4.5": PYTHON, "5.0": PYTHON, "5.2": "3.13"}
+"""The one Python that each Blender as a module is built for."""
 WINDOW_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1 libegl1 libgomp1 libxxf86vm1".split()
 """What the bpy module loads; without libegl1 a render ends the process."""
 TEST_LIBRARIES = ["libusb-1.0-0"]
@@ -51,7 +53,7 @@ PLATFORMS = {
 }
 """Where an artist's set-up must find every wheel of runtime.txt."""
 LIMIT_SECONDS = 1500
-"""Of one test run; a hung Blender is ended."""
+"""Of the demo; a hung Blender is ended."""
 
 seconds: dict[str, float] = {}
 
@@ -164,11 +166,11 @@ def digest(*parts: object) -> str:
     return total.hexdigest()
 
 
-def ensure_environment(folder: Path) -> Path:
+def ensure_environment(folder: Path, version: str = PYTHON) -> Path:
     """A virtual environment at `folder`, made anew where its interpreter is gone. -> its interpreter."""
     python = python_of(folder)
     if not python.exists():
-        base = find_python(PYTHON)
+        base = find_python(version)
         with stage(f"{folder.name}: new environment"):
             shutil.rmtree(folder, ignore_errors=True)
             run([base, "-m", "venv", folder])
@@ -186,11 +188,11 @@ def step(folder: Path, name: str, key: str, work: Callable[[], None]) -> None:
     stamp.write_text(key)
 
 
-def install(folder: Path, name: str) -> None:
+def install(folder: Path, name: str, version: str = PYTHON) -> None:
     """Install requirements/<name>.txt, every file checked against its hash."""
     file = REQUIREMENTS / f"{name}.txt"
     pip = [python_of(folder), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", ":all:"]
-    step(folder, name, digest(file, PYTHON), lambda: run([*pip, "--require-hashes", "-r", file]))
+    step(folder, name, digest(file, version), lambda: run([*pip, "--require-hashes", "-r", file]))
 
 
 def install_torch() -> None:
@@ -220,8 +222,8 @@ def ensure_backend(development: bool) -> Path:
 def ensure_blender(version: str) -> Path:
     """The environment of one Blender. -> its interpreter."""
     ensure_libraries(WINDOW_LIBRARIES)
-    python = ensure_environment(BLENDER[version])
-    install(BLENDER[version], f"blender-{version}")
+    python = ensure_environment(BLENDER[version], BLENDER_PYTHON[version])
+    install(BLENDER[version], f"blender-{version}", BLENDER_PYTHON[version])
     return python
 
 
@@ -303,20 +305,12 @@ def command_demo(args: argparse.Namespace) -> None:
 
 def command_test(args: argparse.Namespace) -> None:
     command_setup(args)
-    rest = [word for word in args.arguments if word != "--"]
-    failed = []
-    runs = [
-        ("tests in Blender 5.0", [python_of(BLENDER["5.0"]), "-m", "pytest", "tests/blender", "-m", "blender5", *rest]),
-        ("tests in Blender 4.5", [python_of(BLENDER["4.5"]), "-m", "pytest", "tests/blender", *rest]),
-        ("tests of the rooms", [python_of(BACKEND), "-m", "pytest", "tests", *rest]),
-    ]
-    for name, command in runs:
-        with stage(name):
-            try:
-                run(command, limit=LIMIT_SECONDS)
-            except Stop as reason:
-                print(reason, flush=True)
-                failed.append(name)
+    from tests.everything import run_all
+
+    words = [word for word in args.arguments if word != "--"]
+    endings = run_all(python_of(BACKEND), {version: python_of(folder) for version, folder in BLENDER.items()}, words)
+    seconds.update((ending.run.name, ending.seconds) for ending in endings)
+    failed = [ending.run.name for ending in endings if not ending.good]
     if failed:
         raise Stop("Failed: " + ", ".join(failed) + ".")
 
@@ -352,11 +346,12 @@ def command_lock(args: argparse.Namespace) -> None:
     run([python, "-m", "pip", "install", "-qq", f"uv=={UV}"])
     # No index is named and no host written: the hashes alone decide which files are good.
     compiler = [python.parent / "uv", "pip", "compile", "-q", "--no-config", "--no-header", "--no-emit-index-url", "--generate-hashes"]
-    compiler += ["--universal", "--python-version", PYTHON, "--only-binary", ":all:"]
-    for name in ("runtime", "development", "blender-4.5", "blender-5.0"):
+    compiler += ["--universal", "--only-binary", ":all:"]
+    versions = {"runtime": PYTHON, "development": PYTHON, **{f"blender-{name}": version for name, version in BLENDER_PYTHON.items()}}
+    for name, version in versions.items():
         with stage(f"lock {name}"):
             source, target = REQUIREMENTS / f"{name}.in", REQUIREMENTS / f"{name}.txt"
-            run([*compiler, source.relative_to(ROOT), "-o", target.relative_to(ROOT)])
+            run([*compiler, "--python-version", version, source.relative_to(ROOT), "-o", target.relative_to(ROOT)])
     pip = [python, "-m", "pip", "install", "-qq", "--dry-run", "--no-deps", "--only-binary", ":all:", "--target", folder / "none"]
     for system, tags in PLATFORMS.items():
         for version in ("3.11", "3.13"):

@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 
 from backend import VERSION
+from tests import everything
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = sorted((ROOT / "backend" / "requirements").glob("*.txt"))
@@ -93,8 +94,9 @@ def test_pins_are_what_the_lock_holds() -> None:
             assert f"{pin} " in locked, pin
 
 
-def test_build_runs_on_python_3_9() -> None:
-    ast.parse((ROOT / "build.py").read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize("name", ["build.py", "tests/everything.py"])
+def test_build_runs_on_python_3_9(name: str) -> None:
+    ast.parse((ROOT / name).read_text(), feature_version=(3, 9))
 
 
 def test_build_needs_nothing_but_the_standard_library() -> None:
@@ -174,3 +176,18 @@ def test_a_failing_command_is_named(tmp_path: Path) -> None:
         build.run([sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(build.Stop, match="is not installed"):
         build.run(["no-such-program-anywhere"])
+
+
+def test_every_blender_is_tested_and_one_of_them_with_all_tests() -> None:
+    build = load_build(ROOT)
+    assert set(everything.CHOICE) == set(build.BLENDER) == set(build.BLENDER_PYTHON)
+    assert [version for version, words in everything.CHOICE.items() if not words] == [everything.WHOLE]
+    assert all("blender5" in words for version, words in everything.CHOICE.items() if version != everything.WHOLE)
+
+
+def test_a_run_that_fails_or_hangs_is_told_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = everything.follow(everything.Run("bad", [sys.executable, "-c", "print('why'); raise SystemExit(3)"]), quiet=True)
+    assert not ending.good and "why" in ending.text and "status 3" in ending.text
+    monkeypatch.setattr(everything, "LIMIT_SECONDS", 1)
+    ending = everything.follow(everything.Run("hangs", [sys.executable, "-c", "import time; time.sleep(60)"]), quiet=True)
+    assert not ending.good and "ended" in ending.text

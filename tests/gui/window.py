@@ -1,9 +1,10 @@
 """Blender in a real window: a Debian with its Blender in a folder, a virtual screen, and `walk.py` inside.
 
-    python3 tests/gui/window.py --zip EXTENSION.zip --python BACKEND_PYTHON [--out FOLDER]
+    python3 tests/gui/window.py --zip EXTENSION.zip --python BACKEND_PYTHON [--release trixie|sid] [--out FOLDER]
 
-Root on Debian only (debootstrap, chroot, mounts in a namespace of their own, so that nothing stays mounted). The
-folder, about 1.6 GB, is made once. Writes what `walk.py` saw, and a picture of the window, into FOLDER.
+Root on Debian only (debootstrap, chroot, mounts in a namespace of their own, so that nothing stays mounted). A
+release's folder, about 1.6 GB, is made once. Writes what `walk.py` saw, and a picture of the window after each step,
+into FOLDER/RELEASE. Without a release every one has its turn.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROOT = ROOT / "build" / "window"
-RELEASE = "trixie"
+RELEASES = ("trixie", "sid")
+"""Debian's releases that carry Blender: 4.3 in trixie, 5.2 or later in sid."""
 PACKAGES = """blender xvfb xdotool imagemagick libgl1-mesa-dri libegl1 libgomp1 python3-numpy python3-cattr python3-requests""".split()
 SCREEN = ":31"
 LIMIT_SECONDS = 600
@@ -33,53 +34,82 @@ def run(*command: object, **variables: str) -> None:
         sys.exit(f"{command[0]} failed with status {done.returncode}")
 
 
-def mounts(binds: list[Path]) -> str:
+def mounts(chroot: Path, binds: list[Path]) -> str:
     """Shell lines that mount what the chroot needs, for a namespace of its own."""
-    inside = shlex.quote(str(CHROOT))
+    inside = shlex.quote(str(chroot))
     lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev", f"mount -t tmpfs tmpfs {inside}/tmp"]
     for bind in binds:
-        target = str(CHROOT) + str(bind)
+        target = str(chroot) + str(bind)
         Path(target).mkdir(parents=True, exist_ok=True)
         lines.append(f"mount --bind {shlex.quote(str(bind))} {shlex.quote(target)}")
     return "\n".join(lines)
 
 
-def enter(script: str, binds: list[Path]) -> None:
+def enter(chroot: Path, script: str, binds: list[Path]) -> None:
     """Run a shell script inside the chroot."""
-    whole = f"set -e\n{mounts(binds)}\nexec chroot {shlex.quote(str(CHROOT))} /bin/bash -ec {shlex.quote(script)}"
+    whole = f"set -e\n{mounts(chroot, binds)}\nexec chroot {shlex.quote(str(chroot))} /bin/bash -ec {shlex.quote(script)}"
     run("timeout", "-k", "10", LIMIT_SECONDS * 2, "unshare", "--mount", "/bin/bash", "-c", whole)
 
 
-def make_chroot() -> None:
-    """A minimal Debian with Blender in a folder, once."""
-    stamp = CHROOT / "menagerie-ready"
+def make_chroot(release: str) -> Path:
+    """A minimal Debian with Blender in a folder, once. -> the folder."""
+    chroot = ROOT / "build" / f"window-{release}"
+    stamp = chroot / "menagerie-ready"
     if stamp.is_file() and stamp.read_text() == " ".join(PACKAGES):
-        return
-    if not CHROOT.is_dir():
+        return chroot
+    if not chroot.is_dir():
         tools = ROOT / "build" / "debootstrap"
         tools.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "download", "debootstrap"], cwd=tools, check=True)
         run("dpkg", "-x", glob.glob(f"{tools}/debootstrap_*.deb")[0], tools)
-        partial = CHROOT.with_name("window.partial")
+        partial = chroot.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         script = tools / "usr" / "sbin" / "debootstrap"
-        run(script, "--variant=minbase", RELEASE, partial, DEBOOTSTRAP_DIR=str(tools / "usr" / "share" / "debootstrap"))
-        partial.rename(CHROOT)
+        run(script, "--variant=minbase", release, partial, DEBOOTSTRAP_DIR=str(tools / "usr" / "share" / "debootstrap"))
+        partial.rename(chroot)
     for name in ("/etc/resolv.conf", *glob.glob("/etc/apt/apt.conf.d/*proxy*")):
         if os.path.exists(name):
-            shutil.copyfile(name, str(CHROOT) + name)
-    enter("DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends " + " ".join(PACKAGES), [])
+            shutil.copyfile(name, str(chroot) + name)
+    enter(chroot, "DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends " + " ".join(PACKAGES), [])
     stamp.write_text(" ".join(PACKAGES))
+    return chroot
 
 
-def base_of(python: Path) -> Path:
+def base_of(environment: Path) -> Path:
     """The folder of the interpreter that a virtual environment stands on; the chroot needs it at the same place."""
-    settings = (python.parent.parent / "pyvenv.cfg").read_text().splitlines()
+    settings = (environment / "pyvenv.cfg").read_text().splitlines()
     home = next(line.split("=", 1)[1].strip() for line in settings if line.startswith("home"))
     base = Path(home).resolve().parent
     if base == Path("/usr"):
         sys.exit("The backend's environment stands on the system's Python, which the chroot's Debian doesn't have; use pyenv's.")
     return base
+
+
+def walk(release: str, file: Path, python: Path, out: Path) -> bool:
+    """One release's walk. -> whether every check held."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    chroot = make_chroot(release)
+    command = ["blender", "--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
+    command += ["--python-exit-code", "3", "--python", str(ROOT / "tests/gui/walk.py")]
+    command += ["--", str(file), str(python), str(ROOT), str(out)]
+    script = f"""
+export HOME=/tmp/home DISPLAY={SCREEN} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
+mkdir -p $HOME
+Xvfb {SCREEN} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
+sleep 2
+status=0
+timeout -k 10 {LIMIT_SECONDS} {shlex.join(command)} >{shlex.quote(str(out))}/blender.log 2>&1 || status=$?
+kill %1
+exit $status
+"""
+    environment = python.parent.parent
+    enter(chroot, script, list(dict.fromkeys([ROOT, environment.resolve(), base_of(environment), file.parent, out])))
+    seen = json.loads((out / "seen.json").read_text())
+    print(f"-- {release}")
+    for name, result in seen.items():
+        print(f"{'passed' if result['good'] else 'FAILED'}  {name}: {result['note']}", flush=True)
+    return bool(seen) and all(result["good"] for result in seen.values())
 
 
 def main() -> int:
@@ -88,31 +118,13 @@ def main() -> int:
     parser.add_argument("--zip", type=Path, required=True)
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "gui")
+    parser.add_argument("--release", choices=RELEASES, action="append")
     args = parser.parse_args()
     if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("apt-get"):
         sys.exit("A real window needs root on a Debian: it is made with debootstrap in a folder.")
-    out = args.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    make_chroot()
-    walk = ["blender", "--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
-    walk += ["--python-exit-code", "3", "--python", str(ROOT / "tests/gui/walk.py")]
-    walk += ["--", str(args.zip.resolve()), str(args.python.absolute()), str(ROOT), str(out)]
-    script = f"""
-export HOME=/tmp/home DISPLAY={SCREEN} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
-mkdir -p $HOME
-Xvfb {SCREEN} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
-sleep 2
-status=0
-timeout -k 10 {LIMIT_SECONDS} {shlex.join(walk)} >{shlex.quote(str(out))}/blender.log 2>&1 || status=$?
-kill %1
-exit $status
-"""
-    enter(script, list(dict.fromkeys([ROOT, base_of(args.python), args.zip.resolve().parent, out])))
-    seen = json.loads((out / "seen.json").read_text())
-    for name, result in seen.items():
-        print(f"{'passed' if result['good'] else 'FAILED'}  {name}: {result['note']}")
-    return 0 if seen and all(result["good"] for result in seen.values()) else 1
+    file, python = args.zip.resolve(), args.python.absolute()
+    good = [walk(release, file, python, args.out.resolve() / release) for release in args.release or RELEASES]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
