@@ -52,7 +52,7 @@ def leg_bones(armature: bpy.types.Armature, leg: Leg) -> list[ControlBone]:
     length = max(toe.length, SHORTEST * foot.length)
     tip, line = toe.tail_local.copy(), line_of(armature, leg)
     reach = thigh.length + shin.length
-    level = thigh.head_local + line * line.dot(thigh.vector)
+    level = thigh.head_local + line * line.dot(thigh.tail_local - thigh.head_local)
     pole = level + bend_direction(armature, leg) * reach * POLE_DISTANCE
     return [
         ControlBone(leg.control, tip, tip + FORWARD * length, UP, root),

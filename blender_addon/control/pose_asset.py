@@ -1,7 +1,8 @@
 """A pose as an asset of the pose library: what is seen enters, an action of one frame with a picture leaves, assigned to nothing.
 
 The creature's own bones get the rotations that are seen, whether their channels or the controls made them, so the pose fits a creature
-without controls too. Controls are saved as they stand, bends as at rest: what they bend lies in the bones' own rotations then.
+without controls too. Controls are saved where they show the same pose, bends as at rest: what they bend lies in the bones' own
+rotations then.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def save_pose(context: bpy.types.Context, rig: bpy.types.Object, body: bpy.types
         for limb in rigs.limbs_of(rig):
             if snap.switch_of(rig, limb) > 0:
                 snap.write_channels(rig, limb, seen)
+                snap.lay_controls(rig, limb, seen)  # the solver will start from other channels than it did
         for bone in rig.pose.bones:
             stem = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"]'
             for path in saved_paths(bone):

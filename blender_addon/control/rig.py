@@ -179,7 +179,9 @@ def ensure_switch(bone: bpy.types.PoseBone) -> None:
 def ensure_constraint(rig: bpy.types.Object, bone: str, kind: str, target: str, name: str = CONSTRAINT) -> bpy.types.Constraint:
     """Our constraint of that name on the bone, made if absent."""
     constraints = rig.pose.bones[bone].constraints
+    active = constraints.active
     constraint = constraints.get(name) or constraints.new(kind)
+    constraints.active = active  # what the artist has open stays open
     constraint.name = name
     constraint.target, constraint.subtarget = rig, target
     return constraint
@@ -207,9 +209,13 @@ def dismantle(context: bpy.types.Context, rig: bpy.types.Object) -> None:
     """
     check_editable(rig)
     for bone in rig.pose.bones:
+        active = bone.constraints.active
+        active = None if active is None or active in ours(bone) else active.name
         for constraint in ours(bone):
             constraint.driver_remove("influence")
             bone.constraints.remove(constraint)
+        if active is not None:  # removing another one has closed it
+            bone.constraints.active = bone.constraints[active]
     with edit_mode(context, rig):
         bones = rig.data.edit_bones
         for bone in [bone for bone in bones if MARK in bone]:
