@@ -25,6 +25,8 @@ SHARE = 4
 """Percent of a bone's vertices that may lie past the flesh's size on either side: an ear or a fold isn't it."""
 BARE = 0.3
 """Half width of a bone that no vertex follows most, over its length."""
+LARGEST, LARGEST_TAIL = 2.5, 0.6
+"""A ring's half size over the bone's length at most; a tail's, which may hang in the flesh of the rump."""
 KINDS: dict[str, str] = {"root": "ground", "hips": "drum", "toe": "bow", "front_toe": "bow"}
 """Name up to the first dot -> shape; every other bone of ours wears a ring."""
 GROUND_SIZE = 0.6
@@ -53,14 +55,14 @@ def measure(rig: bpy.types.Object, vertices: Array, skin_bones: Array, skin_weig
     for index, name in enumerate(names):
         bone = rig.data.bones[name]
         own = vertices[strongest == index].astype(np.float64) - np.array(bone.head_local)  # (n, 3)
-        least = 0.1 * bone.length
+        least, most = 0.1 * bone.length, (LARGEST_TAIL if name.startswith("tail") else LARGEST) * bone.length
         if len(own) < 3:
             found[name] = [BARE * bone.length] * 2 + [0.0, 0.0]
             continue
         axes = np.array(bone.matrix_local.to_3x3())  # columns X, Y, Z
         low, high = np.percentile(own @ axes[:, [0, 2]], [SHARE, 100 - SHARE], axis=0)  # (2,)
-        half, middle = (high - low) / 2, (high + low) / 2
-        found[name] = [max(float(half[0]), least), max(float(half[1]), least), float(middle[0]), float(middle[1])]
+        half, middle = np.clip((high - low) / 2, least, most), np.clip((high + low) / 2, -most, most)
+        found[name] = [*half.tolist(), *middle.tolist()]
     rig[FLESH] = {name: balanced(found, name) for name in found}
 
 
@@ -119,7 +121,7 @@ def dress_controls(rig: bpy.types.Object) -> None:
         wide = max(flesh_of(rig, leg.foot).half_x, flesh_of(rig, leg.toe).half_x)
         long = max(bones[leg.control].length, wide)
         wear(bones[leg.control], "sole", (1.6 * wide, 0.8 * long, 1.0), (0.0, -0.35 * long, 0.0))
-        wear(bones[leg.roll], "roll", (1.25 * bones[leg.roll].length,) * 3)
+        wear(bones[leg.roll], "roll", (1.1 * bones[leg.roll].length,) * 3)
         wrap(rig, bones[leg.toe_control], "bow", leg.toe, 1.6, 0.8)
         wear(bones[leg.pole], "ball", (0.4 * bones[leg.pole].length,) * 3)
     for bend in bends_of(rig.data.bones):

@@ -39,5 +39,5 @@ def refit(context: bpy.types.Context, rig: bpy.types.Object, follow: bool) -> No
 
     follow: the pose is ours and has followed, so the controls lie onto it. Else the artist's channels and keys stay."""
     rigs.refit_controls(context, rig)
-    if follow:
+    if follow and snap.is_shown(context, rig):
         snap.lay_onto_channels(context, rig, rigs.limbs_of(rig))

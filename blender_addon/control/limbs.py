@@ -86,10 +86,18 @@ def with_ending(bone: str, ending: str) -> str:
     return f"{stem}{ending}{dot}{side}"
 
 
-LEGS: tuple[Leg, ...] = tuple(
-    Leg(f"{kind} leg.{side}", *(f"{prefix}{part}.{side}" for part in ("thigh", "shin", "foot", "toe")), body, bend)
-    for kind, prefix, body, bend in (("front", "front_", "chest", -1), ("hind", "", "hips", 1))
-    for side in ("L", "R")
+def leg(kind: str, side: str, body: str, bend: int) -> Leg:
+    """The front or hind leg of a side."""
+    prefix = "front_" if kind == "front" else ""
+    thigh, shin, foot, toe = (f"{prefix}{part}.{side}" for part in ("thigh", "shin", "foot", "toe"))
+    return Leg(f"{kind} leg.{side}", thigh, shin, foot, toe, body, bend)
+
+
+LEGS: tuple[Leg, ...] = (
+    leg("front", "L", "chest", -1),
+    leg("front", "R", "chest", -1),
+    leg("hind", "L", "hips", 1),
+    leg("hind", "R", "hips", 1),
 )
 """All four. A leg's name is its bone collection's."""
 
@@ -117,8 +125,3 @@ def bends_of(bones: Container[str]) -> list[Bend]:
 def reach_of(bones: Container[str]) -> Reach | None:
     """The neck, where it is whole."""
     return REACH if REACH.end in bones and all(bone in bones for bone in REACH.chain) else None
-
-
-def find_leg(name: str) -> Leg:
-    """The leg of that name."""
-    return next(leg for leg in LEGS if leg.name == name)

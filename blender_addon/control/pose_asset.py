@@ -28,7 +28,7 @@ PATHS = ("location", "rotation_quaternion", "rotation_axis_angle", "rotation_eul
 def save_pose(context: bpy.types.Context, rig: bpy.types.Object, body: bpy.types.Object | None, name: str) -> bpy.types.Action:
     """The asset. body: the mesh whose picture it gets, none without. Raises LinkError bad_request where the rig isn't shown."""
     seen = snap.look(context, rig)
-    picture = None if body is None else preview.draw(body, context.evaluated_depsgraph_get(), base_image(body))
+    picture = None if body is None else preview.draw(body, rig, context.evaluated_depsgraph_get(), base_image(body))
     action = bpy.data.actions.new(name)
     home = compat.curve_home(action, rig)
     with kept_channels(context, rig):

@@ -74,7 +74,6 @@ def write_mirrored(
         *before, y, z = turned  # (w, x, y, z), (angle, x, y, z) or (x, y, z)
         setattr(bone, rotation_path(bone), (*before, -y, -z))
     else:
-        w, x, y, z = rotation
-        set_rotation(bone, Quaternion((w, x, -y, -z)))
+        set_rotation(bone, Quaternion((rotation.w, rotation.x, -rotation.y, -rotation.z)))
     if switch is not None and SWITCH in bone:
         bone[SWITCH] = switch

@@ -30,17 +30,16 @@ MOST_SAMPLES = 64
 """A triangle's samples along one side at most."""
 
 
-def draw(body: bpy.types.Object, depsgraph: bpy.types.Depsgraph, image: bpy.types.Image | None) -> Array:
-    """(SIDE, SIDE, 4) of a mesh as its modifiers leave it; grey without an image."""
+def draw(body: bpy.types.Object, rig: bpy.types.Object, depsgraph: bpy.types.Depsgraph, image: bpy.types.Image | None) -> Array:
+    """(SIDE, SIDE, 4) of a mesh as its modifiers leave it, wherever its rig stands; grey without an image."""
     shown = body.evaluated_get(depsgraph)
     mesh = shown.to_mesh()
     try:
         corners, uvs = triangles(mesh)
     finally:
         shown.to_mesh_clear()
-    world = np.array(shown.matrix_world, np.float64)
-    corners = corners @ world[:3, :3].T
-    return paint(corners, uvs, None if image is None else pixels_of(image))
+    turned = np.array(rig.matrix_world.inverted() @ body.matrix_world, np.float64)
+    return paint(corners @ turned[:3, :3].T, uvs, None if image is None else pixels_of(image))
 
 
 def triangles(mesh: bpy.types.Mesh) -> tuple[Array, Array]:
@@ -68,14 +67,14 @@ def pixels_of(image: bpy.types.Image) -> Array:
 
 
 def view_axes() -> Array:
-    """(3, 3) rows right, up, towards the viewer, in world axes; the animal faces -Y, its left is +X."""
+    """(3, 3) rows right, up, towards the viewer, in the armature's axes; the animal faces -Y, its left is +X."""
     towards = np.array([math.sin(TURN) * math.cos(RISE), -math.cos(TURN) * math.cos(RISE), math.sin(RISE)])
     right = np.array([math.cos(TURN), math.sin(TURN), 0.0])
     return np.stack([right, np.cross(towards, right), towards])
 
 
 def paint(corners: Array, uvs: Array, texture: Array | None) -> Array:
-    """(t, 3, 3) world corners, (t, 3, 2) UVs, (h, w, 3) texture -> the picture."""
+    """(t, 3, 3) corners in the armature's axes, (t, 3, 2) UVs, (h, w, 3) texture -> the picture."""
     side = SIDE * FINE
     seen = corners @ view_axes().T  # (t, 3, 3) right, up, towards
     low, high = seen[..., :2].min((0, 1)), seen[..., :2].max((0, 1))
@@ -93,17 +92,19 @@ def paint(corners: Array, uvs: Array, texture: Array | None) -> Array:
     column = np.clip(points[:, 0].astype(np.int64), 0, side - 1)
     row = np.clip(points[:, 1].astype(np.int64), 0, side - 1)
     cell = row * side + column
-    order = np.lexsort((points[:, 2], cell))
-    last = np.append(cell[order][1:] != cell[order][:-1], True)  # the nearest of each pixel's samples
-    best = order[last]
+    order = np.argsort(points[:, 2])
+    nearest = np.full(side * side, -1)
+    nearest[cell[order]] = order  # the last one written stays: the nearest of each pixel's samples
+    cells = np.flatnonzero(nearest >= 0)
+    best = nearest[cells]
     colours = np.full((len(best), 3), 0.6)
     if texture is not None:
         spot = np.einsum("nk,nkd->nd", weights[best], uvs[owner[best]]) % 1.0
         height, width = texture.shape[:2]
         colours = texture[(spot[:, 1] * height).astype(np.int64) % height, (spot[:, 0] * width).astype(np.int64) % width]
     picture = np.zeros((side * side, 4), np.float32)
-    picture[cell[best], :3] = colours * shade[owner[best], None]
-    picture[cell[best], 3] = 1
+    picture[cells, :3] = colours * shade[owner[best], None]
+    picture[cells, 3] = 1
     blocks = picture.reshape(SIDE, FINE, SIDE, FINE, 4).sum((1, 3))  # (SIDE, SIDE, 4)
     covered = np.maximum(blocks[..., 3:], 1)
     return np.concatenate([blocks[..., :3] / covered, blocks[..., 3:] / FINE**2], -1).astype(np.float32)
@@ -112,9 +113,9 @@ def paint(corners: Array, uvs: Array, texture: Array | None) -> Array:
 def sample(seen: Array) -> tuple[Array, Array]:
     """(t, 3, 3) triangles in pixels -> which triangle each sample is of (n,), and its weights of the corners (n, 3).
 
-    A triangle gets a grid as fine as its longest side needs for two samples a pixel."""
+    A triangle gets a grid somewhat finer than the pixels along its longest side."""
     sides = np.linalg.norm(seen[..., :2] - np.roll(seen[..., :2], 1, axis=1), axis=2).max(1)  # (t,)
-    steps = np.clip(np.ceil(sides * 1.5).astype(np.int64), 1, MOST_SAMPLES)
+    steps = np.clip(np.ceil(sides * 1.3).astype(np.int64), 1, MOST_SAMPLES)
     owners, weights = [], []
     for count in np.unique(steps):
         which = np.flatnonzero(steps == count)

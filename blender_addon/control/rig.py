@@ -18,6 +18,8 @@ from .limbs import SWITCH, Bend, Leg, Reach, bends_of, legs_of, reach_of
 
 MARK = "menagerie_control"
 """Custom property of the bones that are ours to remove."""
+STILL_FITS = 1e-3
+"""How far a joint may be from its control, over the bone's length."""
 CONTROLS, MECHANISM = "IK controls", "IK mechanism"
 """Bone collections: what an artist moves, and what they need not see."""
 CONSTRAINT = "Menagerie IK"
@@ -37,6 +39,14 @@ def limbs_of(rig: bpy.types.Object) -> list[Leg | Reach]:
     reach = reach_of(bones)
     limbs: list[Leg | Reach] = [*legs_of(bones), *([reach] if reach is not None else [])]
     return [limb for limb in limbs if limb.control in bones and MARK in bones[limb.control]]
+
+
+def is_stale(rig: bpy.types.Object) -> bool:
+    """True if bones of a leg, or of the neck, rest elsewhere than when the controls were fitted: the artist has edited them."""
+    bones = rig.data.bones
+    twins = [(limb.foot, limb.target) if isinstance(limb, Leg) else (limb.end, limb.control) for limb in limbs_of(rig)]
+    twins += [(limb.toe, limb.toe_control) for limb in limbs_of(rig) if isinstance(limb, Leg)]
+    return any((bones[one].head_local - bones[other].head_local).length > STILL_FITS * bones[one].length for one, other in twins)
 
 
 def legs(rig: bpy.types.Object) -> list[Leg]:

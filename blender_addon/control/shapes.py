@@ -14,6 +14,8 @@ import bpy
 COLLECTION = "Menagerie shapes"
 SHAPE = "menagerie_shape"
 """Custom property of a shape's object: which one it is."""
+HEAD = 0.13
+"""Size of an arrow's head."""
 
 Points = list[tuple[float, float, float]]
 Lines = list[tuple[int, int]]
@@ -85,7 +87,7 @@ def roll() -> tuple[Points, Lines]:
     for end, inner in ((arc[0], arc[1]), (arc[-1], arc[-2])):
         along = (end[1] - inner[1], end[2] - inner[2])
         length = math.hypot(*along)
-        y, z = along[0] / length * 0.22, along[1] / length * 0.22
+        y, z = along[0] / length * HEAD, along[1] / length * HEAD
         heads.append(loop([(0.0, end[1] - y - z, end[2] - z + y), end, (0.0, end[1] - y + z, end[2] - z - y)], closed=False))
     return join(loop(arc, closed=False), *heads)
 
@@ -100,8 +102,8 @@ def curl() -> tuple[Points, Lines]:
     """A bend: a ring with four arrows outward."""
     arrows = []
     for x, z in ((1, 0), (0, 1), (-1, 0), (0, -1)):
-        arrows.append(loop([(x * 1.12 - z * 0.14, 0, z * 1.12 + x * 0.14), (x * 1.32, 0, z * 1.32),
-                            (x * 1.12 + z * 0.14, 0, z * 1.12 - x * 0.14)]))  # fmt: skip
+        base = [(x * 1.04 + side * z * HEAD, 0.0, z * 1.04 - side * x * HEAD) for side in (-1, 1)]
+        arrows.append(loop([base[0], (x * 1.2, 0.0, z * 1.2), base[1]]))
     return join(circle(), *arrows)
 
 
@@ -112,9 +114,9 @@ def box() -> tuple[Points, Lines]:
 
 
 def bow() -> tuple[Points, Lines]:
-    """A toe: half a ring over its upper side (local +Z is the animal's back side of a leg bone, so the front is -Z)."""
+    """A toe: half a ring over its upper side, which is the local +Z of a bone that points forward."""
     turns = [math.pi * step / 16 for step in range(17)]
-    return loop([(math.cos(turn), 0.0, -math.sin(turn)) for turn in turns])
+    return loop([(math.cos(turn), 0.0, math.sin(turn)) for turn in turns])
 
 
 DRAWINGS: dict[str, Callable[[], tuple[Points, Lines]]] = {

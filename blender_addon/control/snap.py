@@ -7,7 +7,7 @@ IK to FK reads the evaluated bones. Matrices are in armature space.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import bpy
 from mathutils import Matrix
@@ -15,8 +15,8 @@ from mathutils import Matrix
 from ..link.errors import LinkError
 from . import layout
 from . import rig as rigs
-from .channels import carried, clear, move, place, refresh, rotation_of, set_rotation, turn
-from .limbs import SWITCH, Leg, Reach, bends_of
+from .channels import STILL, carried, clear, move, place, refresh, rotation_of, set_rotation, turn
+from .limbs import SWITCH, Bend, Leg, Reach, bends_of
 
 Seen = dict[str, Matrix]
 """Bone -> where it stands, (4, 4)."""
@@ -25,17 +25,18 @@ UNMOVED = 1e-4
 
 
 def look(context: bpy.types.Context, rig: bpy.types.Object) -> Seen:
-    """Where every bone stands now. Raises LinkError bad_request where Blender doesn't evaluate the rig."""
+    """Where every bone stands now. Raises LinkError bad_request where Blender doesn't evaluate the pose."""
     if not is_shown(context, rig):
-        raise LinkError("bad_request", f"{rig.name} is in no visible collection.", "Show its collection and try again.")
+        remedy = "Show its collection, set the armature to Pose Position, and try again."
+        raise LinkError("bad_request", f"The pose of {rig.name} isn't shown.", remedy)
     refresh(context, rig)
     return {bone.name: bone.matrix.copy() for bone in rig.pose.bones}
 
 
 def is_shown(context: bpy.types.Context, rig: bpy.types.Object) -> bool:
-    """True if the rig is in the view layer: Blender evaluates nothing else."""
+    """True if the rig is in the view layer, posed: Blender evaluates nothing else."""
     context.view_layer.update()  # what was linked just now is not listed before
-    return context.view_layer.objects.get(rig.name) == rig
+    return context.view_layer.objects.get(rig.name) == rig and rig.data.pose_position == "POSE"
 
 
 def fk_bones(limb: Leg | Reach) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def switch_of(rig: bpy.types.Object, limb: Leg | Reach) -> float:
 def to_ik(context: bpy.types.Context, rig: bpy.types.Object, limbs: Sequence[Leg | Reach]) -> list[str]:
     """Lays the controls onto the pose that is seen and turns the switches to IK. -> bones whose channels may have changed."""
     seen = look(context, rig)
-    changed = []
+    changed: list[str] = []
     for limb in limbs:
         if switch_of(rig, limb) > 0:  # the channels underneath are not what is seen, and the solver must start from that
             write_channels(rig, limb, seen)
@@ -72,7 +73,7 @@ def to_ik(context: bpy.types.Context, rig: bpy.types.Object, limbs: Sequence[Leg
 def to_fk(context: bpy.types.Context, rig: bpy.types.Object, limbs: Sequence[Leg | Reach]) -> list[str]:
     """Writes the pose that is seen into the FK channels and turns the switches to FK. -> bones whose channels may have changed."""
     seen = look(context, rig)
-    changed = []
+    changed: list[str] = []
     for limb in limbs:
         if switch_of(rig, limb) > 0:
             write_channels(rig, limb, seen)
@@ -165,14 +166,14 @@ def same(one: Matrix, other: Matrix) -> bool:
     return all(abs(a - b) < UNMOVED for row, twin in zip(one, other, strict=True) for a, b in zip(row, twin, strict=True))
 
 
-def standing_bends(rig: bpy.types.Object) -> Iterable:
+def standing_bends(rig: bpy.types.Object) -> list[Bend]:
     """The bends whose control stands in the rig."""
     return [bend for bend in bends_of(rig.data.bones) if bend.control in rig.pose.bones]
 
 
 def straighten_bends(rig: bpy.types.Object, seen: Seen) -> list[str]:
     """What the bend controls show goes into the channels of the bones themselves, and the controls to rest. -> bones that changed."""
-    changed = []
+    changed: list[str] = []
     for bend in standing_bends(rig):
         control = rig.pose.bones[bend.control]
         if rotation_of(control).angle == 0:
@@ -180,6 +181,6 @@ def straighten_bends(rig: bpy.types.Object, seen: Seen) -> list[str]:
         for name in bend.bones:
             bone = rig.pose.bones[name]
             turn(bone, seen[name], parent_of(bone, seen))
-        set_rotation(control, rotation_of(control) @ rotation_of(control).inverted())
+        set_rotation(control, STILL)
         changed += [*bend.bones, bend.control]
     return changed

@@ -17,6 +17,7 @@ from . import (
     pick_animal,
     place,
     reconstruct,
+    refit_ik,
     remove_environment,
     remove_ik,
     rest_pose,
@@ -58,5 +59,6 @@ CLASSES = (
     add_ik.MENAGERIE_OT_add_ik,
     remove_ik.MENAGERIE_OT_remove_ik,
     switch_ik.MENAGERIE_OT_switch_ik,
+    refit_ik.MENAGERIE_OT_refit_ik,
     copy_diagnostics.MENAGERIE_OT_copy_diagnostics,
 )

@@ -6,6 +6,7 @@ import bpy
 
 from ..control import ik
 from ..control.rig import has_controls
+from ..scene.place import own_bones
 from . import posing
 
 
@@ -27,4 +28,10 @@ class MENAGERIE_OT_remove_ik(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return posing.pose(self, context, ik.remove_ik)
+        return posing.pose(self, context, remove)
+
+
+def remove(context: bpy.types.Context, rig: bpy.types.Object) -> None:
+    """From this creature alone: a linked duplicate keeps the controls that they shared."""
+    own_bones(rig)
+    ik.remove_ik(context, rig)

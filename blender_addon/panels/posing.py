@@ -8,7 +8,7 @@ from ..control import rig as rigs
 from ..control.limbs import SWITCH, Leg
 from ..control.snap import switch_of
 from ..ops.posing import rig_of
-from .main import Sidebar
+from .main import Sidebar, wrapped
 
 SIDES = {"L": "Left", "R": "Right"}
 
@@ -38,6 +38,9 @@ class MENAGERIE_PT_posing(Sidebar, bpy.types.Panel):
         if not rigs.has_controls(rig):
             layout.operator("menagerie.add_ik", icon="CON_KINEMATIC")
             return
+        if rigs.is_stale(rig):
+            wrapped(layout, "The bones rest elsewhere than the controls", "INFO")
+            layout.operator("menagerie.refit_ik", icon="FILE_REFRESH")
         draw_switches(layout, rig)
         layout.operator("menagerie.remove_ik", icon="X")
 

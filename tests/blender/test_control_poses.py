@@ -225,5 +225,44 @@ def test_the_panel_shows_what_can_be_done(placed: Creature) -> None:
     assert snap.switch_of(placed.armature, rigs.legs(placed.armature)[3]) == 0.0
 
 
+def test_bones_edited_by_hand_offer_a_refit(placed: Creature) -> None:
+    rig = placed.armature
+    bpy.ops.menagerie.rest_pose()
+    bpy.ops.menagerie.add_ik()
+    bpy.ops.object.mode_set(mode="EDIT")
+    rig.data.edit_bones["shin.L"].tail.z += 0.04  # the hock, and with it the foot's head
+    assert not bpy.ops.menagerie.refit_ik.poll()
+    bpy.ops.object.mode_set(mode="POSE")
+    assert "menagerie.refit_ik" in drawn(MENAGERIE_PT_posing)
+    assert bpy.ops.menagerie.refit_ik() == {"FINISHED"}
+    assert "menagerie.refit_ik" not in drawn(MENAGERIE_PT_posing)
+    rest = pose_of(rig)
+    assert max(np.abs(rest[name] - np.array(rig.data.bones[name].matrix_local)).max() for name in rest) < 1e-5
+
+
+def test_a_duplicate_has_controls_of_its_own(placed: Creature) -> None:
+    bpy.ops.menagerie.add_ik()
+    for thing in (placed.armature, placed.mesh):
+        thing.select_set(True)
+    bpy.ops.object.duplicate(linked=True)
+    copy = bpy.context.object
+    assert copy != placed.armature and copy.data == placed.armature.data
+    before = pose_of(placed.armature)
+    copy.pose.bones["foot_ik.L"].location.z += 0.1
+    pose_of(copy)
+    assert abs(copy.pose.bones["foot.L"].matrix.translation.z - before["foot.L"][2, 3]) > 0.05
+    assert farthest(before, pose_of(placed.armature)) < 1e-6
+    assert bpy.ops.menagerie.remove_ik() == {"FINISHED"}
+    assert not rigs.has_controls(copy) and rigs.has_controls(placed.armature)
+    assert farthest(before, pose_of(placed.armature)) < 1e-6
+
+
+def test_a_rig_at_rest_position_is_refused_with_a_remedy(placed: Creature) -> None:
+    placed.armature.data.pose_position = "REST"
+    with pytest.raises(RuntimeError, match="Pose Position"):
+        bpy.ops.menagerie.add_ik()
+    assert not rigs.has_controls(placed.armature)
+
+
 def test_without_a_creature_the_buttons_are_off(add_on: None) -> None:
     assert not bpy.ops.menagerie.add_ik.poll() and not bpy.ops.menagerie.mirror_pose.poll()
