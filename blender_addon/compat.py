@@ -14,6 +14,7 @@ HAS_CURVE_GROUP_ARGUMENT = bpy.app.version >= (5, 0, 0)
 HAS_STRIPS = bpy.app.version >= (4, 4, 0)
 HAS_BRUSH_ASSETS = bpy.app.version >= (4, 3, 0)
 HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
+POSE_BONES_ARE_SELECTED = bpy.app.version >= (5, 0, 0)
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
 
 
@@ -61,6 +62,11 @@ def assign_action(owner: bpy.types.Object, action: bpy.types.Action) -> None:
     animation.action = action
     if HAS_SLOTS and action.slots:
         animation.action_slot = action.slots[0]
+
+
+def select_bone(owner: bpy.types.Object, name: str) -> None:
+    """Selects one more bone of an armature object, in Pose Mode."""
+    (owner.pose.bones[name] if POSE_BONES_ARE_SELECTED else owner.data.bones[name]).select = True
 
 
 def use_material_nodes(material: bpy.types.Material) -> None:

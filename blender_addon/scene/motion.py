@@ -34,14 +34,14 @@ def apply_pose(owner: bpy.types.Object, bone_names: Sequence[str], rotations: Ar
 
 
 def turn_to(bone: bpy.types.PoseBone, rotation: Quaternion) -> None:
-    """Sets a pose bone's rotation in the mode that the artist has chosen for it."""
+    """Sets a pose bone's rotation in the mode that the artist has chosen for it, Euler angles with as little turning as there can be."""
     if bone.rotation_mode == "QUATERNION":
         bone.rotation_quaternion = rotation
     elif bone.rotation_mode == "AXIS_ANGLE":
         axis, angle = rotation.to_axis_angle()
         bone.rotation_axis_angle = (angle, *axis)
     else:
-        bone.rotation_euler = rotation.to_euler(bone.rotation_mode)
+        bone.rotation_euler = rotation.to_euler(bone.rotation_mode, bone.rotation_euler)
 
 
 def holds_pose(owner: bpy.types.Object, bone_names: Sequence[str], rotations: Array, translation: Array) -> bool:
@@ -131,9 +131,14 @@ def fill_pose_asset(
     still = Motion(action.name, 1.0, False, rotations[None], translation[None])
     write_curves(action, owner, asset.bone_names, np.array([FIRST_FRAME]), still)
     if preview is not None:
-        picture = action.preview_ensure()
-        picture.image_size = (preview.shape[1], preview.shape[0])
-        picture.image_pixels_float.foreach_set(np.ascontiguousarray(preview, np.float32).ravel())
+        set_preview(action, preview)
+
+
+def set_preview(action: bpy.types.Action, preview: Array) -> None:
+    """Gives an asset its picture: (h, w, 4) float RGBA in [0, 1], row 0 at the bottom."""
+    picture = action.preview_ensure()
+    picture.image_size = (preview.shape[1], preview.shape[0])
+    picture.image_pixels_float.foreach_set(np.ascontiguousarray(preview, np.float32).ravel())
 
 
 def rest_rotations(asset: AssetFile) -> Array:

@@ -13,6 +13,8 @@ from dataclasses import replace
 import bpy
 import numpy as np
 
+from ..control import dress, ik, snap
+from ..control.rig import has_controls
 from ..link.errors import LinkError
 from . import armature as armatures
 from . import material as materials
@@ -79,6 +81,7 @@ def build_creature(
             owner[ROLE], owner[NUMBER] = role, number
             collection.objects.link(owner)
     motions.apply_pose(rig, asset.bone_names, asset.photo_rotations, asset.photo_translation)
+    dress_rig(rig, asset)
     remember_pose(rig, asset)
     remember_view(camera)
     photo_pose, rest_pose = build_poses(rig, asset, name, None if image is None else view.photo_preview(image))
@@ -100,6 +103,12 @@ def build_poses(
     return photo_pose, rest_pose
 
 
+def dress_rig(rig: bpy.types.Object, asset: AssetFile) -> None:
+    """Gives the bones custom shapes as large as the asset's flesh asks for."""
+    dress.measure(rig, asset.vertices, asset.skin_bones, asset.skin_weights, asset.bone_names)
+    dress.dress_bones(rig)
+
+
 def remember_pose(rig: bpy.types.Object, asset: AssetFile) -> None:
     """Writes down the pose we gave."""
     rig[STANDS] = [*asset.photo_translation.tolist(), *asset.photo_rotations.ravel().tolist()]
@@ -116,14 +125,15 @@ def update_asset(
 ) -> Creature:
     """Gives a standing creature another result's mesh, texture, rest pose, and pose assets.
 
-    Kept: the objects themselves with modifiers and constraints, the artist's actions, materials and extra bones; the
-    pose and the camera where the artist has changed them (else they follow the new result). Its duplicates stay as they are.
+    Kept: the objects themselves with modifiers and constraints, the artist's actions, materials and extra bones; IK controls, which move
+    to the new rest pose; the pose and the camera where the artist has changed them (else they follow the new result). Its duplicates
+    stay as they are.
     Raises LinkError bad_request where mesh or armature is being edited.
     """
     rig, body = creature.armature, creature.mesh
     if body.mode != "OBJECT" or rig.mode == "EDIT":
         raise LinkError("bad_request", f"{body.name} is being edited.", MODE_REMEDY)
-    untouched = pose_is_ours(rig)
+    untouched = pose_is_ours(rig) and snap.shows_channels(context, rig)
     own_bones(rig)
     replace_mesh(body, asset)
     own_texture(body)
@@ -131,8 +141,11 @@ def update_asset(
     if image is not None:
         materials.pack_png(image, asset.png)
     armatures.refit_armature(context, rig, asset)
+    dress_rig(rig, asset)
     if untouched:
         motions.apply_pose(rig, asset.bone_names, asset.photo_rotations, asset.photo_translation)
+    if has_controls(rig):
+        ik.refit(context, rig, follow=untouched)
     update_view(creature, asset, photo_path)
     preview = view.photo_preview(creature.photo.data) if creature.photo is not None and creature.photo.data is not None else None
     if twins(rig):
