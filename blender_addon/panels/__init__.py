@@ -1,11 +1,14 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import main
+from . import main, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
     main.MENAGERIE_PT_creature,
     main.MENAGERIE_PT_viewpoints,
     main.MENAGERIE_PT_picking,
+    retarget.MENAGERIE_UL_map,
+    retarget.MENAGERIE_PT_retarget,
+    retarget.MENAGERIE_PT_retarget_map,
 )
