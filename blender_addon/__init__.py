@@ -12,6 +12,7 @@ from . import ops, panels, preferences, settings
 from .link import session
 from .ops import paint_mask, picking
 from .panels import pictures
+from .retarget import choices as retarget_choices
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
@@ -21,6 +22,7 @@ def register() -> None:
     """Called by Blender when the add-on is enabled."""
     preferences.register()
     settings.register()
+    retarget_choices.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -36,5 +38,6 @@ def unregister() -> None:
     pictures.clear()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    retarget_choices.unregister()
     settings.unregister()
     preferences.unregister()
