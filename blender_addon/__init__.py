@@ -12,6 +12,7 @@ from . import ops, panels, preferences, settings
 from .link import session
 from .ops import paint_mask, picking
 from .panels import pictures
+from .scene import watch
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
@@ -25,11 +26,13 @@ def register() -> None:
         bpy.utils.register_class(cls)
     turntable_operator.register()
     session.watch_files()
+    watch.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
+    watch.end()
     paint_mask.forget_eraser()
     picking.close()
     turntable_operator.unregister()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
 
-CLICKS_LIMIT = 100
+CLICKS_LIMIT, PINS_LIMIT = 100, 100
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ RECONSTRUCT: dict[str, Parameter] = {
     "flip_heading": Parameter(bool),
     "swap_legs": Parameter(bool),
     "name": Parameter(str),
+    "pins": Parameter(dict),
 }
 
 
@@ -103,6 +104,15 @@ def check_clicks(clicks: list[Any]) -> None:
             raise InvalidParams("each of 'clicks' must be [x, y, positive]")
     if len(clicks) > CLICKS_LIMIT:
         raise InvalidParams(f"there may be {CLICKS_LIMIT} clicks at most")
+
+
+def check_pins(pins: dict[str, Any]) -> None:
+    """Each pin is joint: [x, y], two numbers. Whether there is such a joint, and in the photo, the job says. Raises `InvalidParams`."""
+    if len(pins) > PINS_LIMIT:
+        raise InvalidParams(f"there may be {PINS_LIMIT} pins at most")
+    for place in pins.values():
+        if not isinstance(place, list) or len(place) != 2 or not all(type(value) in (int, float) for value in place):
+            raise InvalidParams("each of 'pins' must be joint: [x, y]")
 
 
 class Server:
@@ -182,7 +192,9 @@ class Server:
         return {"protocol": wire.PROTOCOL, "version": VERSION, "methods": sorted(self._methods), "pid": os.getpid()}, None
 
     def _call_reconstruct(self, params: dict[str, Any]) -> tuple[Any, Answer]:
-        return self._queue(check_parameters(params, RECONSTRUCT), "photo", "out")
+        given = check_parameters(params, RECONSTRUCT)
+        check_pins(given.get("pins", {}))
+        return self._queue(given, "photo", "out")
 
     def _call_mask(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         given = check_parameters(params, MASK)
