@@ -1,6 +1,6 @@
 """The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
 
-Methods: initialize, reconstruct, mask, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
+Methods: initialize, reconstruct, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
 stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
 Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
 """
@@ -71,6 +71,8 @@ MASK: dict[str, Parameter] = {
     "mask": Parameter(str),
 }
 
+RESKIN: dict[str, Parameter] = {"source": Parameter(str, needed=True), "out": Parameter(str, needed=True)}
+
 INSTALL: dict[str, Parameter] = {"id": Parameter(str, needed=True), "source": Parameter(str, needed=True)}
 
 
@@ -127,6 +129,7 @@ class Server:
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
             "mask": self._call_mask,
+            "reskin": self._call_reskin,
             "install": self._call_install,
             "cancel": self._cancel,
             "status": self._status,
@@ -201,6 +204,9 @@ class Server:
         check_clicks(given["clicks"])
         return self._queue(given, "photo", "out", run=self._mask)
 
+    def _call_reskin(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        return self._queue(check_parameters(params, RESKIN), "source", "out", run=self._reskin)
+
     def _call_install(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         return self._queue(check_parameters(params, INSTALL), "source", run=self._install)
 
@@ -236,6 +242,11 @@ class Server:
         self._clicker = self._clicker or Clicker()
         earlier = Path(params["mask"]) if "mask" in params else None
         return write_clicked(self._clicker, Path(params["photo"]), Path(params["out"]), params["clicks"], earlier, progress)
+
+    def _reskin(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.service.reskin import reskin
+
+        return reskin(Path(params["source"]), Path(params["out"]), progress)
 
     def _install(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
         from backend.weights.convert import PACKAGED, convert
