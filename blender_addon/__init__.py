@@ -10,7 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
-from .ops import paint_mask, picking
+from .ops import paint_mask, picking, reskin
 from .panels import pictures
 from .scene import watch
 from .turntable import operator as turntable_operator
@@ -33,6 +33,7 @@ def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
     watch.end()
+    reskin.forget()
     paint_mask.forget_eraser()
     picking.close()
     turntable_operator.unregister()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import bpy
 
 from ..link import session
+from ..ops import reskin
 from ..ops.show_joints import shown
-from ..scene import joints
+from ..scene import joints, skin
+from ..scene.place import BONES
 from .main import Sidebar, wrapped
 
 
@@ -24,6 +26,7 @@ class MENAGERIE_PT_correct(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         draw_joints(column, context)
+        draw_bones(column, session.creature_of(context))
 
 
 def draw_joints(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -44,3 +47,23 @@ def draw_joints(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = column.row(align=True)
     row.operator("menagerie.unpin", icon="UNPINNED")
     row.operator("menagerie.hide_joints", icon="HIDE_ON")
+
+
+def draw_bones(column: bpy.types.UILayout, rig: bpy.types.Object | None) -> None:
+    """Re-skin where bones were moved; while weights are found, that; then what is to be said of them."""
+    if rig is None or rig.get(BONES) is None:
+        return
+    if reskin.running() is not None:
+        column.label(text="Finding weights", icon="MOD_VERTEX_WEIGHT")
+        return
+    if reskin.ready() is not None:
+        column.operator("menagerie.place_weights", text="Ready: Place Weights", icon="CHECKMARK")
+    moved = skin.moved_bones(rig, list(rig[BONES])) if rig.mode != "EDIT" else []
+    if moved:
+        text = f"{moved[0]} was moved" if len(moved) == 1 else f"{len(moved)} bones were moved"
+        column.label(text=text, icon="BONE_DATA")
+        row = column.row()
+        row.scale_y = 1.5
+        row.operator("menagerie.reskin", icon="MOD_VERTEX_WEIGHT")
+    for note in rig.get(skin.NOTES) or ():
+        wrapped(column, str(note), "INFO")
