@@ -70,13 +70,16 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--flip-heading", action="store_true", help="the animal faces the other way")
     parser.add_argument("--swap-legs", action="store_true", help="swap left and right legs")
     parser.add_argument("--name", help="the creature's name; the photo's by default")
+    parser.add_argument("--pins", type=Path, help='a JSON file of joints put right by hand, {"hock.L": [x, y], ...} in the photo\'s pixels')
     args = parser.parse_args(argv)
+    from backend.service.joints import read_pins
     from backend.service.reconstruct import reconstruct as run
 
     bar = Bar()
     report = run(
         args.photo, args.out, mask=args.mask, method=args.method, quality=args.quality, seed=args.seed, viewpoint=args.viewpoint,
-        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name, progress=bar, expect=bar.expect,
+        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name,
+        pins=None if args.pins is None else read_pins(args.pins), progress=bar, expect=bar.expect,
     )  # fmt: skip
     for warning in report["warnings"]:
         print(f"note: {warning}", file=sys.stderr)

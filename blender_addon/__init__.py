@@ -10,9 +10,10 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
-from .ops import paint_mask, picking
+from .ops import paint_mask, picking, reskin
 from .panels import pictures
 from .retarget import choices as retarget_choices
+from .scene import watch
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
@@ -27,11 +28,14 @@ def register() -> None:
         bpy.utils.register_class(cls)
     turntable_operator.register()
     session.watch_files()
+    watch.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
+    watch.end()
+    reskin.forget()
     paint_mask.forget_eraser()
     picking.close()
     turntable_operator.unregister()

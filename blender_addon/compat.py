@@ -67,6 +67,8 @@ def assign_action(owner: bpy.types.Object, action: bpy.types.Action) -> None:
 def select_bone(owner: bpy.types.Object, name: str) -> None:
     """Selects one more bone of an armature object, in Pose Mode."""
     (owner.pose.bones[name] if POSE_BONES_ARE_SELECTED else owner.data.bones[name]).select = True
+
+
 def slot_of(owner: bpy.types.Object) -> str | None:
     """The identifier of the slot that an object's action plays, None where there are no slots or none is chosen."""
     slot = owner.animation_data.action_slot if HAS_SLOTS and owner.animation_data is not None else None

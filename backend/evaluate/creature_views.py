@@ -17,6 +17,7 @@ from backend.asset.write import encode_asset
 from backend.evaluate.joint_groups import COLOURS, groups_by_point
 from backend.evaluate.surfaces import Surface, view_turn
 from backend.render.cpu import interpolate, rasterize
+from backend.rig import posing
 from backend.rig.posing import pose_mesh, skin_transforms
 from backend.rig.template import load_quadruped
 from backend.types import Asset, ByteArray, Camera
@@ -45,18 +46,8 @@ def posed_surface(asset: Asset) -> Surface:
 
 
 def posed_points(asset: Asset) -> dict[str, NDArray[np.float64]]:
-    """The template's points by name, posed: each rides on the bone whose end it is. Those of absent bones (a tail's) are absent."""
-    transforms = skin_transforms(asset.skeleton, asset.photo_pose)
-    index = {name: i for i, name in enumerate(asset.skeleton.names)}
-    found: dict[str, NDArray[np.float64]] = {}
-    for bone in load_quadruped().bones:
-        if not bone.deform or bone.name not in index:
-            continue
-        b = index[bone.name]
-        for name, at in ((bone.head, asset.skeleton.heads[b]), (bone.tail, asset.skeleton.tails[b])):
-            if name is not None and name not in found:
-                found[name] = transforms[b][:3, :3] @ at + transforms[b][:3, 3]
-    return found
+    """The template's points by name, in the photo pose, object frame."""
+    return posing.posed_points(asset.skeleton, asset.photo_pose)
 
 
 def _draw(

@@ -6,6 +6,7 @@ A method's module has `NAME`, `INPUTS`, `estimate(request) -> types.Cost`, asked
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -20,7 +21,8 @@ class Request:
 
     mask: (h, w) in the photo's pixels, not yet known (all 0) to `estimate`; viewpoint: which of the method's four hypotheses, None
     for its best; flip_heading: take the hypothesis that faces the other way; swap_legs: take left legs for right ones; name: of the
-    asset, one that `asset.schema.check_name` accepts.
+    asset, one that `asset.schema.check_name` accepts; pins: names of points (joints) with the photo's pixels (x, y) at which a person has
+    seen them, to be kept whatever the method reads.
     """
 
     image: Image
@@ -31,6 +33,7 @@ class Request:
     flip_heading: bool = False
     swap_legs: bool = False
     name: str = "creature"
+    pins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class Viewpoint:
 
 @dataclass(frozen=True)
 class Result:
-    """What a method found. scores: JSON-able measures of the fit; viewpoints: the hypotheses, `chosen` among them."""
+    """What a method found. scores: JSON-able measures of the fit; viewpoints: the hypotheses, `chosen` among them; confidence: 0..1,
+    how sure it is of where points are seen, by name."""
 
     asset: Asset
     scores: dict[str, float] = field(default_factory=dict)
     viewpoints: tuple[Viewpoint, ...] = ()
     chosen: int | None = None
+    confidence: dict[str, float] = field(default_factory=dict)
 
 
 class Method(Protocol):

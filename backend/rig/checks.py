@@ -162,7 +162,8 @@ def _row(
             continue
         stuck = rest[limb.paw] @ turns[limb.leg.bones[3], :3, :3].T + turns[limb.leg.bones[3], :3, 3]
         travel.append(float(moved[limb.paw].mean() / np.linalg.norm(stuck - rest[limb.paw], axis=1).mean()))
-        volume.append(abs(enclosed_volume(posed, limb.faces, limb.rim) / enclosed_volume(rest, limb.faces, limb.rim) - 1))
+        held = enclosed_volume(rest, limb.faces, limb.rim)  # nothing where the weights lead no whole limb
+        volume.append(abs(enclosed_volume(posed, limb.faces, limb.rim) / held - 1) if held else 1.0)
         section += [loop_area(posed, loop) / loop_area(rest, loop) for name, loop in limb.sections.items() if name in angles]
     return BendRow(name, min(travel), int(flips.sum()), min(section, default=1.0), max(volume), max(leak))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.rig.kinematics import pose_matrices, skin
 from backend.rig.rotations import quaternion_to_matrix
 from backend.rig.skeleton import rest_matrices
-from backend.rig.template import levels_of
+from backend.rig.template import levels_of, load_quadruped
 from backend.types import FloatArray, Mesh, Pose, Skeleton, Skin
 
 
@@ -29,6 +29,22 @@ def pose_skeleton(skeleton: Skeleton, pose: Pose) -> NDArray[np.float64]:
 def skin_transforms(skeleton: Skeleton, pose: Pose) -> NDArray[np.float64]:
     """(b, 4, 4): posed times inverse rest, what a vertex on that bone alone goes through."""
     return np.asarray(pose_skeleton(skeleton, pose) @ np.linalg.inv(rest_matrices(skeleton)))
+
+
+def posed_points(skeleton: Skeleton, pose: Pose) -> dict[str, NDArray[np.float64]]:
+    """The template's points by name, (3,) each, posed: each rides on the bone whose end it is. Those of absent bones (a tail's) are
+    absent."""
+    transforms = skin_transforms(skeleton, pose)
+    index = {name: i for i, name in enumerate(skeleton.names)}
+    found: dict[str, NDArray[np.float64]] = {}
+    for bone in load_quadruped().bones:
+        if not bone.deform or bone.name not in index:
+            continue
+        b = index[bone.name]
+        for name, at in ((bone.head, skeleton.heads[b]), (bone.tail, skeleton.tails[b])):
+            if name is not None and name not in found:
+                found[name] = transforms[b][:3, :3] @ at + transforms[b][:3, 3]
+    return found
 
 
 def pose_mesh(mesh: Mesh, skeleton: Skeleton, weights: Skin, pose: Pose) -> FloatArray:

@@ -34,6 +34,7 @@ from backend.media.photo import read_photo
 from backend.methods.index import METHODS, load
 from backend.methods.request import Quality, Request
 from backend.observe.mask import find_mask, keep_islands
+from backend.service.joints import UNSURE, check_pins, joints_in_photo
 from backend.service.machine import available_memory_mib, lock, peak_memory_mib
 from backend.service.overlay import draw_overlay
 from backend.types import ByteArray, Cost, Image, Mask, Progress, no_progress
@@ -102,6 +103,7 @@ def reconstruct(
     flip_heading: bool = False,
     swap_legs: bool = False,
     name: str | None = None,
+    pins: Mapping[str, Any] | None = None,
     methods: Mapping[str, str] = METHODS,
     progress: Progress = no_progress,
     expect: Callable[[float], None] = lambda seconds: None,
@@ -109,9 +111,9 @@ def reconstruct(
     """Reconstruct the animal in `photo` into the folder `out`, made if absent -> the report.
 
     mask: a picture whose alpha, or else brightness, covers the animal; viewpoint, flip_heading, swap_legs: see
-    `methods.request.Request`; name: of the creature, the photo's by default, cut to what Blender keeps; expect: told once, as
-    soon as the photo is read, how many seconds the rest should take. Raises `MenagerieError`, `Cancelled`, and `OSError` or
-    `MemoryError` as they come: the process boundary makes coded errors of them.
+    `methods.request.Request`; name: of the creature, the photo's by default, cut to what Blender keeps; pins: joint -> [x, y], pixels
+    of the upright photo; expect: told once, as soon as the photo is read, how many seconds the rest should take. Raises
+    `MenagerieError`, `Cancelled`, and `OSError` or `MemoryError` as they come: the process boundary makes coded errors of them.
     """
     stages = Stages(progress)
     start = time.perf_counter()
@@ -119,8 +121,10 @@ def reconstruct(
     stages.part("photo")("photo", 0.0)
     module = load(method, methods)
     image = read_photo(photo)
-    unknown = np.broadcast_to(np.float32(0), image.rgb.shape[:2])
-    request = Request(image, unknown, quality, seed, viewpoint, flip_heading, swap_legs, fit_name(name or photo.stem))
+    height, width = image.rgb.shape[:2]
+    known = check_pins(pins or {}, (width, height))
+    unknown = np.broadcast_to(np.float32(0), (height, width))
+    request = Request(image, unknown, quality, seed, viewpoint, flip_heading, swap_legs, fit_name(name or photo.stem), known)
     cost = module.estimate(request)
     check_memory(cost)
     expect(cost.seconds)
@@ -147,7 +151,12 @@ def reconstruct(
             "out": str(out),
             "files": sorted([path.name for path in folder.iterdir()] + [REPORT]),
             "method": method,
-            "settings": {"quality": quality, "seed": seed, "viewpoint": viewpoint, "flip_heading": flip_heading, "swap_legs": swap_legs},
+            "settings": {
+                "quality": quality, "seed": seed, "viewpoint": viewpoint, "flip_heading": flip_heading, "swap_legs": swap_legs,
+                "pins": {joint: list(place) for joint, place in known.items()},
+            },
+            "joints": joints_in_photo(result.asset),
+            "unsure": sorted(joint for joint, sure in result.confidence.items() if sure < UNSURE),
             "warnings": [*image.warnings, *cost.warnings],
             "scores": result.scores,
             "viewpoints": [{"probability": float(v.probability), "file": VIEWPOINT.format(i)} for i, v in enumerate(result.viewpoints)],

@@ -1,6 +1,6 @@
 """The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
 
-Methods: initialize, reconstruct, mask, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
+Methods: initialize, reconstruct, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
 stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
 Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
 
-CLICKS_LIMIT = 100
+CLICKS_LIMIT, PINS_LIMIT = 100, 100
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ RECONSTRUCT: dict[str, Parameter] = {
     "flip_heading": Parameter(bool),
     "swap_legs": Parameter(bool),
     "name": Parameter(str),
+    "pins": Parameter(dict),
 }
 
 
@@ -69,6 +70,8 @@ MASK: dict[str, Parameter] = {
     "clicks": Parameter(list, needed=True),
     "mask": Parameter(str),
 }
+
+RESKIN: dict[str, Parameter] = {"source": Parameter(str, needed=True), "out": Parameter(str, needed=True)}
 
 INSTALL: dict[str, Parameter] = {"id": Parameter(str, needed=True), "source": Parameter(str, needed=True)}
 
@@ -105,6 +108,15 @@ def check_clicks(clicks: list[Any]) -> None:
         raise InvalidParams(f"there may be {CLICKS_LIMIT} clicks at most")
 
 
+def check_pins(pins: dict[str, Any]) -> None:
+    """Each pin is joint: [x, y], two numbers. Whether there is such a joint, and in the photo, the job says. Raises `InvalidParams`."""
+    if len(pins) > PINS_LIMIT:
+        raise InvalidParams(f"there may be {PINS_LIMIT} pins at most")
+    for place in pins.values():
+        if not isinstance(place, list) or len(place) != 2 or not all(type(value) in (int, float) for value in place):
+            raise InvalidParams("each of 'pins' must be joint: [x, y]")
+
+
 class Server:
     """Answers calls. output: binary stream of the protocol; methods: name -> module, as in `methods.index`."""
 
@@ -117,6 +129,7 @@ class Server:
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
             "mask": self._call_mask,
+            "reskin": self._call_reskin,
             "install": self._call_install,
             "cancel": self._cancel,
             "status": self._status,
@@ -182,12 +195,17 @@ class Server:
         return {"protocol": wire.PROTOCOL, "version": VERSION, "methods": sorted(self._methods), "pid": os.getpid()}, None
 
     def _call_reconstruct(self, params: dict[str, Any]) -> tuple[Any, Answer]:
-        return self._queue(check_parameters(params, RECONSTRUCT), "photo", "out")
+        given = check_parameters(params, RECONSTRUCT)
+        check_pins(given.get("pins", {}))
+        return self._queue(given, "photo", "out")
 
     def _call_mask(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         given = check_parameters(params, MASK)
         check_clicks(given["clicks"])
         return self._queue(given, "photo", "out", run=self._mask)
+
+    def _call_reskin(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        return self._queue(check_parameters(params, RESKIN), "source", "out", run=self._reskin)
 
     def _call_install(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         return self._queue(check_parameters(params, INSTALL), "source", run=self._install)
@@ -224,6 +242,11 @@ class Server:
         self._clicker = self._clicker or Clicker()
         earlier = Path(params["mask"]) if "mask" in params else None
         return write_clicked(self._clicker, Path(params["photo"]), Path(params["out"]), params["clicks"], earlier, progress)
+
+    def _reskin(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.service.reskin import reskin
+
+        return reskin(Path(params["source"]), Path(params["out"]), progress)
 
     def _install(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
         from backend.weights.convert import PACKAGED, convert

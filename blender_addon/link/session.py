@@ -313,7 +313,7 @@ def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any],
     record = {
         "photo": plan.photo, "out": plan.out, "name": plan.name, "settings": plan.settings, "viewpoint": report.get("viewpoint"),
         "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
-        "photo_size": photo_size,
+        "photo_size": photo_size, "joints": report.get("joints", {}), "unsure": report.get("unsure", []),
     }  # fmt: skip
     armature[RECORD] = json.dumps(record, sort_keys=True, ensure_ascii=False)
     kept.pack(armature, Path(plan.out), [kept.MASK, *(view["file"] for view in record["viewpoints"])])

@@ -8,7 +8,7 @@ import bpy
 
 from ..link import session
 from ..link.errors import LinkError
-from ..scene import asset_file
+from ..scene import asset_file, joints
 from ..scene import place as placement
 from ..scene.creature import Creature, find_creature
 from . import fit
@@ -53,6 +53,8 @@ class MENAGERIE_OT_place(bpy.types.Operator):
             return fit.refuse(self, error)
         session.state.ready.pop()
         session.write_record(creature.armature, plan, result["report"], (asset.width, asset.height))
+        if joints.handles(creature):
+            joints.lay(creature, session.read_record(creature.armature))
         return {"FINISHED"}
 
 

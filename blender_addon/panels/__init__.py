@@ -1,12 +1,12 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import main, posing
-from . import main, retarget
+from . import correct, main, posing, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
     main.MENAGERIE_PT_creature,
+    correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,
     posing.MENAGERIE_PT_posing,
     main.MENAGERIE_PT_picking,

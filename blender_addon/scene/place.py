@@ -20,6 +20,7 @@ from . import armature as armatures
 from . import material as materials
 from . import mesh as meshes
 from . import motion as motions
+from . import skin as skins
 from . import view
 from .asset_file import Array, AssetFile
 from .creature import NUMBER, ROLE, Creature, fresh_number, parts, twins
@@ -110,9 +111,10 @@ def dress_rig(rig: bpy.types.Object, asset: AssetFile) -> None:
 
 
 def remember_pose(rig: bpy.types.Object, asset: AssetFile) -> None:
-    """Writes down the pose we gave."""
+    """Writes down the pose we gave, and the rest pose."""
     rig[STANDS] = [*asset.photo_translation.tolist(), *asset.photo_rotations.ravel().tolist()]
     rig[BONES] = list(asset.bone_names)
+    skins.remember_rests(rig, list(asset.bone_names))
 
 
 def remember_view(camera: bpy.types.Object) -> None:

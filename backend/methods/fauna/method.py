@@ -25,6 +25,7 @@ from backend.methods.fauna.fitting.coat import Coat, vertex_normals
 from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.fitting.feet import cover_feet
+from backend.methods.fauna.fitting.pins import hold_pins, pin
 from backend.methods.fauna.fitting.readings import Standing
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of, overlap
 from backend.methods.fauna.fitting.viewpoint import FLIP, Choice, Solution, choose_view, swap_legs, twin_legs
@@ -118,6 +119,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     evidence = Evidence(small, seen.seen[0], seen.confidence[0], lifted, believed, crop_focal, limits, sideways)
     if request.swap_legs:
         evidence = swap_legs(model, evidence)
+    evidence, heat = pin(evidence, seen.heat[0, twin_legs(model)] if request.swap_legs else seen.heat[0], request.pins, crop)
     progress("viewpoint", 0.15)
     with ThreadPoolExecutor(1) as beside:  # neither needs the other's answer, and most of both runs without Python's lock
         feature = None if ablate == "deformation" else seen.feat_key[0]
@@ -132,7 +134,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
     coat = Coat(model, seen, picture, cover, RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
-    p, best, evidence = explain(creature, choice, seen, evidence, coat, request, progress, ablate)
+    p, best, evidence = explain(creature, choice, seen, evidence, heat, coat, request, progress, ablate)
     scores = deformation_scores(creature, p, evidence) if fine else {}
     progress("rig", 0.74)
     start = creature
@@ -144,6 +146,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
         shown = colours.result()
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.78, 0.82), request.seed, coat, fitting.stages_without(ablate, fitting.LAST))
+    p = hold_pins(creature, p, evidence)
     rotation, translation = creature.camera(p)
     pose = Pose(rotations(model, p), np.zeros(3, np.float32))
     camera = Camera(width, height, float(focal), full_camera(crop, rotation, translation))
@@ -154,13 +157,18 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     probability = seen.viewpoints.probability()[0]
     views = tuple(Viewpoint(float(share), picture.result()) for share, picture in zip(probability, thumbnails, strict=True))
     scores |= {"iou": silhouette_iou(creature, p, evidence, False, False), "heading_degrees": heading(rotation)}
-    return Result(asset, scores, views, best)
+    confidence = dict(zip(model.template.points, seen.confidence[0].tolist(), strict=True))
+    return Result(asset, scores, views, best, confidence)
 
 
 def explain(
-    creature: Creature, choice: Choice, seen: Perception, evidence: Evidence, coat: Coat, request: Request, progress: Progress, ablate: str
-) -> tuple[Parameters, int, Evidence]:
-    """-> the creature's parameters, aligned (`fast`) or fitted (`fine`), the hypothesis kept, and the joints as they were read at last."""
+    creature: Creature, choice: Choice, seen: Perception, evidence: Evidence, heat: Tensor, coat: Coat, request: Request,
+    progress: Progress, ablate: str,
+) -> tuple[Parameters, int, Evidence]:  # fmt: skip
+    """-> the creature's parameters, aligned (`fast`) or fitted (`fine`), the hypothesis kept, and the joints as they were read at last.
+
+    heat: (P, g, g) logits of the joints, on the sides where they are.
+    """
     fine, best, options = request.quality == "fine" and ablate != "fit", choice.best, choice.options
 
     def settle_briefly(q: Parameters, evidence: Evidence) -> Parameters:
@@ -171,7 +179,6 @@ def explain(
         return p, best, evidence
     p = fitting.align(creature, p, evidence)
     if ablate != "joints":
-        heat = seen.heat[0, twin_legs(creature.model)] if request.swap_legs else seen.heat[0]
         held = ablate == "articulation"
         now = cover_feet(creature, Standing(p, options[best], evidence), heat, seen.girth[0], settle_briefly, held)
         p, options[best], evidence = cover_tail(creature, now, seen.girth[0], settle_briefly, held)
@@ -182,6 +189,8 @@ def explain(
             best, p = choice.rival, other
     if fine:
         p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.stages_without(ablate))
+    elif evidence.pins is not None:
+        p = fitting.fit(creature, p, evidence, progress, (0.4, 0.74), request.seed, coat, fitting.ABOUT_PINS)
     return p, best, evidence
 
 
@@ -290,5 +299,6 @@ def provenance(request: Request) -> dict[str, object]:
         "viewpoint": request.viewpoint,
         "flip_heading": request.flip_heading,
         "swap_legs": request.swap_legs,
+        "pins": {name: [float(x) for x in place] for name, place in request.pins.items()},
         "versions": {"menagerie": VERSION, "torch": str(torch.__version__), "numpy": np.__version__},
     }

@@ -25,8 +25,18 @@ LIFTED_REACH = 0.25
 """Object units at which a lifted point is believed by half."""
 SIZES = (0.6, 1.6)
 """Of the creature over the lifted points."""
+PINNED_SOFT = 0.1
+"""Half widths within which a pinned point's pull eases off."""
 EAR_STIFFNESS, TAIL_STIFFNESS = 10.0, 4.0
 """How much harder than other points an ear's and a tail's are to move: free ones fill whatever else is missing."""
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Where the artist has put points. points: (k,) their numbers; places: (k, 2) image positions."""
+
+    points: Tensor
+    places: Tensor
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Evidence:
     mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points; confidence: (P,);
     lifted: (P, 3) where they lie in space, about their mean, camera axes; lifted_confidence: (P,); focal: crop focal length in half
     widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how much a bone should stay in its own plane (legs and trunk swing
-    about X; one picture says little of the rest).
+    about X; one picture says little of the rest); pins: what is known for certain.
     """
 
     mask: Tensor
@@ -47,6 +57,7 @@ class Evidence:
     focal: float
     limits: Tensor
     sideways: Tensor
+    pins: Pins | None = None
 
 
 def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float) -> Tensor:
@@ -132,6 +143,14 @@ def joint_residual(image: Tensor, evidence: Evidence, reach: float = SEEN_REACH)
     """
     gap = (image - evidence.seen).square().sum(-1)
     return (evidence.confidence * gap / (gap + reach**2)).sum(-1) / evidence.confidence.sum().clamp_min(1e-3)
+
+
+def pin_residual(image: Tensor, evidence: Evidence) -> Tensor | float:
+    """How far image points (..., P, 2) lie from where they are pinned, half widths, summed: however far, a pin pulls."""
+    if evidence.pins is None:
+        return 0.0
+    gap = (image[..., evidence.pins.points, :] - evidence.pins.places).square().sum(-1)
+    return ((gap + PINNED_SOFT**2).sqrt() - PINNED_SOFT).sum(-1)
 
 
 def lifted_residual(points: Tensor, rotation: Tensor, evidence: Evidence) -> Tensor:

@@ -24,6 +24,7 @@ from backend.methods.fauna.fitting.evidence import (
     lift_excess,
     lifted_residual,
     limit_excess,
+    pin_residual,
     pose_prior,
     project,
     stiffness,
@@ -36,6 +37,8 @@ from backend.types import Progress
 
 JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
+PINNED = 2.0
+"""Weight of a pinned point's distance: the silhouette gives way."""
 LIFTED = 0.2
 """Weight of the points lifted into space, which the silhouette can't tell."""
 INSIDE = 3.0
@@ -73,6 +76,8 @@ STAGES = (
 
 BRIEF = (Stage(25, VIEW, code=False, free=False, colour=False),)
 """Enough to tell which of two viewpoints explains the silhouette."""
+ABOUT_PINS = (Stage(24, VIEW | {"points": 0.008, "girth": 0.03}, code=False, free=False, colour=False),)
+"""Enough to lay the flesh about joints that were put right: `fast` has a few seconds for that."""
 
 
 def girth_prior(change: Tensor) -> Tensor:
@@ -125,11 +130,13 @@ def fit(
             rast, coverage = picture(camera, creature.faces, evidence.focal, RENDER_SIZE)
             image = project(posed, rotation, translation, evidence.focal)
             missed, stray, uncovered = target.energy(image, coverage)
+            joints = project(points, rotation, translation, evidence.focal)
             energy = (
                 1.0 * missed
                 + 20.0 * stray
                 + 20.0 * uncovered
-                + JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+                + JOINTS * joint_residual(joints, evidence)
+                + PINNED * pin_residual(joints, evidence)
                 + LIFTED * lifted_residual(points, rotation, evidence)
                 + 0.003 * pose_prior(p.angles, start_angles, evidence)
                 + 0.05 * limit_excess(p.angles, evidence.limits)
@@ -247,6 +254,7 @@ def mismatch(creature: Creature, p: Parameters, evidence: Evidence, stood: Stood
     those who know it."""
     posed, points = stand(creature, p) if stood is None else stood
     rotation, translation = creature.camera(p)
-    seen = JOINTS * joint_residual(project(points, rotation, translation, evidence.focal), evidence)
+    joints = project(points, rotation, translation, evidence.focal)
+    seen = JOINTS * joint_residual(joints, evidence) + PINNED * pin_residual(joints, evidence)
     missed = 1 - overlap(cover(creature, p, evidence, posed), evidence.mask)
     return float(missed + seen + LIFTED * lifted_residual(points, rotation, evidence))

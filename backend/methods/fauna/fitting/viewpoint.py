@@ -22,6 +22,7 @@ from backend.methods.fauna.fitting.evidence import (
     lift_excess,
     lifted_residual,
     limit_excess,
+    pin_residual,
     pose_prior,
     project,
     stiffness,
@@ -37,6 +38,8 @@ RIVAL_COSINE, RIVAL_MARGIN = 0.5, 1.0
 """A hypothesis that faces elsewhere (cosine of the body axes) and scores nearly as well is worth a look at its silhouette."""
 FIRST_REACH = 3.0
 """How many times farther a seen point pulls at the start: a curled tail's end lies far from where it was seen."""
+PINNED = 2.0
+"""Weight of a pinned point's distance: none of the other terms outweighs it."""
 LIFTED = 1.0
 """Weight of the lifted points against the seen ones."""
 PROPORTIONS = 0.3
@@ -86,8 +89,10 @@ def solve_joints(
             rest = head.unfold(half + change)
         points = pose_points(rest, torch.cat([root, euler_to_matrix(bend)], 1), frames)
         r, t = move_camera(rotation, translation, turn, shift)
+        image = project(points, r, t, evidence.focal)
         energy = (
-            joint_residual(project(points, r, t, evidence.focal), evidence, reach)
+            joint_residual(image, evidence, reach)
+            + PINNED * pin_residual(image, evidence)
             + LIFTED * lifted_residual(points, r, evidence)
             + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn_prior(turn)
@@ -137,13 +142,15 @@ def choose_view(model: Fauna, seen: Perception, evidence: Evidence, request: Req
         if held:
             angles = torch.zeros_like(angles)
         starts.append(Solution(FLIP @ rotation[0], start, angles, seen.rest[0], 0.0))
-    options = solve_joints(model, starts, judged, steps, held)
+    # What is pinned may tell of other proportions; bones alone would have to kink for it.
+    pinned = evidence.pins is not None
+    options = solve_joints(model, starts, judged, steps, held, proportions=pinned)
     score = [float(seen.viewpoints.logits[0, h]) + 4.0 * options[h].energy for h in range(4)]
     best = int(np.argmin(score)) if request.viewpoint is None else request.viewpoint
     if request.flip_heading:
         best = facing_away(options, score, best)
     if request.swap_legs:
-        [swapped] = solve_joints(model, [starts[best]], evidence, steps, held)
+        [swapped] = solve_joints(model, [starts[best]], evidence, steps, held, proportions=pinned)
         options[best] = replace(swapped, rotation=options[best].rotation)
     rival = None if request.viewpoint is not None or request.flip_heading or request.swap_legs else closest_rival(options, score, best)
     if ablate not in ("fit", "joints"):

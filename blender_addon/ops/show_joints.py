@@ -1,0 +1,47 @@
+"""Lay the creature's joints over its photo, as handles that can be dragged."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..link import session
+from ..link.errors import LinkError
+from ..scene import joints, watch
+from ..scene.creature import Creature, find_creature
+from . import fit
+
+
+class MENAGERIE_OT_show_joints(bpy.types.Operator):
+    """Lay the joints over the photo. Drag with G, seen through the photo's camera, those that are wrong, then press Refit"""
+
+    bl_idname = "menagerie.show_joints"
+    bl_label = "Show Joints"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return session.creature_of(context) is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        rig = session.creature_of(context)
+        creature = find_creature(rig) if rig is not None else None
+        record = session.read_record(rig)
+        if creature is None or creature.camera is None:
+            return fit.refuse(self, LinkError("bad_request", "This creature has no photo camera any more.", "Reconstruct the photo again."))
+        if not record.get("joints") or not record.get("photo_size"):
+            return fit.refuse(self, LinkError("bad_request", "It isn't known where the photo shows the joints.", "Press Update first."))
+        watch.tidy()
+        joints.lay(creature, record)
+        if context.space_data is not None and context.space_data.type == "VIEW_3D" and context.scene.camera == creature.camera:
+            context.space_data.region_3d.view_perspective = "CAMERA"
+        return {"FINISHED"}
+
+
+def shown(context: bpy.types.Context) -> tuple[Creature, list[bpy.types.Object]] | None:
+    """The creature that is meant and its handles, if they are shown."""
+    if not joints.any_shown():
+        return None
+    rig = session.creature_of(context)
+    creature = find_creature(rig) if rig is not None else None
+    things = joints.handles(creature) if creature is not None else []
+    return (creature, things) if creature is not None and things else None
