@@ -10,7 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
-from .ops import paint_mask, picking
+from .ops import mask_editor, paint_mask, picking
 from .panels import pictures
 from .turntable import operator as turntable_operator
 
@@ -30,6 +30,7 @@ def register() -> None:
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
+    mask_editor.forget()
     paint_mask.forget_eraser()
     picking.close()
     turntable_operator.unregister()
