@@ -5,7 +5,7 @@
     python3 build.py test [-- PYTEST ARGUMENTS]           linters and every test, in every environment
     python3 build.py extension [--out FOLDER]             the installable zip, validated by Blender's own tool
     python3 build.py archive                              the wheels of a set-up, for machines without a network
-    python3 build.py gui-test                             the tests that need a real window (Debian, root)
+    python3 build.py gui-test [-- --release R --walk W]   what an artist does, in real windows (Debian, root)
     python3 build.py setup                                only make the environments
     python3 build.py lock                                 compile the hash-locked requirements anew
 
@@ -337,7 +337,8 @@ def command_archive(args: argparse.Namespace) -> None:
 def command_gui_test(args: argparse.Namespace) -> None:
     backend = ensure_backend(development=False)
     with stage("tests in a real window"):
-        run([sys.executable, ROOT / "tests" / "gui" / "window.py", "--python", backend, "--zip", write_extension(OUT)])
+        words = [word for word in args.arguments if word != "--"]
+        run([sys.executable, ROOT / "tests" / "gui" / "window.py", "--python", backend, "--zip", write_extension(OUT), *words])
 
 
 def command_lock(args: argparse.Namespace) -> None:
@@ -374,7 +375,10 @@ def main(argv: Sequence[str]) -> int:
     extension = commands.add_parser("extension", help="the installable zip")
     extension.add_argument("--out", type=Path, default=OUT)
     extension.set_defaults(work=command_extension)
-    for name, work in {"archive": command_archive, "gui-test": command_gui_test, "setup": command_setup, "lock": command_lock}.items():
+    window = commands.add_parser("gui-test", help="real windows, driven by mouse and keyboard")
+    window.add_argument("arguments", nargs=argparse.REMAINDER)
+    window.set_defaults(work=command_gui_test)
+    for name, work in {"archive": command_archive, "setup": command_setup, "lock": command_lock}.items():
         commands.add_parser(name).set_defaults(work=work)
     args = parser.parse_args(argv)
     start = time.monotonic()

@@ -11,6 +11,7 @@ import bpy
 from . import ops, panels, preferences, settings
 from .link import session
 from .ops import paint_mask, picking, reskin
+from .ops import mask_editor, paint_mask, picking
 from .panels import pictures
 from .retarget import choices as retarget_choices
 from .scene import watch
@@ -36,6 +37,7 @@ def unregister() -> None:
     session.close()
     watch.end()
     reskin.forget()
+    mask_editor.forget()
     paint_mask.forget_eraser()
     picking.close()
     turntable_operator.unregister()

@@ -20,12 +20,11 @@ from ..scene import kept
 from ..scene.creature import Creature, find_creature
 from ..scene.view import load_photo, photo_preview, upright_size
 from . import fit
+from .mask_editor import DRAWN_SECONDS, open_editor
 
 LONGEST = 1024
 MASK_FILE = "painted-mask.png"
 ERASER = "Menagerie Mask Eraser"
-EDITOR_SECONDS = 0.2
-"""From opening an editor to its first drawing."""
 PHOTO_SIZE = "menagerie_photo_size"
 """Custom property of the copy: width and height of the upright photo, pixels."""
 COVERED = 0.5
@@ -157,30 +156,12 @@ def save_mask(image: bpy.types.Image, folder: Path) -> Path:
     return path
 
 
-def find_editor(context: bpy.types.Context) -> bpy.types.Area | None:
-    """An Image Editor of this window, else of another one with the same scene."""
-    windows = sorted(context.window_manager.windows, key=lambda window: window != context.window)
-    areas = [area for window in windows if window.scene == context.scene for area in window.screen.areas]
-    return next((area for area in areas if area.type == "IMAGE_EDITOR"), None)
-
-
-def open_editor(context: bpy.types.Context, image: bpy.types.Image) -> bpy.types.Area:
-    """An Image Editor that shows the image, in a window of its own if there is none."""
-    area = find_editor(context)
-    if area is None:
-        bpy.ops.wm.window_new()
-        area = context.window_manager.windows[-1].screen.areas[0]
-        area.type = "IMAGE_EDITOR"
-    area.spaces.active.image = image
-    return area
-
-
 def show(context: bpy.types.Context, image: bpy.types.Image) -> None:
     """Open the image for painting."""
     open_editor(context, image).spaces.active.ui_mode = "PAINT"
     own_eraser()
     forget_eraser()
-    bpy.app.timers.register(take_eraser, first_interval=EDITOR_SECONDS)
+    bpy.app.timers.register(take_eraser, first_interval=DRAWN_SECONDS)
 
 
 def own_eraser() -> bpy.types.Brush:

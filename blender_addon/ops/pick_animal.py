@@ -40,6 +40,7 @@ class MENAGERIE_OT_pick_animal(bpy.types.Operator):
             return {"FINISHED"}
         context.window.cursor_modal_set("EYEDROPPER")
         context.workspace.status_text_set(HINT)
+        context.area.header_text_set(HINT)  # a window of its own has no status bar
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -62,9 +63,11 @@ class MENAGERIE_OT_pick_animal(bpy.types.Operator):
         return self.leave(context, self.execute(context))
 
     def leave(self, context: bpy.types.Context, answer: set[str]) -> set[str]:
-        """Give pointer and status bar back."""
+        """Give pointer, status bar and header back."""
         context.window.cursor_modal_restore()
         context.workspace.status_text_set(None)
+        if context.area is not None:
+            context.area.header_text_set(None)
         return answer
 
     def cancel(self, context: bpy.types.Context) -> None:

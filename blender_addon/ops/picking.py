@@ -23,11 +23,10 @@ from ..link.errors import LinkError
 from ..link.process import Job
 from ..scene.creature import find_creature
 from ..scene.view import upright_size
-from .paint_mask import PHOTO_SIZE, alpha_of, ensure_mask_image, find_editor, last_fit, open_editor, open_photo, save_mask, unreadable
+from .mask_editor import DRAWN_SECONDS, find_editor, open_editor
+from .paint_mask import PHOTO_SIZE, alpha_of, ensure_mask_image, last_fit, open_photo, save_mask, unreadable
 
 MASK = "mask.png"
-EDITOR_SECONDS = 0.2
-"""From opening an editor to its first drawing; before that no operator can be called in it."""
 FAINT = 0.3
 """Least alpha while picking; below `paint_mask.COVERED`."""
 
@@ -215,7 +214,7 @@ def drop(context: bpy.types.Context) -> None:
         restore(context, picking.before, picking.image)
         if picking.window is not None and not bpy.app.background:
             # Not at once: the operator that was told to end may stand in that window.
-            bpy.app.timers.register(partial(close_window, picking.window), first_interval=EDITOR_SECONDS)
+            bpy.app.timers.register(partial(close_window, picking.window), first_interval=DRAWN_SECONDS)
 
 
 def close_window(pointer: int) -> None:
@@ -283,7 +282,7 @@ def show(context: bpy.types.Context) -> None:
     open_editor(context, bpy.data.images[current.image]).spaces.active.ui_mode = "VIEW"
     if len(context.window_manager.windows) > count:
         current.window = context.window_manager.windows[-1].as_pointer()
-    wait_for_click(EDITOR_SECONDS)
+    wait_for_click(DRAWN_SECONDS)  # before its first drawing no operator can be called in an editor
 
 
 def wait_for_click(seconds: float = 0.01) -> None:

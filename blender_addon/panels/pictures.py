@@ -25,7 +25,8 @@ def icon(path: str) -> int:
     if key not in _collection:
         if len(_collection) >= _KEPT:
             _collection.clear()
-        _collection.load(key, path, "IMAGE")
+        # Asking for the size reads the file now: else Blender reads it beside, and a job's next picture comes before it is shown.
+        _ = _collection.load(key, path, "IMAGE").image_size[0]
     return int(_collection[key].icon_id)
 
 

@@ -1,10 +1,11 @@
-"""Blender in a real window: a Debian with its Blender in a folder, a virtual screen, and `walk.py` inside.
+r"""Blender in a real window: a Debian with its Blender in a folder, a virtual screen, and `walk.py` inside.
 
-    python3 tests/gui/window.py --zip EXTENSION.zip --python BACKEND_PYTHON [--release trixie|sid] [--out FOLDER]
+    python3 tests/gui/window.py --zip EXTENSION.zip --python BACKEND_PYTHON \
+        [--release trixie|sid] [--walk made-up|creature] [--out FOLDER]
 
 Root on Debian only (debootstrap, chroot, mounts in a namespace of their own, so that nothing stays mounted). A
 release's folder, about 1.6 GB, is made once. Writes what `walk.py` saw, and a picture of the window after each step,
-into FOLDER/RELEASE. Without a release every one has its turn.
+into FOLDER/RELEASE. Without a release or walk every one has its turn.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASES = ("trixie", "sid")
-"""Debian's releases that carry Blender: 4.3 in trixie, 5.2 or later in sid."""
+WALKS = ("made-up", "creature")
+"""Of `walk.py`."""
+RELEASES = {"trixie": ":31", "sid": ":32"}
+"""Debian's releases that carry Blender, 4.3 in trixie and 5.2 or later in sid, with the virtual screen of each."""
 PACKAGES = """blender xvfb xdotool imagemagick libgl1-mesa-dri libegl1 libgomp1 python3-numpy python3-cattr python3-requests""".split()
-SCREEN = ":31"
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 2700
 
 
 def run(*command: object, **variables: str) -> None:
@@ -48,7 +50,7 @@ def mounts(chroot: Path, binds: list[Path]) -> str:
 def enter(chroot: Path, script: str, binds: list[Path]) -> None:
     """Run a shell script inside the chroot."""
     whole = f"set -e\n{mounts(chroot, binds)}\nexec chroot {shlex.quote(str(chroot))} /bin/bash -ec {shlex.quote(script)}"
-    run("timeout", "-k", "10", LIMIT_SECONDS * 2, "unshare", "--mount", "/bin/bash", "-c", whole)
+    run("timeout", "-k", "10", LIMIT_SECONDS + 300, "unshare", "--mount", "/bin/bash", "-c", whole)
 
 
 def make_chroot(release: str) -> Path:
@@ -85,31 +87,29 @@ def base_of(environment: Path) -> Path:
     return base
 
 
-def walk(release: str, file: Path, python: Path, out: Path) -> bool:
-    """One release's walk. -> whether every check held."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    chroot = make_chroot(release)
+def walk(name: str, chroot: Path, file: Path, python: Path, out: Path) -> bool:
+    """One walk in one release. -> whether every check held."""
     command = ["blender", "--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
     command += ["--python-exit-code", "3", "--python", str(ROOT / "tests/gui/walk.py")]
-    command += ["--", str(file), str(python), str(ROOT), str(out)]
+    command += ["--", name, str(file), str(python), str(ROOT), str(out)]
+    log = shlex.quote(str(out / f"blender-{name}.log"))
+    screen = RELEASES[out.name]
     script = f"""
-export HOME=/tmp/home DISPLAY={SCREEN} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
+export HOME=/tmp/home DISPLAY={screen} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
 mkdir -p $HOME
-Xvfb {SCREEN} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
+Xvfb {screen} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
 sleep 2
-status=0
-timeout -k 10 {LIMIT_SECONDS} {shlex.join(command)} >{shlex.quote(str(out))}/blender.log 2>&1 || status=$?
+timeout -k 10 {LIMIT_SECONDS} {shlex.join(command)} >{log} 2>&1 || true
 kill %1
-exit $status
 """
     environment = python.parent.parent
     enter(chroot, script, list(dict.fromkeys([ROOT, environment.resolve(), base_of(environment), file.parent, out])))
-    seen = json.loads((out / "seen.json").read_text())
-    print(f"-- {release}")
-    for name, result in seen.items():
-        print(f"{'passed' if result['good'] else 'FAILED'}  {name}: {result['note']}", flush=True)
-    return bool(seen) and all(result["good"] for result in seen.values())
+    written = out / f"seen-{name}.json"
+    seen = json.loads(written.read_text()) if written.is_file() else {"Blender lives": {"good": False, "note": f"see {log}"}}
+    print(f"-- {out.name}, {name}")
+    for finding, result in seen.items():
+        print(f"{'passed' if result['good'] else 'FAILED'}  {finding}: {result['note']}", flush=True)
+    return all(result["good"] for result in seen.values())
 
 
 def main() -> int:
@@ -118,13 +118,20 @@ def main() -> int:
     parser.add_argument("--zip", type=Path, required=True)
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "gui")
-    parser.add_argument("--release", choices=RELEASES, action="append")
+    parser.add_argument("--release", choices=sorted(RELEASES), action="append")
+    parser.add_argument("--walk", choices=WALKS, action="append")
     args = parser.parse_args()
     if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("apt-get"):
         sys.exit("A real window needs root on a Debian: it is made with debootstrap in a folder.")
-    file, python = args.zip.resolve(), args.python.absolute()
-    good = [walk(release, file, python, args.out.resolve() / release) for release in args.release or RELEASES]
-    return 0 if all(good) else 1
+    good = True
+    for release in args.release or RELEASES:
+        out = args.out.resolve() / release
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        chroot = make_chroot(release)
+        for name in args.walk or WALKS:
+            good = walk(name, chroot, args.zip.resolve(), args.python.absolute(), out) and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

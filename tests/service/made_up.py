@@ -18,6 +18,8 @@ from tests.asset.creature import make_creature
 NAME = "made_up"
 INPUTS = ("photo",)
 FAR_TOO_LONG = 60.0
+SLOW = {"slow": FAR_TOO_LONG, "patient": 180.0}
+"""Seconds of the jobs that do nothing but go on."""
 SECONDS, MEMORY_MIB = 1.0, 1.0
 """What a job is estimated to take."""
 
@@ -45,10 +47,10 @@ def small_creature() -> Asset:
 
 
 def behave(name: str, progress: Progress) -> None:
-    if name == "slow":
+    if name in SLOW:
         start = time.monotonic()
-        while (gone := time.monotonic() - start) < FAR_TOO_LONG:
-            progress("slow", gone / FAR_TOO_LONG, np.full((8, 8, 3), 128, np.uint8))
+        while (gone := time.monotonic() - start) < SLOW[name]:
+            progress(name, gone / SLOW[name], np.full((8, 8, 3), 128, np.uint8))
             time.sleep(0.01)
     elif name == "stuck":
         progress("stuck", 0.5)
