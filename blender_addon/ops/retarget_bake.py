@@ -11,7 +11,7 @@ from . import retargeting
 
 
 class MENAGERIE_OT_retarget_bake(bpy.types.Operator):
-    """Write the motion into one new action. A creature that plays nothing plays it; one that plays an action of yours goes on playing that"""
+    """Write the motion into one new action. A creature that plays nothing plays it; one that plays an action of yours goes on with it"""
 
     bl_idname = "menagerie.retarget_bake"
     bl_label = "Bake"

@@ -15,8 +15,9 @@ class MENAGERIE_UL_map(bpy.types.UIList):
     bl_idname = "MENAGERIE_UL_map"
 
     def draw_item(
-        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: object, item: choices.MenagerieMapRow, *ignored: object
-    ) -> None:
+        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: object, item: choices.MenagerieMapRow, icon: int,
+        active: object, attribute: str,
+    ) -> None:  # fmt: skip
         row = layout.row(align=True)
         incomplete = not (item.source.strip() and item.target.strip())
         row.label(text=item.part, icon="UNLINKED" if incomplete else "LINKED")

@@ -73,12 +73,8 @@ def imported(context: bpy.types.Context, file: Path, ending: str) -> Iterator[bp
     bench = bpy.data.scenes.new("Menagerie import")
     try:
         bench.render.fps, bench.render.fps_base = context.scene.render.fps, context.scene.render.fps_base
-        layer = bench.view_layers[0]
-        override = {"scene": bench, "view_layer": layer, "collection": bench.collection, "layer_collection": layer.layer_collection}
         try:
-            with context.temp_override(
-                **override, object=None, active_object=None, edit_object=None, selected_objects=[], selected_editable_objects=[]
-            ):
+            with shown_in_window(context, bench):
                 operator(filepath=str(file))
         except RuntimeError as error:  # what an importer reports; a damaged file's reason
             raise MapError("file_unreadable", f"{file.name} cannot be imported.", "Open it in Blender to see why.") from error
@@ -91,6 +87,20 @@ def imported(context: bpy.types.Context, file: Path, ending: str) -> Iterator[bp
     finally:
         for kind in KINDS:
             bpy.data.batch_remove([block for block in getattr(bpy.data, kind) if block not in before[kind]])
+
+
+@contextmanager
+def shown_in_window(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[None]:
+    """The window shows the scene meanwhile: importers enter Edit Mode, which a mere override of the context doesn't carry through."""
+    window = context.window or context.window_manager.windows[0]
+    shown, layer = window.scene, window.view_layer
+    window.scene = scene
+    try:
+        with context.temp_override(window=window, scene=scene, view_layer=scene.view_layers[0]):
+            yield
+    finally:
+        window.scene = shown
+        window.view_layer = layer
 
 
 def importer(ending: str) -> Callable[..., object]:

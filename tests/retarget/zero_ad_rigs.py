@@ -1,6 +1,8 @@
-"""Rigs and clips of 0 A.D.'s free animals for the retargeting core, from the game's own archive: the only rigs here whose joints and
-motions somebody drew. Blender's frame: +Z up; all face -Y but the sheep. The archive is read through `backend.data.zero_ad` alone, which refuses
-what is reserved; hierarchy and names come from its skeleton files."""
+"""Rigs and clips of 0 A.D.'s free animals for the retargeting core, from the game's own archive: rigs and motions that somebody drew.
+
+Blender's frame: +Z up; all face -Y but the sheep. Meshes and clips come through `backend.data.zero_ad` alone, which refuses what is
+reserved; hierarchy and names from the archive's skeleton files.
+"""
 
 from __future__ import annotations
 
