@@ -6,10 +6,11 @@
 photos: the photos in tests/photos, a row each. pins: the same as they are, and with the joints that were read wrong pinned where they
 are. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions; split "val" (relatives in training) and split
 "family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the pictures in --data over the photographs of
-places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. Means below each; --out writes every row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with
-one part switched off (bank, articulation, deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s
-public.zip, makes the validation pictures, and their true posed meshes, where --data does not hold them yet. --weights scores a file that
-`train fauna --export` wrote in place of the bundled one; of animals that it learnt from, the table says so.
+places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. Means below each; --out writes every
+row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with one part switched off (bank, articulation,
+deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the validation pictures, and
+their true posed meshes, where --data does not hold them yet. --weights scores a file that `train fauna --export` wrote in place of the
+bundled one; of animals that it learnt from, the table says so.
 """
 
 from __future__ import annotations
