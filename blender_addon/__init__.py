@@ -13,6 +13,7 @@ from .link import session
 from .ops import paint_mask, picking, reskin
 from .panels import pictures
 from .scene import watch
+from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
