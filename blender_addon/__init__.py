@@ -15,6 +15,7 @@ from .ops import mask_editor, paint_mask, picking
 from .panels import pictures
 from .retarget import choices as retarget_choices
 from .scene import watch
+from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)

@@ -1,15 +1,16 @@
 """Quality tables.
 
-    python -m backend evaluate fauna [--set photos|zero-ad-val|composites] [--quality fast|fine] [--ablate PART] [--data DIR]
+    python -m backend evaluate fauna [--set photos|pins|zero-ad-val|composites] [--quality fast|fine] [--ablate PART] [--data DIR]
         [--weights FILE] [--out DIR]
 
-photos: the photos in tests/photos, a row each. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions;
-split "val" (relatives in training) and split "family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the
-pictures in --data over the photographs of places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row
-each. Means below each; --out writes every row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with
-one part switched off (bank, articulation, deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s
-public.zip, makes the validation pictures, and their true posed meshes, where --data does not hold them yet. --weights scores a file that
-`train fauna --export` wrote in place of the bundled one; of animals that it learnt from, the table says so.
+photos: the photos in tests/photos, a row each. pins: the same as they are, and with the joints that were read wrong pinned where they
+are. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions; split "val" (relatives in training) and split
+"family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the pictures in --data over the photographs of
+places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. Means below each; --out writes every
+row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with one part switched off (bank, articulation,
+deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the validation pictures, and
+their true posed meshes, where --data does not hold them yet. --weights scores a file that `train fauna --export` wrote in place of the
+bundled one; of animals that it learnt from, the table says so.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from backend.evaluate.creature_views import HEADINGS
 from backend.evaluate.masks import COUNT, evaluate_masks, summarise_masks
 from backend.evaluate.masks import HEADINGS as MASK_HEADINGS
 from backend.evaluate.photos import evaluate_photos
+from backend.evaluate.pins import evaluate_pins
 from backend.evaluate.posed_truth import NAME as POSED
 from backend.evaluate.posed_truth import write_posed_truth
 from backend.evaluate.sheet import write_sheet
@@ -149,6 +151,17 @@ def report_masks(args: argparse.Namespace) -> int:
     return 0
 
 
+def report_pins(args: argparse.Namespace) -> int:
+    """The photos with and without a person's corrections."""
+    if args.ablate:
+        raise MenagerieError("bad_request", "--set pins compares two whole runs: there is no part to switch off.")
+    rows, sheet, about = evaluate_pins(args.data or PHOTOS, args.quality, args.seed, args.limit)
+    report = report_set(args, rows)
+    print("all pins  " + line(about))
+    write_report(args, f"pins-{args.quality}", report | {"all pins": about}, sheet, HEADINGS)
+    return 0
+
+
 def write_report(args: argparse.Namespace, name: str, report: dict[str, object], sheet: Sheet, headings: tuple[str, ...]) -> None:
     """The rows as JSON and the contact sheet, into --out where it was asked for."""
     if args.out is not None:
@@ -161,7 +174,7 @@ def main(argv: list[str]) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m backend evaluate", description=__doc__, formatter_class=layout)
     parser.add_argument("method", choices=["fauna"])
-    parser.add_argument("--set", choices=["photos", "zero-ad-val", "composites"], default="photos")
+    parser.add_argument("--set", choices=["photos", "pins", "zero-ad-val", "composites"], default="photos")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--ablate", choices=ABLATIONS, default="")
     parser.add_argument("--weights", type=Path, help="other weights of the fauna model, as train fauna --export writes them")
@@ -177,6 +190,8 @@ def main(argv: list[str]) -> int:
         return report_masks(args)
     if args.weights is not None:
         use_weights(args.weights)
+    if args.set == "pins":
+        return report_pins(args)
     if args.set == "zero-ad-val":
         provide_pictures(args)
     rows, sheet = evaluate(args, "")

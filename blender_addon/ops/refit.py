@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import settings
 from ..link import session
 from ..scene import joints
 from . import fit
@@ -11,7 +12,7 @@ from .show_joints import shown
 
 
 class MENAGERIE_OT_refit(bpy.types.Operator):
-    """Fit the photo again with the dragged joints where they are now; actions, constraints and material edits stay"""
+    """Fit the photo again, with the quality chosen above and the dragged joints where they are; actions, constraints and materials stay"""
 
     bl_idname = "menagerie.refit"
     bl_label = "Refit"
@@ -32,4 +33,5 @@ class MENAGERIE_OT_refit(bpy.types.Operator):
             return {"CANCELLED"}
         creature = found[0]
         size = session.read_record(creature.armature)["photo_size"]
-        return fit.refit(self, context, pins=joints.pins_of(creature, tuple(size)) or None)
+        pins = joints.pins_of(creature, tuple(size)) or None
+        return fit.refit(self, context, pins=pins, quality=settings.of(context).quality)

@@ -41,6 +41,9 @@ def draw_joints(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
         column.label(text=joints.title(thing), icon="PINNED" if joints.is_pinned(thing) else "UNPINNED")
     else:
         wrapped(column, "Drag with G, in the photo's view, joints that are wrong", "INFO")
+    view = getattr(context.space_data, "region_3d", None)
+    if context.scene.camera != found[0].camera or view is not None and view.view_perspective != "CAMERA":
+        column.operator("menagerie.use_photo_view", icon="CAMERA_DATA")
     row = column.row()
     row.scale_y = 1.5
     row.operator("menagerie.refit", text=f"Refit with {count} pinned" if count else "Refit", icon="PINNED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import bpy
@@ -83,7 +84,8 @@ def test_what_is_dragged_is_pinned_and_looks_so(creature: Creature) -> None:
     pins = joints.pins_of(creature, tuple(record(creature)["photo_size"]))
     assert set(pins) == {"hock.L"}
     assert (seen_at(creature, hock) - Vector(pins["hock.L"])).length < PIXEL
-    assert "Refit with 1 pinned" in drawn(correct.MENAGERIE_PT_correct)
+    said = drawn(correct.MENAGERIE_PT_correct)
+    assert "Refit with 1 pinned" in said and "menagerie.use_photo_view" in said
 
 
 def test_a_handle_moves_across_the_view_and_nowhere_else(creature: Creature) -> None:
@@ -97,8 +99,9 @@ def test_refit_asks_for_the_pins_and_they_stay_pinned(creature: Creature) -> Non
     drag(things["hind_tip.R"], -0.08, 0.02)
     pins = joints.pins_of(creature, tuple(record(creature)["photo_size"]))
     body, rig = creature.mesh, creature.armature
+    bpy.context.scene.menagerie.quality = "fine"
     assert bpy.ops.menagerie.refit() == {"FINISHED"}
-    assert record(creature)["settings"]["pins"] == pins
+    assert record(creature)["settings"]["pins"] == pins and record(creature)["settings"]["quality"] == "fine"
     assert find_creature(rig) is not None and find_creature(rig).mesh == body, "updated in place"
     again = {thing[joints.POINT]: thing for thing in joints.handles(creature)}
     assert [name for name, thing in again.items() if joints.is_pinned(thing)] == ["hind_tip.R"]
@@ -150,6 +153,23 @@ def test_handles_are_no_part_that_is_bent_or_exported_with_the_creature(creature
     assert home.hide_render and home.name in creature.collection.children
     assert not set(creature.armature.children_recursive) & set(home.objects)
     assert find_creature(creature.armature) is not None and find_creature(creature.armature).photo == creature.photo
+
+
+def test_handles_are_not_exported_with_the_scene(creature: Creature, tmp_path: Path) -> None:
+    addons = bpy.context.preferences.addons
+    enabled = addons.new()
+    enabled.module = "blender_addon"  # where the exporter looks for extensions
+    try:
+        written = []
+        for number in range(2):
+            path = tmp_path / f"{number}.glb"
+            bpy.ops.export_scene.gltf(filepath=str(path))
+            length = int.from_bytes(path.read_bytes()[12:16], "little")
+            written.append(sorted(node["name"] for node in json.loads(path.read_bytes()[20 : 20 + length])["nodes"]))
+            show(creature)
+        assert written[0] == written[1] and len(written[0]) > 30
+    finally:
+        addons.remove(enabled)
 
 
 def test_handles_survive_a_file_and_go_with_the_creature(creature: Creature, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
+from backend.methods.fauna.fitting.evidence import Evidence, Pins, bone_limits, sideways_stiffness
 from backend.methods.fauna.fitting.feet import low_patches, other_readings
 from backend.rig.template import load_quadruped
 
@@ -72,6 +74,14 @@ def test_the_likelier_leg_is_read_at_the_bare_place_and_its_joints_without_a_pea
         moved = {*lower, tip}
         assert {i for i in range(len(TEMPLATE.points)) if reading.lifted_confidence[i] == 0} == moved
         assert all(reading.confidence[i] == 1 for i in range(len(TEMPLATE.points)) if i not in moved)
+
+
+def test_a_pinned_leg_is_not_looked_for_elsewhere() -> None:
+    mask, cover = animal()
+    [patch] = low_patches(cover, mask)
+    pinned = replace(evidence(), pins=Pins(torch.tensor([TEMPLATE.point_index["hock.L"]]), torch.zeros(1, 2)))
+    [reading] = other_readings(pinned, heat({LEFT: 0.3, RIGHT: 0.1}), patch, TEMPLATE)
+    assert reading.confidence[LEFT] == 1 and reading.lifted_confidence[RIGHT] == 0
 
 
 def test_no_leg_is_read_where_no_leg_has_a_peak() -> None:

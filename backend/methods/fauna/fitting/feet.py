@@ -75,14 +75,16 @@ def low_patches(cover: Tensor, mask: Tensor) -> list[Tensor]:
 def other_readings(evidence: Evidence, heat: Tensor, patch: Tensor, template: Template) -> Iterator[Evidence]:
     """The evidence with one leg's lower joints read at a bare patch (s, s), the likeliest leg first; heat (P, g, g) logits.
 
-    A joint whose heat is nowhere there isn't seen any more, and where any of them lies in space is not known.
+    A joint whose heat is nowhere there isn't seen any more, and where any of them lies in space is not known. A leg of which something is
+    pinned is where it is.
     """
     size, grid = patch.shape[-1], heat.shape[-1]
     away = ndimage.distance_transform_edt(~patch.numpy()) * (2.0 / size)
     at = (np.arange(grid) + 0.5) / grid * size
     around = torch.from_numpy(away[np.ix_(at.astype(int), at.astype(int))] < NEAR)  # (g, g)
     share = torch.softmax(heat.flatten(1), 1)[:, around.flatten()].sum(1)  # (P,)
-    tips = {leg.points[-1]: leg for leg in template.legs}
+    pinned = set() if evidence.pins is None else set(evidence.pins.points.tolist())
+    tips = {leg.points[-1]: leg for leg in template.legs if not pinned & set(leg.points)}
     for tip in sorted(tips, key=lambda point: -float(share[point]))[:READINGS]:
         if share[tip] < LEAST_MASS:
             break
