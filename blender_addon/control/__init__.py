@@ -1,0 +1,1 @@
+"""What the artist poses with, beside the creature's own bones."""
