@@ -10,8 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
-from .ops import paint_mask, picking, reskin
-from .ops import mask_editor, paint_mask, picking
+from .ops import mask_editor, paint_mask, picking, reskin
 from .panels import pictures
 from .retarget import choices as retarget_choices
 from .scene import watch

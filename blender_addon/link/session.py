@@ -22,6 +22,7 @@ from bpy.app.handlers import persistent
 from .. import paths, preferences
 from ..scene import kept
 from ..scene.creature import armatures_of
+from ..scene.place import refuse_control_rig
 from .environment import SetUp
 from .errors import LinkError
 from .process import Backend, Job
@@ -345,6 +346,7 @@ def again(context: bpy.types.Context, **changes: Any) -> Plan:
     record = read_record(creature)
     if creature is None or not record:
         raise LinkError("protocol", "No creature is selected.", "Select a creature that Menagerie made.")
+    refuse_control_rig(creature)  # said now, not when the result is there
     settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
     if settings.get("mask") and not Path(settings["mask"]).is_file():
         settings["mask"] = str(kept.find(creature, Path(record["out"]), kept.MASK) or settings["mask"])

@@ -23,6 +23,10 @@ OWN_UNDO = ("SCULPT", "PAINT_TEXTURE")
 the whole file goes before ours."""
 
 
+MENDABLE = ("bad_request", "control_rig_exists")
+"""Errors that the person can mend and then press Place again."""
+
+
 class MENAGERIE_OT_place(bpy.types.Operator):
     """Put the finished creature into this scene"""
 
@@ -48,7 +52,7 @@ class MENAGERIE_OT_place(bpy.types.Operator):
                 bpy.ops.ed.undo_push(message="Before Place")
             creature = put(context, plan, asset, shown_photo(plan, Path(result["out"])))
         except LinkError as error:
-            if error.code != "bad_request":  # that one the person can mend and press Place again
+            if error.code not in MENDABLE:
                 session.state.ready.pop()
             return fit.refuse(self, error)
         session.state.ready.pop()

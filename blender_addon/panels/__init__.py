@@ -1,7 +1,7 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import correct, main, posing, retarget
+from . import control_rig, correct, main, posing, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -9,6 +9,7 @@ CLASSES = (
     correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,
     posing.MENAGERIE_PT_posing,
+    control_rig.MENAGERIE_PT_control_rig,
     main.MENAGERIE_PT_picking,
     retarget.MENAGERIE_UL_map,
     retarget.MENAGERIE_PT_retarget,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import bpy
 
 ROLE = "menagerie_role"
-"""Custom property of our objects and pose assets: armature, mesh, camera, photo; photo_pose, rest_pose."""
+"""Custom property of our objects and pose assets: armature, mesh, camera, photo, control_rig; photo_pose, rest_pose."""
 NUMBER = "menagerie_number"
 """Custom property of the same: one number a creature. (Pointers would keep what the artist deletes.)"""
 
@@ -68,6 +68,11 @@ def find_creature(rig: bpy.types.Object) -> Creature | None:
     given = rig.get(NUMBER)
     poses = {action[ROLE]: action for action in bpy.data.actions if action.get(ROLE) and given is not None and action.get(NUMBER) == given}
     return Creature(rig.users_collection[0], body, rig, camera, photo, poses.get("photo_pose"), poses.get("rest_pose"))
+
+
+def control_rig_of(rig: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The control rig that a creature's armature follows: the one that it carries."""
+    return next((thing for thing in parts("control_rig") if thing.parent == rig), None) if rig is not None else None
 
 
 def twins(rig: bpy.types.Object) -> list[bpy.types.Object]:

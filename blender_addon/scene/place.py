@@ -23,7 +23,7 @@ from . import motion as motions
 from . import skin as skins
 from . import view
 from .asset_file import Array, AssetFile
-from .creature import NUMBER, ROLE, Creature, fresh_number, parts, twins
+from .creature import NUMBER, ROLE, Creature, control_rig_of, fresh_number, parts, twins
 
 STANDS = "menagerie_stands"
 """Custom property of camera and armature: the view or pose we gave, to know whether the artist has changed it."""
@@ -130,9 +130,11 @@ def update_asset(
     Kept: the objects themselves with modifiers and constraints, the artist's actions, materials and extra bones; IK controls, which move
     to the new rest pose; the pose and the camera where the artist has changed them (else they follow the new result). Its duplicates
     stay as they are.
-    Raises LinkError bad_request where mesh or armature is being edited.
+    Raises LinkError bad_request where mesh or armature is being edited, control_rig_exists where the bones follow a control rig,
+    which would have to be another for other bones.
     """
     rig, body = creature.armature, creature.mesh
+    refuse_control_rig(rig)
     if body.mode != "OBJECT" or rig.mode == "EDIT":
         raise LinkError("bad_request", f"{body.name} is being edited.", MODE_REMEDY)
     untouched = pose_is_ours(rig) and snap.shows_channels(context, rig)
@@ -156,6 +158,13 @@ def update_asset(
         fill_poses(creature, asset, preview)
     remember_pose(rig, asset)
     return creature
+
+
+def refuse_control_rig(rig: bpy.types.Object) -> None:
+    """Raises LinkError control_rig_exists where the armature follows a control rig."""
+    if control_rig_of(rig) is not None:
+        remedy = "Bake what you animated, remove the control rig, and make it again afterwards."
+        raise LinkError("control_rig_exists", f"{rig.name} has a control rig, which would not fit the new bones.", remedy)
 
 
 def fill_poses(creature: Creature, asset: AssetFile, preview: Array | None) -> None:
