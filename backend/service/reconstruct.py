@@ -211,6 +211,14 @@ def write_picture(path: Path, pixels: ByteArray) -> None:
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """A hidden folder whose files are moved into `out` when the block ends well, and removed when it does not."""
+    with hidden_folder(out) as folder:
+        yield folder
+        move_all(folder, out)
+
+
+@contextmanager
+def hidden_folder(out: Path) -> Iterator[Path]:
+    """A folder inside `out` for what isn't finished, gone when the block ends; `out` as well, where it was made for it and is empty."""
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     held, name = tempfile.mkstemp(LOCK, UNFINISHED, out)
@@ -219,7 +227,6 @@ def whole_folder(out: Path) -> Iterator[Path]:
         lock(held)  # before the folder is made, so that a folder beside an unlocked file is nobody's
         folder.mkdir()
         yield folder
-        _move_all(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
@@ -244,8 +251,8 @@ def remove_abandoned(results: Path) -> None:
             held.unlink()
 
 
-def _move_all(folder: Path, out: Path) -> None:
-    """Move every file of `folder` into `out`, the report last; on failure put back what was there."""
+def move_all(folder: Path, out: Path) -> None:
+    """Move every file of `folder` into `out`, the report last; on failure put back what was there. Raises OSError."""
     names = sorted((path.name for path in folder.iterdir()), key=lambda name: (name == REPORT, name))
     for name in names:
         with (folder / name).open("rb+") as stream:
