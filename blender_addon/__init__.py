@@ -9,7 +9,7 @@ from __future__ import annotations
 import bpy
 
 from . import ops, panels, preferences, settings
-from .link import session
+from .link import batch, batch_rows, session
 from .ops import paint_mask, picking
 from .panels import pictures
 from .turntable import operator as turntable_operator
@@ -21,14 +21,17 @@ def register() -> None:
     """Called by Blender when the add-on is enabled."""
     preferences.register()
     settings.register()
+    batch_rows.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
     session.watch_files()
+    batch.open_list()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
+    batch.close()
     session.close()
     paint_mask.forget_eraser()
     picking.close()
@@ -36,5 +39,6 @@ def unregister() -> None:
     pictures.clear()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    batch_rows.unregister()
     settings.unregister()
     preferences.unregister()

@@ -241,7 +241,14 @@ def remove_abandoned(results: Path) -> None:
 
     The system lets a lock go when its process ends, on whatever machine: what is in use is never taken for abandoned.
     """
-    for folder in results.glob(f"*/{UNFINISHED}*/"):
+    for place in results.glob("*/"):
+        with suppress(OSError):  # what lies beside our results is others', and may go while we look
+            remove_unfinished(place)
+
+
+def remove_unfinished(out: Path) -> None:
+    """The same in one folder."""
+    for folder in out.glob(f"{UNFINISHED}*/"):
         with suppress(OSError):  # this job can do without; the next one tries again
             held = folder.with_suffix(LOCK)
             with held.open("rb+") as stream:

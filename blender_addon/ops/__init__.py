@@ -1,6 +1,13 @@
 """One operator a file; `CLASSES` in the order of registration."""
 
 from . import (
+    batch_add,
+    batch_cancel,
+    batch_pick,
+    batch_place,
+    batch_remove,
+    batch_retry,
+    batch_start,
     cancel,
     copy_diagnostics,
     dismiss,
@@ -38,6 +45,13 @@ CLASSES = (
     pick_animal.MENAGERIE_OT_pick_animal,
     keep_pick.MENAGERIE_OT_keep_pick,
     drop_pick.MENAGERIE_OT_drop_pick,
+    batch_add.MENAGERIE_OT_batch_add,
+    batch_start.MENAGERIE_OT_batch_start,
+    batch_cancel.MENAGERIE_OT_batch_cancel,
+    batch_place.MENAGERIE_OT_batch_place,
+    batch_retry.MENAGERIE_OT_batch_retry,
+    batch_pick.MENAGERIE_OT_batch_pick,
+    batch_remove.MENAGERIE_OT_batch_remove,
     drop_photo.MENAGERIE_OT_drop_photo,
     drop_photo.MENAGERIE_FH_photo,
     set_up.MENAGERIE_OT_set_up,

@@ -19,7 +19,7 @@ from backend.service.batch.items import Item, Settings, asked_of, deliver, finis
 from backend.service.batch.summary import write_summary
 from backend.service.batch.work import Task
 from backend.service.failures import as_error
-from backend.service.reconstruct import hidden_folder, remove_abandoned
+from backend.service.reconstruct import hidden_folder, remove_unfinished
 
 TRIES = 3
 """How often an item is begun whose workers are lost: a photo that ends its process each time must not do so for ever."""
@@ -77,7 +77,7 @@ def run_batch(
     standings = [look(item, out / item.name, settings, again) for item in items]
     by_name = {standing.item.name: standing for standing in standings}
     out.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(out.parent)
+    remove_unfinished(out)
     for standing in standings:
         if standing.state != "waiting":
             tell(standing)
