@@ -26,7 +26,7 @@ def test_help_lists_every_command_and_loads_no_torch() -> None:
     assert "torch" not in done.stderr and "numba" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "serve", "doctor", "benchmark"])
+@pytest.mark.parametrize("command", ["reconstruct", "batch", "serve", "doctor", "benchmark"])
 def test_each_command_has_help(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0 and "usage" in done.stdout

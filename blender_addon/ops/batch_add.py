@@ -37,7 +37,7 @@ class MENAGERIE_OT_batch_add(bpy.types.Operator):
         except LinkError as error:
             return fit.refuse(self, error)
         same = len(found) - added
-        self.report({"INFO"}, f"{added} photos added" + (f", {same} were there already" if same else ""))
+        self.report({"INFO"}, f"{added} photo{'' if added == 1 else 's'} added" + (f", {same} were there already" if same else ""))
         return {"FINISHED"}
 
 

@@ -14,6 +14,7 @@ class MENAGERIE_OT_batch_pick(bpy.types.Operator):
 
     bl_idname = "menagerie.batch_pick"
     bl_label = "Pick Animal"
+    bl_options = {"REGISTER", "UNDO"}
 
     index: bpy.props.IntProperty(name="Photo", description="Row of the list", default=-1, options={"SKIP_SAVE"})  # type: ignore[valid-type]
 

@@ -42,6 +42,11 @@ class MENAGERIE_PT_batch(Sidebar, bpy.types.Panel):
     bl_label = "Batch"
     bl_options = {"DEFAULT_CLOSED"}
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        entries = batch.entries()
+        if entries:  # seen while the panel is closed
+            self.layout.label(text=f"{sum(entry.state == 'finished' for entry in entries)} / {len(entries)}")
+
     def draw(self, context: bpy.types.Context) -> None:
         layout, manager = self.layout, context.window_manager
         layout.operator("menagerie.batch_add", icon="FILE_FOLDER")

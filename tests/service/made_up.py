@@ -18,6 +18,8 @@ from tests.asset.creature import make_creature
 NAME = "made_up"
 INPUTS = ("photo",)
 FAR_TOO_LONG = 60.0
+STEADY = 0.5
+"""Seconds of a job that works evenly."""
 SECONDS, MEMORY_MIB = 1.0, 1.0
 """What a job is estimated to take."""
 
@@ -50,6 +52,8 @@ def behave(name: str, progress: Progress) -> None:
         while (gone := time.monotonic() - start) < FAR_TOO_LONG:
             progress("slow", gone / FAR_TOO_LONG, np.full((8, 8, 3), 128, np.uint8))
             time.sleep(0.01)
+    elif name.startswith("steady"):
+        time.sleep(STEADY)
     elif name == "stuck":
         progress("stuck", 0.5)
         time.sleep(FAR_TOO_LONG)

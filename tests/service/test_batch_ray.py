@@ -18,9 +18,10 @@ from tests.service.test_batch import METHODS, take_photos
 
 
 def test_a_node_that_is_killed_half_way_costs_no_result_and_none_comes_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    photos = take_photos(tmp_path / "in", *(f"photo {number}" for number in range(8)))
+    photos = take_photos(tmp_path / "in", *(f"steady {number}" for number in range(8)))
     outcome = lose_a_node(photos, tmp_path / "out", METHODS)
     assert faults(outcome, tmp_path / "out") == [] and len(outcome.arrived) == 8 and outcome.killed_after == 4
+    assert len(outcome.begun_again) == 1, "the node was at work"
     assert "dashboard" not in capfd.readouterr().out.lower() and os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
