@@ -8,6 +8,7 @@ soon as the artist is free; each does so by itself once, so that one whose placi
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -176,7 +177,7 @@ def step(context: bpy.types.Context) -> None:
     if entry is None:
         state.going = False
         return
-    if not Path(entry.photo).is_file():
+    if not os.path.isfile(entry.photo):  # False as well where nobody may look
         error = LinkError("photo_unreadable", f"The photo {Path(entry.photo).name} is not there.", "Put it back and press Retry.")
         entry.state, entry.error = "failed", error.to_wire()
         changed()

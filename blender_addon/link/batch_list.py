@@ -45,7 +45,7 @@ class Entry:
     @property
     def result_stands(self) -> bool:
         """Its folder holds a whole result."""
-        return all((Path(self.out) / file).is_file() for file in RESULT)
+        return all(os.path.isfile(os.path.join(self.out, file)) for file in RESULT)
 
 
 @dataclass

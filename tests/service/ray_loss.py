@@ -29,7 +29,7 @@ from backend.service.batch import cluster
 from backend.service.batch.items import Settings, asked_of, find_items, finished_report
 from backend.service.batch.run import Standing, run_batch
 from backend.service.batch.summary import write_sheet
-from backend.service.reconstruct import ASSET
+from backend.service.result_folder import ASSET
 
 SAMPLES = Path(__file__).parents[1] / "photos"
 PHOTOS = 20

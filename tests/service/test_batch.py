@@ -18,12 +18,12 @@ from PIL import Image as Picture
 
 from backend.errors import MenagerieError
 from backend.service.batch import command, run
-from backend.service.batch.items import ERROR, Item, Settings, asked_of, deliver, find_items, finished_report
+from backend.service.batch.items import ERROR, SHEET, SUMMARY, Item, Settings, asked_of, deliver, find_items, finished_report, unique
 from backend.service.batch.local import Local
 from backend.service.batch.run import TRIES, Outcome, Standing, run_batch
-from backend.service.batch.summary import SHEET, SUMMARY, write_sheet
+from backend.service.batch.summary import write_sheet
 from backend.service.batch.work import Task, make
-from backend.service.reconstruct import REPORT
+from backend.service.result_folder import REPORT
 
 METHODS = {"fauna": "tests.service.made_up"}
 ROOT = Path(__file__).parents[2]
@@ -181,6 +181,7 @@ def test_photos_are_named_for_their_files_and_no_two_alike(tmp_path: Path) -> No
     masks = take_photos(tmp_path / "masks", "a")
     items = find_items(photos, masks)
     assert [item.name for item in items] == ["B.png", "a.JPG", "a", "b.gif"] and [item.mask for item in items].count(None) == 3
+    assert unique(["a", "A", "a. ", "...", SUMMARY, SHEET.upper()]) == ["a", "A 2", "a 3", "photo", f"{SUMMARY} 2", f"{SHEET.upper()} 2"]
     empty = tmp_path / "empty"
     empty.mkdir()
     for folder in (empty, tmp_path / "nowhere"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,8 @@ def test_a_node_of_another_version_is_told(tmp_path: Path) -> None:
 
 class OtherRay:
     """A Ray that can't be reached."""
+
+    exceptions = SimpleNamespace(RayError=type("RayError", (Exception,), {}))
 
     def init(self, **words: Any) -> None:
         raise ConnectionError(f"ray.init({words['address']})\nno such cluster")

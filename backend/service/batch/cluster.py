@@ -2,7 +2,8 @@
 
 Ray (https://docs.ray.io) is an optional package, imported here alone and when asked for. Photos go to the workers and results come
 back as bytes: nodes need no common disk, only Menagerie's environment and the same version of it in the same folder. Ray itself
-retries nothing; an item whose worker or node is lost is told as lost. Usage statistics and dashboard are off.
+retries nothing; an item whose worker or node is lost is told as lost. Usage statistics and dashboard are off; Ray's processes listen
+as Ray has them do, under its own token (https://docs.ray.io, "Token authentication"), and nothing else does.
 """
 
 from __future__ import annotations
@@ -151,14 +152,13 @@ def import_ray() -> Any:
 
 
 def connect(ray: Any, address: str) -> None:
-    """Join the cluster at `address`, or start one on this machine that listens on the loopback alone. Raises `bad_request`."""
+    """Join the cluster at `address`, or start one on this machine that ends with this process. Raises `bad_request`."""
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     variables |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    ours = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    where: dict[str, Any] = {"address": address} if address else ours
+    where: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": variables})
-    except (ConnectionError, RuntimeError, ValueError) as refused:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as refused:
         place = f"at {address}" if address else "on this machine"
         first = str(refused).strip().splitlines()[0][:200]
         sentence, remedy = f"The Ray cluster {place} can't be used: {first}", "See that it runs, with the same versions of Ray and Python."

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.errors import MenagerieError
-from backend.service.batch.items import Settings, find_items
+from backend.service.batch.items import SHEET, SUMMARY, Settings, find_items
 from backend.service.batch.local import Local
 from backend.service.batch.run import Executor, Standing, run_batch
-from backend.service.batch.summary import SHEET, SUMMARY, write_sheet
+from backend.service.batch.summary import write_sheet
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

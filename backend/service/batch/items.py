@@ -19,10 +19,13 @@ from typing import Any
 
 from backend.errors import MenagerieError
 from backend.methods.request import Quality
-from backend.service.reconstruct import REPORT, move_all
+from backend.service.result_folder import REPORT, move_all
 
 ERROR = "error.json"
 """In a result's folder: why there is none, in the wire's form, and what was asked."""
+
+SUMMARY, SHEET = "batch.json", "overlays.jpg"
+"""Beside the items' folders: see `summary.py`."""
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif")
 """Of files that are taken for photos, in any case."""
@@ -70,10 +73,11 @@ def is_photo(path: Path) -> bool:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """The names, numbered where one still comes twice whatever its case."""
-    taken: set[str] = set()
+    """The names as folders can bear them everywhere, numbered where one still comes twice whatever its case."""
+    taken = {SUMMARY, SHEET}
     found = []
-    for name in names:
+    for given in names:
+        name = given.rstrip(" .") or "photo"  # Windows drops these from a folder's name
         fresh, number = name, 2
         while fresh.casefold() in taken:
             fresh, number = f"{name} {number}", number + 1

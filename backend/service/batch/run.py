@@ -19,7 +19,7 @@ from backend.service.batch.items import Item, Settings, asked_of, deliver, finis
 from backend.service.batch.summary import write_summary
 from backend.service.batch.work import Task
 from backend.service.failures import as_error
-from backend.service.reconstruct import hidden_folder, remove_unfinished
+from backend.service.result_folder import hidden_folder, remove_unfinished
 
 TRIES = 3
 """How often an item is begun whose workers are lost: a photo that ends its process each time must not do so for ever."""
@@ -125,7 +125,8 @@ def look(item: Item, folder: Path, settings: Settings, again: bool) -> Standing:
 def settle(standing: Standing, outcome: Outcome, folder: Path, again: bool) -> None:
     """Keep what became of an item."""
     if outcome is None:
-        outcome = MenagerieError("backend_killed", f"The process that worked on {standing.item.photo.name} ended each time.")
+        remedy = "Use a smaller copy of the photo, or free memory: fewer workers at a time, other programs closed."
+        outcome = MenagerieError("backend_killed", f"The process that worked on {standing.item.photo.name} ended each time.", remedy)
     if isinstance(outcome, Path):
         try:
             standing.report = deliver(outcome, standing.item, standing.asked, folder, again) or finished_report(folder, standing.asked)

@@ -11,13 +11,12 @@ from PIL import Image, ImageDraw
 
 from backend.errors import MenagerieError
 from backend.media.photo import read_photo
-from backend.service.batch.items import write_json
-from backend.service.reconstruct import OVERLAY
+from backend.service.batch.items import SHEET, SUMMARY, write_json
+from backend.service.result_folder import OVERLAY
 
 if TYPE_CHECKING:
     from backend.service.batch.run import Standing
 
-SUMMARY, SHEET = "batch.json", "overlays.jpg"
 COLUMNS, CELL, LINE, GAP = 4, 320, 18, 6
 """Of the sheet: pictures a row; pixels of a picture's longer side, of its caption, between cells."""
 PAPER, INK, ALARM = (245, 245, 245), (30, 30, 30), (170, 20, 20)
