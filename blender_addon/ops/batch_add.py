@@ -44,9 +44,9 @@ class MENAGERIE_OT_batch_add(bpy.types.Operator):
 def photos_in(folder: Path) -> list[Path]:
     """The photos of a folder, by name. Raises `LinkError` where there is none."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+        found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
     except OSError as error:
         raise LinkError("bad_request", f"The folder can't be read ({error.strerror}).", "Choose another folder.") from error
     if not found:
         raise LinkError("bad_request", "There is no photo in this folder.", f"Photos end with {', '.join(ENDINGS)}.")
-    return found
+    return sorted(found, key=lambda path: (path.stem.casefold(), path.name))

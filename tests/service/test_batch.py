@@ -180,7 +180,7 @@ def test_photos_are_named_for_their_files_and_no_two_alike(tmp_path: Path) -> No
     (photos / "folder.png").mkdir()
     masks = take_photos(tmp_path / "masks", "a")
     items = find_items(photos, masks)
-    assert [item.name for item in items] == ["B.png", "a.JPG", "a", "b.gif"] and [item.mask for item in items].count(None) == 3
+    assert [item.name for item in items] == ["a", "a.JPG", "B.png", "b.gif"] and [item.mask for item in items].count(None) == 3
     assert unique(["a", "A", "a. ", "...", SUMMARY, SHEET.upper()]) == ["a", "A 2", "a 3", "photo", f"{SUMMARY} 2", f"{SHEET.upper()} 2"]
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -57,7 +57,7 @@ def find_items(folder: Path, masks: Path | None = None) -> list[Item]:
     for place in (folder, masks):
         if place is not None and not place.is_dir():
             raise MenagerieError("bad_request", f"There is no folder {place}.", "Check its path.")
-    photos = sorted(path for path in folder.iterdir() if is_photo(path))
+    photos = sorted((path for path in folder.iterdir() if is_photo(path)), key=lambda path: (path.stem.casefold(), path.name))
     if not photos:
         raise MenagerieError("bad_request", f"There are no photos in {folder}.", f"Their names end with {', '.join(ENDINGS)}.")
     covers = {path.stem: path for path in sorted(masks.iterdir()) if is_photo(path)} if masks is not None else {}

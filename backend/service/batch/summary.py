@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from backend.errors import MenagerieError
 from backend.media.photo import read_photo
@@ -63,11 +63,10 @@ def shown(standing: Standing, out: Path) -> Image.Image | None:
     """An item's picture, within the cell; None where even the photo can't be read."""
     if standing.state == "done":
         with Image.open(out / standing.item.name / OVERLAY) as overlay:
-            overlay.thumbnail((CELL, CELL))
-            return overlay.convert("RGB")
+            return ImageOps.contain(overlay.convert("RGB"), (CELL, CELL))
     try:
         photo = Image.fromarray(read_photo(standing.item.photo).rgb)
     except MenagerieError:
         return None
-    photo.thumbnail((CELL, CELL))
+    photo = ImageOps.contain(photo, (CELL, CELL))
     return Image.blend(Image.new("RGB", photo.size, PAPER), photo, FADED)
