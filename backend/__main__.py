@@ -89,6 +89,13 @@ def reconstruct(argv: list[str]) -> int:
     return 0
 
 
+def batch(argv: list[str]) -> int:
+    """A folder of photos -> a folder of results; goes on after a restart, on this machine or a Ray cluster."""
+    from backend.service.batch.command import main
+
+    return main(argv)
+
+
 def train(argv: list[str]) -> int:
     """Train bundled weights: `train METHOD ...`, or `train mask ...`, the animal decoder."""
     if argv[:1] == ["mask"]:
@@ -140,6 +147,7 @@ def doctor(argv: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "reconstruct": reconstruct,
+    "batch": batch,
     "train": train,
     "evaluate": evaluate,
     "benchmark": benchmark,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bpy
 
 from . import ops, panels, preferences, settings
-from .link import session
+from .link import batch, batch_rows, session
 from .ops import mask_editor, paint_mask, picking, reskin
 from .panels import pictures
 from .retarget import choices as retarget_choices
@@ -25,15 +25,18 @@ def register() -> None:
     preferences.register()
     settings.register()
     retarget_choices.register()
+    batch_rows.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
     session.watch_files()
     watch.begin()
+    batch.open_list()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
+    batch.close()
     session.close()
     watch.end()
     reskin.forget()
@@ -45,5 +48,6 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     retarget_choices.unregister()
+    batch_rows.unregister()
     settings.unregister()
     preferences.unregister()

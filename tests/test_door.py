@@ -26,7 +26,13 @@ def test_help_lists_every_command_and_loads_no_torch() -> None:
     assert "torch" not in done.stderr and "numba" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "serve", "doctor", "benchmark"])
+def test_a_batch_hands_out_its_work_without_torch() -> None:
+    program = "import sys; from backend.service.batch import command, local, cluster; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "batch", "serve", "doctor", "benchmark"])
 def test_each_command_has_help(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0 and "usage" in done.stdout

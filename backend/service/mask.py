@@ -15,7 +15,8 @@ from backend.errors import MenagerieError
 from backend.media.photo import read_photo
 from backend.observe import sam2
 from backend.observe.clicks import Click, Clicker
-from backend.service.reconstruct import MASK, as_bytes, check_memory, read_mask, write_picture
+from backend.service.reconstruct import as_bytes, check_memory, read_mask, write_picture
+from backend.service.result_folder import MASK
 from backend.types import Cost, Progress, no_progress
 
 SECONDS, MEMORY_MIB = 2.0, 700.0

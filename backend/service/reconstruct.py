@@ -1,23 +1,17 @@
 """One job: a photo file -> a folder with the asset, its glTF, mask, overlay and report, and an upright copy of a photo that
 Blender would show differently.
 
-The command line and the service both come through here. A result is whole or absent: everything is written into a
-hidden folder inside the output folder and moved when complete, `report.json` last; what was there before is put
-back if a move fails. The next job takes away what a process that was killed has left. The report is the only file with
-times, memory and paths.
+The command line and the service both come through here. A result is whole or absent (`result_folder`). The report is the only file
+with times, memory and paths.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,18 +29,12 @@ from backend.methods.index import METHODS, load
 from backend.methods.request import Quality, Request
 from backend.observe.mask import find_mask, keep_islands
 from backend.service.joints import UNSURE, check_pins, joints_in_photo
-from backend.service.machine import available_memory_mib, lock, peak_memory_mib
+from backend.service.machine import available_memory_mib, peak_memory_mib
 from backend.service.overlay import draw_overlay
+from backend.service.result_folder import ASSET, GLB, MASK, OVERLAY, PHOTO, REPORT, VIEWPOINT, remove_abandoned, whole_folder
 from backend.types import ByteArray, Cost, Image, Mask, Progress, no_progress
 
-ASSET, GLB, MASK, OVERLAY, REPORT = "asset.safetensors", "asset.glb", "mask.png", "overlay.png", "report.json"
-PHOTO = "photo.jpg"
-"""An upright sRGB copy, only of photos that Blender can't open or would show otherwise (HEIC, profiles, turned PNG)."""
-
 PHOTO_QUALITY = 92
-VIEWPOINT = "viewpoint-{}.png"
-UNFINISHED, LOCK = ".unfinished-", ".lock"
-"""How the hidden folder's name begins, and the ending of the file beside it that its process holds locked."""
 
 SHARES = {"photo": (0.0, 0.03), "mask": (0.03, 0.1), "method": (0.1, 0.9), "write": (0.9, 1.0)}
 """Parts of the whole job's bar."""
@@ -215,72 +203,3 @@ def as_bytes(cover: Mask) -> ByteArray:
 def write_picture(path: Path, pixels: ByteArray) -> None:
     """(h, w) or (h, w, 3) uint8 -> PNG."""
     Picture.fromarray(pixels).save(path, compress_level=1)
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder whose files are moved into `out` when the block ends well, and removed when it does not."""
-    made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    held, name = tempfile.mkstemp(LOCK, UNFINISHED, out)
-    folder = Path(name).with_suffix("")
-    try:
-        lock(held)  # before the folder is made, so that a folder beside an unlocked file is nobody's
-        folder.mkdir()
-        yield folder
-        _move_all(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
-        with suppress(OSError):  # another process may be trying the lock just now
-            os.unlink(name)
-        if made and not any(out.iterdir()):
-            out.rmdir()
-
-
-def remove_abandoned(results: Path) -> None:
-    """Remove what killed processes left in the folders in `results`: the hidden folders whose file can be locked.
-
-    The system lets a lock go when its process ends, on whatever machine: what is in use is never taken for abandoned.
-    """
-    for folder in results.glob(f"*/{UNFINISHED}*/"):
-        with suppress(OSError):  # this job can do without; the next one tries again
-            held = folder.with_suffix(LOCK)
-            with held.open("rb+") as stream:
-                if not lock(stream.fileno()):
-                    continue
-                shutil.rmtree(folder)
-            held.unlink()
-
-
-def _move_all(folder: Path, out: Path) -> None:
-    """Move every file of `folder` into `out`, the report last; on failure put back what was there."""
-    names = sorted((path.name for path in folder.iterdir()), key=lambda name: (name == REPORT, name))
-    for name in names:
-        with (folder / name).open("rb+") as stream:
-            os.fsync(stream.fileno())
-    stale = [path.name for path in out.iterdir() if path.is_file() and _is_ours(path.name)]
-    old = folder / "old"
-    old.mkdir()
-    kept: list[str] = []
-    moved: list[str] = []
-    try:
-        # The old report goes first: from here on the folder is not a result until the new one stands.
-        for name in sorted(stale, key=lambda name: (name != REPORT, name)):
-            os.replace(out / name, old / name)
-            kept.append(name)
-        for name in names:
-            os.replace(folder / name, out / name)
-            moved.append(name)
-    except OSError:
-        for name in moved:
-            (out / name).unlink(missing_ok=True)
-        for name in reversed(kept):
-            os.replace(old / name, out / name)
-        raise
-
-
-def _is_ours(name: str) -> bool:
-    return name in (ASSET, GLB, MASK, OVERLAY, PHOTO, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
-
-

@@ -42,7 +42,7 @@ RECORD = "menagerie"
 @dataclass
 class Plan:
     """What a job is for. target: name of the armature that is replaced, "" for a new creature; scene: name; file: which of
-    the files that were opened since Blender started it belongs to."""
+    the files that were opened since Blender started it belongs to; spot: where a new creature goes; row: of which collection it is."""
 
     photo: str
     out: str
@@ -51,6 +51,8 @@ class Plan:
     name: str
     target: str = ""
     file: int = field(default_factory=lambda: state.files)
+    spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    row: str = ""
 
     @property
     def at_home(self) -> bool:
@@ -251,16 +253,24 @@ def place(*words: Any) -> None:
 
 def place_if_free() -> None:
     """Place the newest result, unless the artist is elsewhere: then it waits as "Ready: Place"."""
-    plan = state.ready[-1][0]
+
+    def act() -> None:
+        try:
+            place("EXEC_DEFAULT", True)  # operators called from Python push no undo step by themselves
+        except LinkError as error:
+            state.error = error.to_wire()
+
+    when_free(state.ready[-1][0], act)
+
+
+def when_free(plan: Plan, act: Callable[[], None]) -> None:
+    """Call `act` in the window that shows the plan's scene, if placing there changes nothing of what the artist is doing."""
     for window in bpy.context.window_manager.windows:
         if window.scene.name != plan.scene or window.screen.is_animation_playing:
             continue
         with bpy.context.temp_override(window=window, screen=window.screen):
             if may_place(bpy.context, plan):
-                try:
-                    place("EXEC_DEFAULT", True)  # operators called from Python push no undo step by themselves
-                except LinkError as error:
-                    state.error = error.to_wire()
+                act()
                 redraw()
         return
 

@@ -1,28 +1,41 @@
-"""A photo dropped into the viewport becomes the panel's photo."""
+"""A photo dropped into the viewport becomes the panel's photo; several become the batch's."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import bpy
 
 from .. import settings
+from ..link import batch
+from ..link.errors import LinkError
+from . import fit
 
 PAGE = "Menagerie"
 EXTENSIONS = ".png;.jpg;.jpeg;.webp;.tif;.tiff;.bmp;.heic;.heif;.avif"
 
 
 class MENAGERIE_OT_drop_photo(bpy.types.Operator):
-    """Use the dropped picture as Menagerie's photo"""
+    """Use the dropped picture as Menagerie's photo; several are added to the batch"""
 
     bl_idname = "menagerie.drop_photo"
     bl_label = "Photo for Menagerie"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings.of(context).photo = self.filepath
+        dropped = [Path(self.directory) / element.name for element in self.files if element.name]
+        if len(dropped) > 1:
+            try:
+                batch.add(context, dropped)
+            except LinkError as error:
+                return fit.refuse(self, error)
+        else:
+            settings.of(context).photo = self.filepath or str(dropped[0])
         if context.area is not None and context.area.type == "VIEW_3D":
             show_panel(context.area)
         return {"FINISHED"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -13,7 +15,7 @@ from ..scene import place as placement
 from ..scene.creature import Creature, find_creature
 from . import fit
 
-ASSET = "asset.safetensors"
+ASSET, REPORT = "asset.safetensors", "report.json"
 PHOTO_COPY = "photo.jpg"
 """What the backend writes beside the asset where Blender can't open the photo, or would show it otherwise."""
 
@@ -47,26 +49,42 @@ class MENAGERIE_OT_place(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         plan, result = session.state.ready[-1]
         try:
-            asset = asset_file.read_asset_file(Path(result["out"]) / ASSET)
-            if context.mode in OWN_UNDO and not bpy.app.background:
-                bpy.ops.ed.undo_push(message="Before Place")
-            creature = put(context, plan, asset, shown_photo(plan, Path(result["out"])))
+            place_result(context, plan, result)
         except LinkError as error:
             if error.code not in MENDABLE:
                 session.state.ready.pop()
             return fit.refuse(self, error)
         session.state.ready.pop()
-        session.write_record(creature.armature, plan, result["report"], (asset.width, asset.height))
-        if joints.handles(creature):
-            joints.lay(creature, session.read_record(creature.armature))
         return {"FINISHED"}
+
+
+def place_result(context: bpy.types.Context, plan: session.Plan, result: dict[str, Any]) -> Creature:
+    """Read a result, put it into the scene and write down where it came from. result: `out` and `report`. Raises `LinkError`."""
+    out = Path(result["out"])
+    asset = asset_file.read_asset_file(out / ASSET)
+    if context.mode in OWN_UNDO and not bpy.app.background:
+        bpy.ops.ed.undo_push(message="Before Place")
+    creature = put(context, plan, asset, shown_photo(plan, out))
+    session.write_record(creature.armature, plan, result["report"], (asset.width, asset.height))
+    if joints.handles(creature):
+        joints.lay(creature, session.read_record(creature.armature))
+    return creature
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    """The report of a result's folder. Raises `LinkError`."""
+    try:
+        report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LinkError("asset_damaged", "The result's report can't be read.") from error
+    return report if isinstance(report, dict) else {}
 
 
 def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> Creature:
     """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
-        return placement.place_asset(context, asset, photo, plan.name)
+        return placement.place_asset(context, asset, photo, plan.name, spot=plan.spot, row=plan.row)
     return placement.update_asset(context, standing, asset, photo)
 
 

@@ -1,10 +1,12 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import control_rig, correct, main, posing, retarget
+from . import batch_panel, control_rig, correct, main, posing, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
+    batch_panel.MENAGERIE_UL_batch,
+    batch_panel.MENAGERIE_PT_batch,
     main.MENAGERIE_PT_creature,
     correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import bpy
 import numpy as np
+from mathutils import Vector
 
 from ..control import dress, ik, snap
 from ..control.rig import has_controls
@@ -29,6 +30,10 @@ STANDS = "menagerie_stands"
 """Custom property of camera and armature: the view or pose we gave, to know whether the artist has changed it."""
 BONES = "menagerie_bones"
 """Custom property of the armature: the bones' names in the asset's order."""
+SPOT = "menagerie_spot"
+"""Custom property of a camera: where its creature was placed, if not at the origin."""
+ROW = "menagerie_row"
+"""Custom property of the collection that gathers a row of creatures: its first name."""
 MODE_REMEDY = "Go back to Object Mode and place it again."
 
 
@@ -38,16 +43,23 @@ def place_asset(
     photo_path: str | os.PathLike[str] | None = None,
     name: str | None = None,
     scene: bpy.types.Scene | None = None,
+    spot: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    row: str = "",
 ) -> Creature:
     """Makes the creature in `scene` (the context's own by default), in the photo's pose, nothing assigned.
 
+    spot: where its origin goes, in the scene's units; row: name of a collection that gathers several creatures, made if absent.
     Whatever fails on the way, nothing of it stays. Raises LinkError on bad files only through the caller's reader.
     """
     scene = context.scene if scene is None else scene
     name = asset.name if name is None else name
     before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
     try:
-        return build_creature(context, asset, photo_path, name, scene)
+        creature = build_creature(context, asset, photo_path, name, scene)
+        move_to(creature, spot)
+        if row:
+            gather(creature.collection, scene, row)
+        return creature
     except BaseException:  # an interrupt too: nothing half made stays, and the reason goes on
         for kind in KINDS:
             made = [block for block in getattr(bpy.data, kind) if block not in before[kind]]
@@ -89,6 +101,33 @@ def build_creature(
     rate = scene.render.fps / scene.render.fps_base
     actions = [motions.build_action(rig, asset, motion, f"{name} {motion.name}", rate) for motion in asset.motions]
     return Creature(collection, body, rig, camera, plane, photo_pose, rest_pose, tuple(actions))
+
+
+def move_to(creature: Creature, spot: tuple[float, float, float]) -> None:
+    """Moves a new creature, with its camera, so that photo and creature overlay there too."""
+    if not any(spot):
+        return
+    creature.armature.location = spot
+    if creature.camera is not None:
+        creature.camera[SPOT] = spot
+        stand_at_spot(creature.camera)
+        remember_view(creature.camera)
+
+
+def stand_at_spot(camera: bpy.types.Object) -> None:
+    """Moves a camera that was just aimed to where its creature was placed."""
+    camera.location += Vector(camera.get(SPOT, (0.0, 0.0, 0.0)))
+
+
+def gather(collection: bpy.types.Collection, scene: bpy.types.Scene, row: str) -> None:
+    """Moves a creature's collection from the scene's own into the row's, which the artist may have renamed or moved."""
+    home = next((found for found in scene.collection.children_recursive if found.get(ROW) == row), None)
+    if home is None:
+        home = bpy.data.collections.new(row)
+        home[ROW] = row
+        scene.collection.children.link(home)
+    scene.collection.children.unlink(collection)
+    home.children.link(collection)
 
 
 def build_poses(
@@ -251,6 +290,7 @@ def update_view(creature: Creature, asset: AssetFile, photo_path: str | os.PathL
         moved = stands is None or max(abs(a - b) for a, b in zip(stands, here, strict=True)) > 1e-5
         if not moved and camera.animation_data is None and camera.parent is None:
             view.aim_camera(camera, asset)
+            stand_at_spot(camera)
             remember_view(camera)
     if plane is not None:
         image = plane.data

@@ -20,6 +20,8 @@ INPUTS = ("photo",)
 FAR_TOO_LONG = 60.0
 SLOW = {"slow": FAR_TOO_LONG, "patient": 180.0}
 """Seconds of the jobs that do nothing but go on."""
+STEADY = 0.5
+"""Seconds of a job that works evenly."""
 SECONDS, MEMORY_MIB = 1.0, 1.0
 """What a job is estimated to take."""
 
@@ -52,6 +54,8 @@ def behave(name: str, progress: Progress) -> None:
         while (gone := time.monotonic() - start) < SLOW[name]:
             progress(name, gone / SLOW[name], np.full((8, 8, 3), 128, np.uint8))
             time.sleep(0.01)
+    elif name.startswith("steady"):
+        time.sleep(STEADY)
     elif name == "stuck":
         progress("stuck", 0.5)
         time.sleep(FAR_TOO_LONG)

@@ -17,7 +17,8 @@ from PIL import Image as Picture
 from backend.asset.read import read_asset
 from backend.errors import Cancelled, MenagerieError
 from backend.service import reconstruct as service
-from backend.service.reconstruct import read_mask, reconstruct, whole_folder
+from backend.service.reconstruct import read_mask, reconstruct
+from backend.service.result_folder import whole_folder
 from backend.types import Image
 from tests.service import made_up
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys, time
 from pathlib import Path
-from backend.service.reconstruct import whole_folder
+from backend.service.result_folder import whole_folder
 with whole_folder(Path(sys.argv[1])) as folder:
     (folder / "asset").write_text("half")
     print("writing", flush=True)
@@ -84,7 +85,7 @@ def test_a_move_that_fails_puts_everything_back(tmp_path: Path, monkeypatch: pyt
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(service.os, "replace", failing)
+    monkeypatch.setattr("os.replace", failing)
     with pytest.raises(OSError, match="Input/output"), whole_folder(out) as folder:
         for name in names:
             (folder / name).write_text("new")
