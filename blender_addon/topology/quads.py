@@ -7,6 +7,7 @@ its own. Nothing of the object changes; `wardrobe.wear` puts the new mesh on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -30,7 +31,7 @@ def make_quads(context: bpy.types.Context, body: bpy.types.Object, rig: bpy.type
 
     Raises LinkError bad_request where the mesh is no closed surface or cannot be remeshed; nothing is left then.
     """
-    old = body.data
+    old, held = body.data, held_weights(body, rig)
     vertices, triangles, loops, owners = read_triangles(old)
     cut_vertices, cut_triangles = halves.cut_half(vertices, triangles)
     half = halves.remesh_half(context, cut_vertices, cut_triangles, quads // 2)
@@ -38,7 +39,8 @@ def make_quads(context: bpy.types.Context, body: bpy.types.Object, rig: bpy.type
     half = halves.Half(fitted.astype(np.float32).astype(np.float64), half.quads, half.open_edge)
     places, faces, mirror = halves.join_halves(half)
     surface = Surface(vertices, triangles)
-    weights = carried_weights(body, rig, surface, half, mirror)
+    carried = skin.carry_weights(held.table, surface.triangles, surface.nearest(half.vertices))
+    weights = skin.mirror_weights(carried, mirror, skin.flipped_columns(held.names), held.bones)
     seams = unwrap.find_seams(half, left_limbs(rig, body, weights[half.quads].mean(axis=1)))
     uvs = layout.lay_out(unwrap.unwrap_half(context, half, seams), unwrap.find_islands(half.quads, seams))
     seams |= {tuple(sorted((int(mirror[a]), int(mirror[b])))) for a, b in seams}
@@ -76,15 +78,23 @@ def material_indices(mesh: bpy.types.Mesh) -> Array:
     return found
 
 
-def carried_weights(body: bpy.types.Object, rig: bpy.types.Object, surface: Surface, half: halves.Half, mirror: Array) -> Array:
-    """(v, g) for the new mesh. Raises LinkError bad_request where no bone's group holds anything."""
+@dataclass(frozen=True)
+class Held:
+    """names: of the g vertex groups; bones: (g,) bool, those of bones that deform; table: (v, g)."""
+
+    names: list[str]
+    bones: Array
+    table: Array
+
+
+def held_weights(body: bpy.types.Object, rig: bpy.types.Object) -> Held:
+    """What holds the old mesh. Raises LinkError bad_request where no bone's group holds anything."""
     names = [group.name for group in body.vertex_groups]
     bones = np.array([bool(name in rig.data.bones and rig.data.bones[name].use_deform) for name in names])
     table = skin.read_weights(body.data, len(names))
     if not bones.any() or not table[:, bones].any():
         raise LinkError("bad_request", f"{body.name} has no weights of {rig.name}'s bones.", "Undo what removed its vertex groups.")
-    carried = skin.carry_weights(table, surface.triangles, surface.nearest(half.vertices))
-    return skin.mirror_weights(carried, mirror, skin.flipped_columns(names), bones)
+    return Held(names, bones, table)
 
 
 def left_limbs(rig: bpy.types.Object, body: bpy.types.Object, weights: Array) -> list[unwrap.Limb]:
