@@ -18,7 +18,7 @@ import bpy
 from .. import compat
 from ..link.process import clean_environment, quiet_flags
 from .picture import chunk
-from .stage import NAME, use_standard_view
+from .stage import NAME, run_render, use_standard_view
 
 GIF_SECONDS = 120
 SPARE_BYTES = 1 << 16
@@ -46,7 +46,7 @@ def write_mp4(pictures: Sequence[Path], target: Path, size: int, fps: int) -> No
         render.ffmpeg.gopsize = fps
         use_standard_view(scene)
         render.filepath = str(partial)
-        bpy.ops.render.render(animation=True, scene=scene.name)
+        run_render(scene, animation=True)
         if is_full(target.parent):  # of what it could not write Blender's movie writer may say nothing
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(partial, target)

@@ -15,6 +15,7 @@ import bpy
 from ..link import session
 from ..link.errors import LinkError
 from .stage import Look
+from .stands import kept_by_hand
 from .turn import Turn
 
 TICK_SECONDS = 0.05
@@ -78,13 +79,14 @@ def tick() -> float | None:
     if session.rendering():
         return 1.0
     try:
-        if len(turn.pictures) < turn.total:
-            turn.step()
-            turn.rest()
-            session.redraw()
-            return TICK_SECONDS
-        if not turn.finish():
-            return TICK_SECONDS
+        with kept_by_hand(bpy.context):
+            if len(turn.pictures) < turn.total:
+                turn.step()
+                turn.rest()
+                session.redraw()
+                return TICK_SECONDS
+            if not turn.finish():
+                return TICK_SECONDS
     except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
         session.state.error = failure(reason, turn).to_wire()
     stop()
@@ -204,7 +206,8 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
             start(turn)
             return {"FINISHED"}
         try:
-            turn.run()
+            with kept_by_hand(context):
+                turn.run()
         except (ValueError, OSError, RuntimeError) as reason:
             self.report({"ERROR"}, said(failure(reason, turn)))
             return {"CANCELLED"}

@@ -35,6 +35,8 @@ BACKGROUND = (0.78, 0.79, 0.81)
 
 WORLD_LIGHT = 0.5
 """How strongly the background lights the creature."""
+CLAY_LIGHT = 0.25
+"""And its clay: what has no colours needs shade to show its shape."""
 
 LIGHTS = (("key", 1.7, (0.9, -0.6)), ("fill", 0.7, (0.4, 0.8)), ("rim", 0.9, (0.7, 2.7)))
 """Suns: name, strength, (downward, sideways) angle in radians as seen from the camera."""
@@ -153,7 +155,7 @@ class Stage:
         """Write what the camera sees for picture `frame`, with nothing behind it. Raises RuntimeError where Blender can't."""
         self._rig.rotation_euler[2] = self.look.angle_at(frame)
         self.scene.render.filepath = str(picture)
-        bpy.ops.render.render(write_still=True, scene=self.scene.name)
+        run_render(self.scene, write_still=True)
 
     def remove(self) -> None:
         """Remove everything that was made; safe to call twice."""
@@ -197,7 +199,7 @@ class Stage:
         world = self.keep(bpy.data.worlds.new(NAME))
         world.color = BACKGROUND
         compat.use_world_nodes(world)
-        set_world(world)
+        set_world(world, WORLD_LIGHT if self.name == "TEXTURE" else CLAY_LIGHT)
         scene.world = world
         scene.render.engine = {"WORKBENCH": "BLENDER_WORKBENCH", "EEVEE": compat.eevee_engine(), "CYCLES": "CYCLES"}[self.engine]
         scene.render.resolution_x = scene.render.resolution_y = look.size
@@ -234,14 +236,20 @@ NORMAL_MATCAP = "check_normal+y.exr"
 """Blender's own: the normal as the camera sees it, +X red, +Y green, towards the camera blue."""
 
 
-def set_world(world: bpy.types.World) -> None:
+def run_render(scene: bpy.types.Scene, **words: bool) -> None:
+    """Blender's render operator for a scene of ours, which is the context's meanwhile: that one is evaluated anew when it is through."""
+    with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        bpy.ops.render.render(scene=scene.name, **words)
+
+
+def set_world(world: bpy.types.World, light: float = WORLD_LIGHT) -> None:
     """`BACKGROUND` as the camera sees it, and a share of it as light, which is the suns' otherwise."""
     tree = world.node_tree
     background = next(node for node in tree.nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (*BACKGROUND, 1.0)
     path, strength = tree.nodes.new("ShaderNodeLightPath"), tree.nodes.new("ShaderNodeMath")
     strength.operation = "MULTIPLY_ADD"
-    strength.inputs[1].default_value, strength.inputs[2].default_value = 1 - WORLD_LIGHT, WORLD_LIGHT
+    strength.inputs[1].default_value, strength.inputs[2].default_value = 1 - light, light
     tree.links.new(path.outputs["Is Camera Ray"], strength.inputs[0])
     tree.links.new(strength.outputs[0], background.inputs["Strength"])
 

@@ -22,6 +22,7 @@ from .passes import dress
 from .picture import is_whole, read_picture, write_png
 from .shown import FRAMING_MOMENTS, Moment, Source, moment_now, moments_of
 from .stage import Framing, Look, Stage
+from .stands import kept_by_hand
 
 FORMATS = ("MP4", "PNG", "GIF", "STILL")
 PAUSE_SECONDS = 0.05
@@ -211,7 +212,8 @@ def render(
     """A whole turntable at once -> `path`. settings: fields of a `Look`, where none is given. See `Turn`; raises ValueError, OSError."""
     turn = Turn(context, objects, path, Look(**settings) if look is None else look, format, backend)  # type: ignore[arg-type]
     try:
-        turn.run(progress)
+        with kept_by_hand(context):
+            turn.run(progress)
     finally:
         turn.close()
     return turn.path

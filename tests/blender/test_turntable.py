@@ -240,12 +240,17 @@ def test_the_operator_makes_every_format_and_corrects_the_files_ending(tmp_path:
 @pytest.mark.usefixtures("add_on")
 def test_the_timer_makes_one_picture_a_tick_and_leaves_nothing_between(tmp_path: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
+    bpy.context.object.keyframe_insert("location", frame=1)
+    bpy.context.object.location.x = 0.5  # by hand, over its action
+    bpy.context.view_layer.update()
     before = counts()
     place = (PYTHON, ROOT)
     operator.running = turntable.Turn(bpy.context, [bpy.context.object], tmp_path / "turn.gif", turntable.Look(3, SIZE), "GIF", place)
     for made in (1, 2, 3):
         assert operator.tick() is not None and len(operator.running.pictures) == made
         assert counts() == before and not list(tmp_path.iterdir())
+        bpy.context.view_layer.update()
+        assert bpy.context.object.location.x == 0.5
         assert f"Turntable {made} of 3" in drawn(operator.MENAGERIE_PT_turntable)
     start = time.perf_counter()
     assert operator.tick() is not None, "the GIF is made by another program meanwhile"
@@ -372,7 +377,8 @@ def test_the_artists_scene_and_pose_stay_whatever_is_shown(placed: Creature, tmp
     bone.rotation_quaternion = (0.6, 0.8, 0, 0)
     bpy.context.view_layer.update()
     stands = [one.matrix.copy() for one in placed.armature.pose.bones]
-    turntable.render(bpy.context, members(placed), tmp_path / "turn", frames=3, size=SIZE, format="PNG", motion=motion)
+    turntable.render(bpy.context, members(placed), tmp_path / "turn.mp4", frames=3, size=SIZE, motion=motion)
+    bpy.context.view_layer.update()  # whatever the render has tagged
     assert scene.frame_current == 7 and bpy.context.scene == scene and counts() == before
     assert [one.matrix for one in placed.armature.pose.bones] == stands
     assert placed.mesh.users_scene == (scene,) and placed.armature.animation_data.action.name == "nod"
