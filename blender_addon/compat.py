@@ -16,6 +16,8 @@ HAS_BRUSH_ASSETS = bpy.app.version >= (4, 3, 0)
 HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
 POSE_BONES_ARE_SELECTED = bpy.app.version >= (5, 0, 0)
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
+UNWRAP_METHOD = "MINIMUM_STRETCH" if bpy.app.version >= (4, 3, 0) else "ANGLE_BASED"
+"""Of `uv.unwrap`: the one that keeps lengths, where there is one."""
 
 
 def curve_home(action: bpy.types.Action, owner: bpy.types.ID) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from .. import topology
 from ..link import session
 from ..link.errors import LinkError
 from ..scene import asset_file, joints
@@ -81,11 +82,20 @@ def read_report(out: Path) -> dict[str, Any]:
 
 
 def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> Creature:
-    """The result as a new creature, or in place of the plan's target if that still stands. Raises `LinkError`."""
+    """The result as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new ones.
+    Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
         return placement.place_asset(context, asset, photo, plan.name, spot=plan.spot, row=plan.row)
-    return placement.update_asset(context, standing, asset, photo)
+    free = standing.mesh.mode == "OBJECT" and standing.armature.mode != "EDIT"  # else `update_asset` refuses
+    quads = topology.back_to_triangles(standing.mesh) if free else None
+    creature = placement.update_asset(context, standing, asset, photo)
+    if quads is not None:
+        try:
+            topology.put_on_quads(context, creature.mesh, creature.armature, quads)
+        except LinkError as error:  # the new result stands, in triangles
+            session.state.error = error.to_wire()
+    return creature
 
 
 def shown_photo(plan: session.Plan, out: Path) -> Path:

@@ -1,7 +1,7 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import batch_panel, control_rig, correct, main, posing, retarget
+from . import batch_panel, control_rig, correct, main, posing, retarget, topology
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -12,6 +12,7 @@ CLASSES = (
     main.MENAGERIE_PT_viewpoints,
     posing.MENAGERIE_PT_posing,
     control_rig.MENAGERIE_PT_control_rig,
+    topology.MENAGERIE_PT_topology,
     main.MENAGERIE_PT_picking,
     retarget.MENAGERIE_UL_map,
     retarget.MENAGERIE_PT_retarget,

@@ -8,10 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import struct
 import subprocess
 import time
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +17,8 @@ import bpy
 
 from .. import compat
 from ..link.process import clean_environment, quiet_flags
-from .stage import NAME, use_standard_view
+from .picture import chunk
+from .stage import NAME, run_render, use_standard_view
 
 GIF_SECONDS = 120
 SPARE_BYTES = 1 << 16
@@ -47,7 +46,7 @@ def write_mp4(pictures: Sequence[Path], target: Path, size: int, fps: int) -> No
         render.ffmpeg.gopsize = fps
         use_standard_view(scene)
         render.filepath = str(partial)
-        bpy.ops.render.render(animation=True, scene=scene.name)
+        run_render(scene, animation=True)
         if is_full(target.parent):  # of what it could not write Blender's movie writer may say nothing
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(partial, target)
@@ -108,6 +107,16 @@ def write_pictures(pictures: Sequence[Path], target: Path) -> None:
             path.unlink()
 
 
+def write_still(picture: Path, target: Path) -> None:
+    """One PNG file. Raises OSError."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.copyfile(picture, partial)
+        replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def sign(png: bytes) -> bytes:
     """The PNG with our mark behind its header: the artist's own renders are numbered alike, and must never be taken for ours."""
     return png[:HEADER_BYTES] + MARK + png[HEADER_BYTES:]
@@ -119,17 +128,6 @@ def is_signed(path: Path) -> bool:
         return stream.read(HEADER_BYTES + len(MARK))[HEADER_BYTES:] == MARK
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """A PNG chunk (PNG specification, 5.3)."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a PNG has its last chunk. On a full disk Blender writes less and says nothing; a movie of such pictures crashes it."""
-    return path.is_file() and path.read_bytes().endswith(END)
-
-
-END = chunk(b"IEND", b"")
 HEADER_BYTES = 33
 """A PNG's signature and its first chunk, IHDR."""
 MARK = chunk(b"tEXt", b"Software\0Menagerie turntable")

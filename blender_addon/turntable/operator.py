@@ -15,11 +15,12 @@ import bpy
 from ..link import session
 from ..link.errors import LinkError
 from .stage import Look
+from .stands import kept_by_hand
 from .turn import Turn
 
 TICK_SECONDS = 0.05
 FULL_WORDS = ("no space left", "not enough space", "disk full")
-SUFFIXES = {"MP4": ".mp4", "GIF": ".gif", "PNG": ""}
+SUFFIXES = {"MP4": ".mp4", "GIF": ".gif", "PNG": "", "STILL": ".png"}
 
 ENGINE_ITEMS = (
     ("WORKBENCH", "Workbench", "Texture with plain shading, under a second a picture"),
@@ -30,7 +31,22 @@ FORMAT_ITEMS = (
     ("MP4", "Movie (mp4)", "H.264"),
     ("GIF", "GIF", "Made by the backend"),
     ("PNG", "Pictures (PNG)", "A folder of numbered pictures"),
+    ("STILL", "Still (PNG)", "One picture, framed for itself"),
 )
+MOTION_ITEMS = (
+    ("HOLD", "Hold Pose", "The pose that stands now"),
+    ("LOOP", "Play, Looping", "The action in whole rounds, so that the end meets the beginning; its speed may change a little"),
+    ("ONCE", "Play Once", "The action at its own speed, then its last pose"),
+)
+PASS_ITEMS = (
+    ("CLAY", "Clay", "The shape in plain grey"),
+    ("WIREFRAME", "Wireframe", "Every edge over the clay"),
+    ("NORMALS", "Normals", "Which way the surface faces, seen from the camera; drawn by Workbench"),
+    ("SKELETON", "Skeleton", "The bones in their groups' colours inside a body of glass; drawn by Workbench"),
+)
+
+STILL_ANGLE = math.radians(35)
+"""A little from the animal's left: face and flank are seen."""
 
 running: Turn | None = None
 
@@ -63,13 +79,14 @@ def tick() -> float | None:
     if session.rendering():
         return 1.0
     try:
-        if len(turn.pictures) < turn.look.frames:
-            turn.step()
-            turn.rest()
-            session.redraw()
-            return TICK_SECONDS
-        if not turn.finish():
-            return TICK_SECONDS
+        with kept_by_hand(bpy.context):
+            if len(turn.pictures) < turn.total:
+                turn.step()
+                turn.rest()
+                session.redraw()
+                return TICK_SECONDS
+            if not turn.finish():
+                return TICK_SECONDS
     except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
         session.state.error = failure(reason, turn).to_wire()
     stop()
@@ -101,7 +118,7 @@ def said(error: LinkError) -> str:
 
 
 class MENAGERIE_OT_turntable(bpy.types.Operator):
-    """Render the creature from all around into a movie, a GIF or pictures"""
+    """Render the creature from all around into a movie, a GIF or pictures. A cancelled one goes on where it was"""
 
     bl_idname = "menagerie.turntable"
     bl_label = "Turntable"
@@ -117,6 +134,15 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
         name="Height", description="How far above the horizon the camera stands", subtype="ANGLE",
         default=Look.elevation, min=math.radians(-60), max=math.radians(80),
     )  # type: ignore[valid-type]  # fmt: skip
+    angle: bpy.props.FloatProperty(
+        name="Start", description="Where the first picture looks from: 0 the front, 90 degrees the animal's left", subtype="ANGLE",
+        default=STILL_ANGLE, min=-math.pi, max=math.pi,
+    )  # type: ignore[valid-type]  # fmt: skip
+    motion: bpy.props.EnumProperty(name="Motion", items=MOTION_ITEMS, default="HOLD")  # type: ignore[valid-type]
+    passes: bpy.props.EnumProperty(
+        name="Also", description="Rendered beside it, into files of their own", items=PASS_ITEMS, options={"ENUM_FLAG"}, default=set()
+    )  # type: ignore[valid-type]
+    ground: bpy.props.BoolProperty(name="Ground Shadow", description="A soft shadow below", default=True)  # type: ignore[valid-type]
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -139,15 +165,31 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
     def check(self, context: bpy.types.Context) -> bool:
         """Keep the file's ending in step with the format."""
         path = Path(self.filepath)
-        bare = path.with_suffix("") if path.suffix in (".mp4", ".gif") else path
+        bare = path.with_suffix("") if path.suffix in SUFFIXES.values() else path
         wanted = str(bare) + SUFFIXES[self.format]
         changed = wanted != self.filepath
         self.filepath = wanted
         return changed
 
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split, layout.use_property_decorate = True, False
+        for names in (("format", "engine", "size"), ("frames", "motion"), ("elevation", "angle", "ground")):
+            column = layout.column()
+            for name in names:
+                if name != "frames" or self.format != "STILL":
+                    column.prop(self, name)
+        column = layout.column(heading="Also")
+        for item in PASS_ITEMS:
+            column.prop_enum(self, "passes", item[0])
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         self.check(context)
-        look = Look(self.frames, self.size, self.engine, self.elevation)
+        passes = ("TEXTURE", *(item[0] for item in PASS_ITEMS if item[0] in self.passes))
+        look = Look(
+            self.frames, self.size, self.engine, self.elevation,
+            motion=self.motion, passes=passes, ground=self.ground, angle=self.angle,
+        )  # fmt: skip
         try:
             link = session.backend_for(context) if self.format == "GIF" else None
             place = (link.python, link.unit) if link is not None else None
@@ -158,11 +200,14 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
         except (ValueError, OSError) as reason:
             self.report({"ERROR"}, said(failure(reason)))
             return {"CANCELLED"}
+        if turn.pictures:
+            self.report({"INFO"}, f"Goes on: {len(turn.pictures)} of {turn.total} pictures are there")
         if not bpy.app.background:
             start(turn)
             return {"FINISHED"}
         try:
-            turn.run()
+            with kept_by_hand(context):
+                turn.run()
         except (ValueError, OSError, RuntimeError) as reason:
             self.report({"ERROR"}, said(failure(reason, turn)))
             return {"CANCELLED"}
@@ -172,7 +217,7 @@ class MENAGERIE_OT_turntable(bpy.types.Operator):
 
 
 class MENAGERIE_OT_turntable_cancel(bpy.types.Operator):
-    """Stop the turntable; nothing is written"""
+    """Stop the turntable; no file is written, and with the same settings it goes on later"""
 
     bl_idname = "menagerie.turntable_cancel"
     bl_label = "Cancel Turntable"
@@ -191,7 +236,7 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if running is None:
         layout.operator(MENAGERIE_OT_turntable.bl_idname, icon="FILE_MOVIE")
         return
-    layout.progress(factor=running.fraction, text=f"Turntable {len(running.pictures)} of {running.look.frames}")
+    layout.progress(factor=running.fraction, text=f"Turntable {len(running.pictures)} of {running.total}")
     layout.operator(MENAGERIE_OT_turntable_cancel.bl_idname, icon="X")
 
 
