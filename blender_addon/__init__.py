@@ -10,6 +10,7 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import session
+from .motions import made
 from .ops import paint_mask, picking
 from .panels import pictures
 from .turntable import operator as turntable_operator
@@ -21,6 +22,7 @@ def register() -> None:
     """Called by Blender when the add-on is enabled."""
     preferences.register()
     settings.register()
+    made.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -36,5 +38,6 @@ def unregister() -> None:
     pictures.clear()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    made.unregister()
     settings.unregister()
     preferences.unregister()

@@ -1,6 +1,7 @@
 """One operator a file; `CLASSES` in the order of registration."""
 
 from . import (
+    apply_motion,
     cancel,
     copy_diagnostics,
     dismiss,
@@ -45,4 +46,5 @@ CLASSES = (
     remove_environment.MENAGERIE_OT_remove_environment,
     set_up_cancel.MENAGERIE_OT_set_up_cancel,
     copy_diagnostics.MENAGERIE_OT_copy_diagnostics,
+    apply_motion.MENAGERIE_OT_apply_motion,
 )

@@ -1,11 +1,12 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import main
+from . import main, motions
 
 CLASSES = (
     main.MENAGERIE_PT_main,
     main.MENAGERIE_PT_creature,
     main.MENAGERIE_PT_viewpoints,
     main.MENAGERIE_PT_picking,
+    motions.MENAGERIE_PT_motions,
 )
