@@ -1,7 +1,8 @@
 """Legs that reach: four bones turned so that the last one's tip comes to its place, over all frames at once. numpy.
 
-A bone turns by angles about its own rest axes, R = Rx Ry Rz (`turns`). Knee, elbow, hock and wrist are hinges about X; the upper
-bone may also lean aside, about Z. Solved by damped least squares (Buss 2004), angles held within limits after every step.
+A bone turns by angles about its own rest axes, R = Rx Ry Rz. Knee, elbow, hock and wrist are hinges about X; the upper
+bone may also lean aside, about Z. Solved by damped least squares (Buss 2004), angles held within limits after every step. A leg that
+is all but straight doesn't know which way to give: where it fails to reach, it starts anew a little more folded.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..scene.asset_file import Array
-from . import turns
+from ..retarget.rotations import Array, from_angles
 
 ROUNDS = 24
-DAMPING = 3e-3
+DAMPING = 3e-5
 """Of the squared leg length."""
+MISSED = 1e-3
+"""Leg lengths from its goal at which a leg has not reached it."""
+FOLDS = tuple(np.radians([10.0, 25.0, 45.0]))
+"""Started anew with these, radians."""
 LARGEST_STEP = 0.25
 """Radians a round."""
 FREE = ((0, 0), (0, 2), (1, 0), (2, 0), (3, 0))
@@ -27,12 +31,13 @@ EASE = np.array([1.0, 0.5, 1.0, 0.7, 0.4])
 @dataclass(frozen=True)
 class Leg:
     """rests (4, 3, 3): rotation of each bone's rest frame in its parent's; offsets (4, 3): its head there; tip (3,): the last bone's tail
-    in its own frame; limits (4, 3, 2)."""
+    in its own frame; limits (4, 3, 2); fold (4,): the way that each bone turns about X when the leg folds, 0 for those that don't."""
 
     rests: Array
     offsets: Array
     tip: Array
     limits: Array
+    fold: Array
 
     @property
     def length(self) -> float:
@@ -44,7 +49,7 @@ def stand(leg: Leg, base: tuple[Array, Array], angles: Array) -> tuple[list[Arra
     """Base frame (t, 3, 3) and (t, 3), angles (t, 4, 3) -> rotations of the four bones, their heads, and the tip (t, 3)."""
     turn, place = base
     turned, heads = [], []
-    local = turns.from_angles(angles)
+    local = from_angles(angles)
     for bone in range(4):
         place = place + turn @ leg.offsets[bone]
         turn = turn @ leg.rests[bone] @ local[:, bone]
@@ -53,25 +58,47 @@ def stand(leg: Leg, base: tuple[Array, Array], angles: Array) -> tuple[list[Arra
     return turned, heads, place + turn @ leg.tip
 
 
-def reach(leg: Leg, base: tuple[Array, Array], angles: Array, targets: Array, bones: int = 4, rounds: int = ROUNDS) -> Array:
+def reach(leg: Leg, base: tuple[Array, Array], angles: Array, targets: Array, bones: int = 4) -> Array:
     """Angles (t, 4, 3) with which the end of the first `bones` bones is at the targets (t, 3), as near to the given ones as steps go."""
+    found = descend(leg, base, angles, targets, bones)
+    for fold in FOLDS:
+        missed = distance(leg, base, found, targets, bones)
+        bad = np.flatnonzero(missed > MISSED * leg.length)
+        if not len(bad):
+            break
+        there, goals = (base[0][bad], base[1][bad]), targets[bad]
+        folded = angles[bad]
+        folded[..., 0] += fold * leg.fold
+        again = descend(leg, there, folded, goals, bones)
+        better = distance(leg, there, again, goals, bones) < missed[bad]
+        found[bad[better]] = again[better]
+    return found
+
+
+def distance(leg: Leg, base: tuple[Array, Array], angles: Array, targets: Array, bones: int) -> Array:
+    """(t,) from the end of the first `bones` bones to the targets (t, 3)."""
+    _, heads, tip = stand(leg, base, angles)
+    return np.asarray(np.linalg.norm((tip if bones == 4 else heads[bones]) - targets, axis=1))
+
+
+def descend(leg: Leg, base: tuple[Array, Array], angles: Array, targets: Array, bones: int) -> Array:
+    """As `reach`, from these angles alone."""
     angles = clamped(angles, leg.limits)
-    free = [(number, bone, axis) for number, (bone, axis) in enumerate(FREE) if bone < bones]
-    ease = EASE[[number for number, _, _ in free]]
-    damping = DAMPING * leg.length**2
-    for _ in range(rounds):
+    free = [(bone, axis) for bone, axis in FREE if bone < bones]
+    ease = EASE[: len(free)]
+    for _ in range(ROUNDS):
         turned, heads, tip = stand(leg, base, angles)
         end = tip if bones == 4 else heads[bones]
-        axes = []
-        for _, bone, axis in free:
+        arms = np.empty((len(angles), 3, len(free)))
+        for column, (bone, axis) in enumerate(free):
             above = base[0] if bone == 0 else turned[bone - 1]
-            axes.append((above @ leg.rests[bone])[..., 0] if axis == 0 else turned[bone][..., axis])
-        arms = np.stack([np.cross(way, end - heads[bone]) for way, (_, bone, _) in zip(axes, free, strict=True)], -1)  # (t, 3, n)
+            way = (above @ leg.rests[bone])[..., 0] if axis == 0 else turned[bone][..., axis]
+            arms[..., column] = np.cross(way, end - heads[bone])
         eased = arms * ease
-        square = eased @ np.swapaxes(arms, -1, -2) + damping * 1e-2 * np.eye(3)
+        square = eased @ np.swapaxes(arms, -1, -2) + DAMPING * leg.length**2 * np.eye(3)
         change = np.einsum("tan,ta->tn", eased, np.linalg.solve(square, (targets - end)[..., None])[..., 0])
         change *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(change).max(1, keepdims=True), 1e-12))
-        for column, (_, bone, axis) in enumerate(free):
+        for column, (bone, axis) in enumerate(free):
             angles[:, bone, axis] += change[:, column]
         angles = clamped(angles, leg.limits)
     return angles

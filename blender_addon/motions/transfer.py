@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from ..link.errors import LinkError
+from ..retarget.rotations import from_angles, to_angles, to_matrices, to_quaternions
 from ..scene.asset_file import Array
 from . import legs, stances, turns
 from .library import ReadyMotion, Skeleton
@@ -33,9 +34,11 @@ STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L",
 HIPS = "hips"
 HINGES = {"front": ((1, 1),), "hind": ((1, -1), (2, 1))}
 """Elbow, knee and hock: (place in the leg, sign of the bend at rest about the lower bone's X). A wrist may give way forward."""
+FOLD = {"front": (-0.4, 1.0, -1.0, 0.0), "hind": (0.4, -1.0, 1.0, 0.0)}
+"""How a leg's bones turn about X when it folds."""
 LEAST_BEND = np.radians(2.0)
 """That a knee, an elbow and a hock keep."""
-STRETCH = 0.995
+STRETCH = 0.985
 """Share of a leg's full length beyond which the hips come down."""
 LIFT = 0.006
 """How high a foot in the air stays above its ground, in leg lengths."""
@@ -113,16 +116,16 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
     hips = turns.resampled(motion.hips.astype(np.float64), frames) * (target.leg_length / source.leg_length)
     contacts = stances.resampled_contacts(motion.contacts, frames)
     toes = [source.index[leg[3]] for leg in LEGS.values()]
-    soles = pose(source, turns.to_matrices(rotations), hips)[0][:, toes] @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3)
+    soles = pose(source, to_matrices(rotations), hips)[0][:, toes] @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3)
     if stride != 1:
         wide = [source.index[bone] for bone in STRIDERS]
         rotations[:, wide] = turns.scaled_about(turns.mean(rotations[:, wide]), rotations[:, wide], stride)
     shared = [source.index[name] if name in source.index else -1 for name in target.names]
     own = np.where((np.array(shared) >= 0)[:, None], rotations[:, shared], [1.0, 0.0, 0.0, 0.0])
-    angles = turns.to_angles(turns.to_matrices(own))
+    angles = to_angles(to_matrices(own))
     limits = limits_on(target, motion.skeleton, shared)
     angles = legs.clamped(angles, limits)
-    local = turns.from_angles(angles)
+    local = from_angles(angles)
     step = 0.0
     if hold_feet:
         hips = on_ground(target, local, hips, contacts)
@@ -133,8 +136,8 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
         wanted[..., 2] = np.maximum(wanted[..., 2], above)
         hips = hips - within_reach(target, local, hips, wanted, soles, contacts)[:, None] * (0, 0, 1)
         angles = plant(target, local, hips, angles, limits, wanted, soles)
-        local = turns.from_angles(angles)
-    return Steps(turns.to_quaternions(local), hips, contacts, step)
+        local = from_angles(angles)
+    return Steps(to_quaternions(local), hips, contacts, step)
 
 
 def limits_on(target: Target, skeleton: Skeleton, shared: Sequence[int]) -> Array:
@@ -217,11 +220,15 @@ def plant(target: Target, local: Array, hips: Array, angles: Array, limits: Arra
         base = int(target.parents[bones[0]])
         leg = leg_of(target, bones, limits)
         at = turned[:, base], places[:, base]
-        found = legs.reach(leg, at, angles[:, bones], goals[:, number], bones=3)
+        away = goals[:, number] - places[:, bones[0]]
+        longest = STRETCH * float(target.lengths[bones[:3]].sum())
+        short = away * np.maximum(1 - longest / np.linalg.norm(away, axis=1, keepdims=True), 0)  # what no leg in the air can do
+        goal, tip = goals[:, number] - short, wanted[:, number] - short
+        found = legs.reach(leg, at, angles[:, bones], goal, bones=3)
         above = legs.stand(leg, at, found)[0][2]
         toe = np.swapaxes(above @ leg.rests[3], -1, -2) @ soles[:, number] @ target.rest[bones[3], :3, :3]
-        found[:, 3] = turns.to_angles(toe)
-        planted[:, bones] = legs.reach(leg, at, found, wanted[:, number])
+        found[:, 3] = to_angles(toe)
+        planted[:, bones] = legs.reach(leg, at, found, tip)
     return planted
 
 
@@ -231,4 +238,5 @@ def leg_of(target: Target, bones: Sequence[int], limits: Array) -> legs.Leg:
     above = [int(target.parents[bone]) for bone in bones]
     rests = np.stack([axes[parent].T @ axes[bone] for bone, parent in zip(bones, above, strict=True)])
     offsets = np.stack([axes[parent].T @ (heads[bone] - heads[parent]) for bone, parent in zip(bones, above, strict=True)])
-    return legs.Leg(rests, offsets, np.array([0.0, target.lengths[bones[3]], 0.0]), limits[list(bones)])
+    fold = np.array(FOLD["front" if target.names[bones[0]].startswith("front") else "hind"])
+    return legs.Leg(rests, offsets, np.array([0.0, target.lengths[bones[3]], 0.0]), limits[list(bones)], fold)

@@ -1,6 +1,6 @@
-"""Rotations over frames, numpy: quaternions wxyz (..., 4), matrices (..., 3, 3), angles about X, Y, Z (..., 3) in radians.
+"""Turns of many bones over one cycle, numpy: products, means and resampling of unit quaternions wxyz (t, b, 4).
 
-R = Rx Ry Rz, as the limits of the skeleton's template count them (Blender calls this order ZYX).
+A cycle of t frames is circular: frame t is frame 0 again. What single rotations need is in `retarget.rotations`.
 """
 
 from __future__ import annotations
@@ -8,51 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..scene.asset_file import Array
-
-
-def to_matrices(quaternions: Array) -> Array:
-    """Unit wxyz (..., 4) -> (..., 3, 3)."""
-    w, x, y, z = np.moveaxis(quaternions, -1, 0)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return np.stack(rows, -1).reshape(*w.shape, 3, 3)
-
-
-def to_quaternions(matrices: Array) -> Array:
-    """(..., 3, 3) -> unit wxyz (..., 4). Row k of `table` is 4 q_k q: the one with the largest q_k is taken (Shepperd 1978)."""
-    m = matrices
-    a, b, c, d, e, f, g, h, i = (m[..., r, k] for r in range(3) for k in range(3))
-    rows = [
-        1 + a + e + i, h - f, c - g, d - b,
-        h - f, 1 + a - e - i, b + d, c + g,
-        c - g, b + d, 1 - a + e - i, f + h,
-        d - b, c + g, f + h, 1 - a - e + i,
-    ]  # fmt: skip
-    table = np.stack(rows, -1).reshape(*a.shape, 4, 4)
-    largest = np.diagonal(table, axis1=-2, axis2=-1).argmax(-1)
-    chosen = np.take_along_axis(table, largest[..., None, None], -2)[..., 0, :]
-    return np.asarray(chosen / np.linalg.norm(chosen, axis=-1, keepdims=True))
-
-
-def to_angles(matrices: Array) -> Array:
-    """(..., 3, 3) -> (..., 3) with |Y| <= pi/2."""
-    x = np.arctan2(-matrices[..., 1, 2], matrices[..., 2, 2])
-    y = np.arcsin(np.clip(matrices[..., 0, 2], -1, 1))
-    return np.stack([x, y, np.arctan2(-matrices[..., 0, 1], matrices[..., 0, 0])], -1)
-
-
-def from_angles(angles: Array) -> Array:
-    """(..., 3) -> (..., 3, 3)."""
-    (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(angles), -1, 0), np.moveaxis(np.sin(angles), -1, 0)
-    rows = [
-        cy * cz, -cy * sz, sy,
-        sx * sy * cz + cx * sz, -sx * sy * sz + cx * cz, -sx * cy,
-        -cx * sy * cz + sx * sz, cx * sy * sz + sx * cz, cx * cy,
-    ]  # fmt: skip
-    return np.stack(rows, -1).reshape(*cx.shape, 3, 3)
 
 
 def multiply(first: Array, second: Array) -> Array:
