@@ -42,6 +42,8 @@ STRETCH = 0.985
 """Share of a leg's full length beyond which the hips come down."""
 LIFT = 0.006
 """How high a foot in the air stays above its ground, in leg lengths."""
+BOB = 3.0
+"""Swings of the hips a cycle, up to about which they rise and fall for their own legs' sake."""
 SOFT = 0.08
 """Share of a cycle over which the hips come down before a leg is too short."""
 REMEDY = "Select a creature that Menagerie made, with its bones under their own names."
@@ -178,10 +180,20 @@ def tips_of(target: Target, local: Array, hips: Array) -> Array:
 
 
 def on_ground(target: Target, local: Array, hips: Array, contacts: Array) -> Array:
-    """Hips (t, 3) higher or lower by one amount, so that on the mean the feet that stand are on the ground."""
-    above = tips_of(target, local, hips)[..., 2] - target.grounds
-    height = float(above[contacts].mean()) if contacts.any() else float(above.min(1).mean())
-    return hips - (0, 0, height)
+    """Hips (t, 3) higher or lower, smoothly over the cycle, so that the feet that stand are on the ground on the mean.
+
+    These legs are not the source's: bent alike they reach differently far down at each end of a stance, and a knee that had to make
+    up for it, near straight as it is, would bend far more than the source's.
+    """
+    above = tips_of(target, local, hips)[..., 2] - target.grounds  # (t, 4)
+    if not contacts.any():
+        return hips - (0, 0, float(above.min(1).mean()))
+    standing = contacts.sum(1)
+    mean = float(above[contacts].mean())
+    lack = np.where(standing > 0, (above * contacts).sum(1) - mean * standing, 0)
+    share = np.array([lack, standing])
+    smooth = np.fft.irfft(np.fft.rfft(share) * np.exp(-0.5 * (np.arange(share.shape[1] // 2 + 1) / BOB) ** 2), share.shape[1])
+    return hips - (mean + smooth[0] / np.maximum(smooth[1], 0.5))[:, None] * (0, 0, 1)
 
 
 def knuckles_for(target: Target, wanted: Array, soles: Array) -> Array:
