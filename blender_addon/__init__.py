@@ -11,6 +11,9 @@ import bpy
 from . import ops, panels, preferences, settings
 from .link import batch, batch_rows, session
 from .ops import mask_editor, paint_mask, picking, reskin
+from .link import session
+from .motions import made
+from .ops import paint_mask, picking
 from .panels import pictures
 from .retarget import choices as retarget_choices
 from .scene import watch
@@ -26,6 +29,7 @@ def register() -> None:
     settings.register()
     retarget_choices.register()
     batch_rows.register()
+    made.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -49,5 +53,6 @@ def unregister() -> None:
         bpy.utils.unregister_class(cls)
     retarget_choices.unregister()
     batch_rows.unregister()
+    made.unregister()
     settings.unregister()
     preferences.unregister()

@@ -10,6 +10,7 @@ from . import (
     batch_remove,
     batch_retry,
     batch_start,
+    apply_motion,
     cancel,
     copy_diagnostics,
     dismiss,
@@ -112,4 +113,5 @@ CLASSES = (
     retarget_preview_end.MENAGERIE_OT_retarget_preview_end,
     retarget_rows.MENAGERIE_OT_retarget_rows,
     retarget_save_map.MENAGERIE_OT_retarget_save_map,
+    apply_motion.MENAGERIE_OT_apply_motion,
 )

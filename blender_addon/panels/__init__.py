@@ -2,6 +2,7 @@
 that `pictures.py` keeps."""
 
 from . import batch_panel, control_rig, correct, main, posing, retarget, topology
+from . import main, motions
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -17,4 +18,5 @@ CLASSES = (
     retarget.MENAGERIE_UL_map,
     retarget.MENAGERIE_PT_retarget,
     retarget.MENAGERIE_PT_retarget_map,
+    motions.MENAGERIE_PT_motions,
 )
