@@ -10,10 +10,8 @@ import bpy
 
 from . import ops, panels, preferences, settings
 from .link import batch, batch_rows, session
-from .ops import mask_editor, paint_mask, picking, reskin
-from .link import session
 from .motions import made
-from .ops import paint_mask, picking
+from .ops import mask_editor, paint_mask, picking, reskin
 from .panels import pictures
 from .retarget import choices as retarget_choices
 from .scene import watch

@@ -2,6 +2,7 @@
 
 from . import (
     add_ik,
+    apply_motion,
     bake_control_rig,
     batch_add,
     batch_cancel,
@@ -10,7 +11,6 @@ from . import (
     batch_remove,
     batch_retry,
     batch_start,
-    apply_motion,
     cancel,
     copy_diagnostics,
     dismiss,
