@@ -18,8 +18,8 @@ WRAP = 34
 
 STAGES = {
     "photo": "Reading the photo", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
-    "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "shape": "Building the shape", "skin": "Rigging", "fit": "Fitting", "rig": "Rigging",
-    "texture": "Painting", "write": "Writing", "done": "Done", "": "Starting",
+    "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "shape": "Building the shape",
+    "skin": "Rigging", "fit": "Fitting", "rig": "Rigging", "texture": "Painting", "write": "Writing", "done": "Done", "": "Starting",
 }  # fmt: skip
 
 
