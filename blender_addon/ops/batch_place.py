@@ -9,7 +9,7 @@ import bpy
 from ..link import batch, session
 from ..link.errors import LinkError
 from . import fit
-from .place import place_result, read_report
+from .place import MENDABLE, place_result, read_report
 
 
 class MENAGERIE_OT_batch_place(bpy.types.Operator):
@@ -41,6 +41,6 @@ class MENAGERIE_OT_batch_place(bpy.types.Operator):
                 creature.armature[batch.ENTRY] = entry.out
             except LinkError as error:
                 failure = error
-                if error.code != "bad_request":  # that one the person can mend and press Place again
+                if error.code not in MENDABLE:
                     batch.refused(entry, error.to_wire())
         return fit.refuse(self, failure) if failure is not None else {"FINISHED"}
