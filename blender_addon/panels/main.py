@@ -209,5 +209,6 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE", width: in
             line = word
         else:
             line = f"{line} {word}".strip()
+    below = "NONE" if icon == "NONE" else "BLANK1"  # so that every line begins where the first one does
     for number, part in enumerate([*lines, line]):
-        column.label(text=part, icon=icon if number == 0 else "NONE")
+        column.label(text=part, icon=below if number else icon)

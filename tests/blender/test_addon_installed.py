@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
+pytestmark = pytest.mark.blender5
+
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CHILD = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import bpy
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 
-from tests.gui import artist, seconds
+from tests.gui import artist, jobs, seconds
 from tests.gui.artist import (
     DRAWN_SECONDS,
     PACKAGE,
@@ -32,8 +33,8 @@ PATIENCE_SECONDS = 1500.0
 """For a reconstruction, with a window drawn by the same cores; a quiet machine needs half a minute."""
 LOOK_SECONDS = 4.0
 """Between two turns of the view; a window without a graphics card keeps a core while it turns."""
-CANCEL_SECONDS = 2.0
-"""Promise 3."""
+DEGREES = 0.01
+"""Of a turn that was typed in."""
 SAME = 1e-4
 """Of a length in the armature's units: a mirrored pose's joints."""
 
@@ -88,23 +89,21 @@ def reconstruct(link: Any, gaps: seconds.Gaps) -> Iterator[float]:
     """Press Reconstruct, and turn the view until the creature stands there."""
     before, space = names(), view()["area"].spaces.active
     yield from click_button("menagerie.reconstruct")
-    start, turned, shown = time.monotonic(), False, False
+    start, turned = time.monotonic(), False
     yield from until(lambda: link.state.job is not None or link.state.error is not None)
     gaps.during("with a job")
     while link.state.job is not None and time.monotonic() - start < PATIENCE_SECONDS:
         rotation = space.region_3d.view_rotation.copy()
         yield from press("NUMPAD_4")
         yield LOOK_SECONDS
-        turned = turned or space.region_3d.view_rotation != rotation
-        if link.state.job is not None and link.state.job.preview and not shown:
-            shown = True
+        if not turned and space.region_3d.view_rotation != rotation:
+            turned = True
             yield from picture("running")
     gaps.during("")
     took = time.monotonic() - start
     yield from wait_up_to(lambda: names() != before)
     check("Reconstruct places a creature", len(names() - before) >= 3, [f"{took:.0f} s", link.state.error])
     check("the view turns meanwhile", turned, gaps.describe("with a job"))
-    check("a preview stands in the panel meanwhile", shown)
     yield from picture("placed")
 
 
@@ -122,11 +121,13 @@ def undo_and_redo() -> Iterator[float]:
 
 
 def cancel_another(link: Any) -> Iterator[float]:
-    """A second job, ended by its Cancel button."""
+    """A second job, of the better quality, which shows its picture; ended by its Cancel button."""
     before = names()
     bpy.context.scene.menagerie.quality = "fine"
     yield from click_button("menagerie.reconstruct")
-    yield from until(lambda: link.state.job is not None and link.state.job.fraction > 0)
+    yield from until(lambda: link.state.job is None or bool(link.state.job.preview), PATIENCE_SECONDS)
+    check("a job shows its picture", link.state.job is not None, link.state.error)
+    yield from picture("picture")
     yield from artist.find_button("menagerie.cancel")
     check("Cancel stands where Reconstruct was", bool(artist.found))
     if not artist.found:
@@ -134,10 +135,7 @@ def cancel_another(link: Any) -> Iterator[float]:
     window, x, y = artist.found["window"], artist.found["x"], artist.found["y"]
     window.event_simulate(type="LEFTMOUSE", value="PRESS", x=x, y=y)
     window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=x, y=y)
-    start = time.monotonic()
-    yield from wait_up_to(lambda: link.state.job is None, 3 * CANCEL_SECONDS)
-    gone = time.monotonic() - start
-    check("promise 3: the Cancel button works", link.state.job is None and names() == before and gone < CANCEL_SECONDS, f"{gone:.1f} s")
+    yield from jobs.stop(link, time.monotonic(), names() == before)
     yield from picture("cancelled")
     bpy.context.scene.menagerie.quality = "fast"
 
@@ -151,19 +149,18 @@ def look_at_it() -> Iterator[float]:
     """Through the photo's camera, textured; then from the side with the creature filling the view."""
     bpy.data.objects["Cube"].hide_set(True)
     yield from click_button("menagerie.use_photo_view")
-    space = view()["area"].spaces.active
-    space.shading.type = "MATERIAL"
+    # Material Preview would compile its shaders for minutes without a graphics card.
+    view()["area"].spaces.active.shading.color_type = "TEXTURE"
     check("the photo's view is the scene's", bpy.context.scene.camera.name.endswith("photo_camera"))
-    yield 3.0
+    yield DRAWN_SECONDS
     yield from picture("photo-view")
-    space.shading.type = "SOLID"
-    space.shading.color_type = "TEXTURE"
     for thing in bpy.context.selected_objects:
         thing.select_set(False)
     rig().select_set(True)
     bpy.context.view_layer.objects.active = rig()
     yield from press("NUMPAD_3")
-    yield from press("NUMPAD_PERIOD")
+    for key in ("NUMPAD_PERIOD", "NUMPAD_MINUS", "NUMPAD_MINUS"):
+        yield from press(key)
     yield DRAWN_SECONDS
     yield from picture("from-the-side")
 
@@ -182,8 +179,12 @@ def pose_a_bone() -> Iterator[float]:
     active = rig().data.bones.active
     check("a click selects the bone under it", active is not None and active.name == "head", active and active.name)
     rig().data.bones.active = rig().data.bones["head"]
-    for key in ("R", "X", "X", "THREE", "ZERO", "RET"):
+    for key in ("R", "X", "X"):
         yield from press_at(place["window"], key, x, y)
+    yield from artist.write(place["window"], x, y, "30")
+    yield from press_at(place["window"], "RET", x, y)
+    angle = math.degrees(before["head"].to_quaternion().rotation_difference(head.matrix_basis.to_quaternion()).angle)
+    check("the head turns by what was typed", abs(angle - 30) < DEGREES, f"{angle:.2f} degrees")
     turned = [bone.name for bone in rig().pose.bones if bone.matrix_basis != before[bone.name]]
     check("the posed bone turns and no other", turned == ["head"], turned)
     yield from picture("posed")

@@ -70,14 +70,20 @@ def cancel_a_slow_job(link: Any, before: set[str]) -> Iterator[float]:
     yield from wait_up_to(lambda: space.region_3d.view_rotation != turned)
     check("promise 1: the view turns while a job runs", space.region_3d.view_rotation != turned and link.state.job is not None)
     yield from picture("running")
-    start, turns = time.monotonic(), 0
+    start = time.monotonic()
     call(bpy.ops.menagerie.cancel, "INVOKE_DEFAULT", True)
+    yield from stop(link, start, names() == before)
+
+
+def stop(link: Any, start: float, same: bool) -> Iterator[float]:
+    """Promise 3, after Cancel was pressed at this monotonic time. same: the scene is as it was before the job."""
+    turns = 0
     while link.state.job is not None and turns < 100:
         yield 0.05
         turns += 1
     gone = time.monotonic() - start
     # A window drawn by the processor may take a second for one turn of its loop.
-    good = (gone < CANCEL_SECONDS or turns <= 2) and names() == before and link.state.error is None
+    good = (gone < CANCEL_SECONDS or turns <= 2) and same and link.state.error is None and link.state.job is None
     check("promise 3: Cancel works", good, f"{gone:.2f} s, {turns} turns of the window")
 
 
