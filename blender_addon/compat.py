@@ -15,6 +15,7 @@ HAS_STRIPS = bpy.app.version >= (4, 4, 0)
 HAS_BRUSH_ASSETS = bpy.app.version >= (4, 3, 0)
 HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
 POSE_BONES_ARE_SELECTED = bpy.app.version >= (5, 0, 0)
+HAS_WIRE_WIDTH = "custom_shape_wire_width" in bpy.types.PoseBone.bl_rna.properties
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
 
 
@@ -67,6 +68,12 @@ def assign_action(owner: bpy.types.Object, action: bpy.types.Action) -> None:
 def select_bone(owner: bpy.types.Object, name: str) -> None:
     """Selects one more bone of an armature object, in Pose Mode."""
     (owner.pose.bones[name] if POSE_BONES_ARE_SELECTED else owner.data.bones[name]).select = True
+
+
+def set_wire_width(bone: bpy.types.PoseBone, width: float) -> None:
+    """How thick a bone's custom shape is drawn, in pixels, where Blender can choose."""
+    if HAS_WIRE_WIDTH:
+        bone.custom_shape_wire_width = width
 
 
 def use_material_nodes(material: bpy.types.Material) -> None:

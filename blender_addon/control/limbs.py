@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
+MARK = "menagerie_control"
+"""Custom property of the bones that `rig` made and may remove."""
 SWITCH = "ik"
 """Custom property of a limb's main control: 0 shows the FK channels, 1 the IK; between them Blender blends."""
 

@@ -14,10 +14,8 @@ from ..link.errors import LinkError
 from ..scene.armature import edit_mode
 from ..scene.bone_groups import PALETTES
 from . import dress, layout
-from .limbs import SWITCH, Bend, Leg, Reach, bends_of, legs_of, reach_of
+from .limbs import MARK, SWITCH, Bend, Leg, Reach, bends_of, legs_of, reach_of
 
-MARK = "menagerie_control"
-"""Custom property of the bones that are ours to remove."""
 STILL_FITS = 1e-3
 """How far a joint may be from its control, over the bone's length."""
 CONTROLS, MECHANISM = "IK controls", "IK mechanism"
