@@ -15,6 +15,7 @@ HAS_STRIPS = bpy.app.version >= (4, 4, 0)
 HAS_BRUSH_ASSETS = bpy.app.version >= (4, 3, 0)
 HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
 POSE_BONES_ARE_SELECTED = bpy.app.version >= (5, 0, 0)
+HAS_WIRE_WIDTH = "custom_shape_wire_width" in bpy.types.PoseBone.bl_rna.properties
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
 UNWRAP_METHOD = "MINIMUM_STRETCH" if bpy.app.version >= (4, 3, 0) else "ANGLE_BASED"
 """Of `uv.unwrap`: the one that keeps lengths, where there is one."""
@@ -91,6 +92,10 @@ def assign_slot(owner: bpy.types.Object, identifier: str | None) -> None:
     if HAS_SLOTS:
         slots = owner.animation_data.action.slots
         owner.animation_data.action_slot = next((slot for slot in slots if slot.identifier == identifier), None)
+def set_wire_width(bone: bpy.types.PoseBone, width: float) -> None:
+    """How thick a bone's custom shape is drawn, in pixels, where Blender can choose."""
+    if HAS_WIRE_WIDTH:
+        bone.custom_shape_wire_width = width
 
 
 def use_material_nodes(material: bpy.types.Material) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from .. import compat
 from ..scene.asset_file import Array
 from ..scene.bone_groups import STEMS
-from .limbs import bends_of, legs_of, reach_of
-from .shapes import wear
+from .limbs import MARK, bends_of, legs_of, reach_of
+from .shapes import is_ours, wear
 
 FLESH = "menagerie_flesh"
 """Custom property of the armature: bone -> half width, half depth, middle across, middle in depth of the flesh around it (local X
@@ -25,6 +26,8 @@ SHARE = 4
 """Percent of a bone's vertices that may lie past the flesh's size on either side: an ear or a fold isn't it."""
 BARE = 0.3
 """Half width of a bone that no vertex follows most, over its length."""
+CONTROL_WIDTH = 2.5
+"""Pixels of a control's lines; a bone's own shape has one."""
 LARGEST, LARGEST_TAIL = 2.5, 0.6
 """A ring's half size over the bone's length at most; a tail's, which may hang in the flesh of the rump."""
 KINDS: dict[str, str] = {"root": "ground", "hips": "drum", "toe": "bow", "front_toe": "bow"}
@@ -113,7 +116,7 @@ def ground_size(rig: bpy.types.Object) -> float:
 
 
 def dress_controls(rig: bpy.types.Object) -> None:
-    """Shapes of the control bones."""
+    """Shapes of the control bones, drawn thicker than those of the bones that they move."""
     bones = rig.pose.bones
     for leg in legs_of(rig.data.bones):
         if leg.control not in bones:
@@ -133,3 +136,6 @@ def dress_controls(rig: bpy.types.Object) -> None:
         flesh = flesh_of(rig, reach.end)
         scale = (flesh.half_x * OUTSIDE, bones[reach.end].length, flesh.half_z * OUTSIDE)
         wear(bones[reach.control], "box", scale, (flesh.mid_x, 0.0, flesh.mid_z))
+    for bone in bones:
+        if MARK in bone.bone and is_ours(bone.custom_shape):
+            compat.set_wire_width(bone, CONTROL_WIDTH)

@@ -10,19 +10,18 @@ import bpy
 from . import rig as rigs
 from . import snap
 from .channels import refresh
-from .limbs import SWITCH, Reach
 
 
 def add_ik(context: bpy.types.Context, rig: bpy.types.Object) -> None:
-    """Builds the controls onto the pose that is seen, legs on IK. Raises LinkError bad_request and leaves nothing behind."""
+    """Builds the controls onto the pose that is seen, switched on. Raises LinkError bad_request and leaves nothing behind."""
     snap.look(context, rig)
-    rigs.build_controls(context, rig)
-    limbs = rigs.limbs_of(rig)
-    snap.to_ik(context, rig, limbs)
-    for limb in limbs:
-        if isinstance(limb, Reach):  # a head held in place while the body walks off surprises
-            rig.pose.bones[limb.control][SWITCH] = 0.0
-    refresh(context, rig)
+    rigs.check_free(rig)
+    try:
+        rigs.build_controls(context, rig)
+        snap.to_ik(context, rig, rigs.limbs_of(rig))
+    except BaseException:  # an interrupt too: nothing half made stays, and the reason goes on
+        rigs.dismantle(context, rig)
+        raise
 
 
 def remove_ik(context: bpy.types.Context, rig: bpy.types.Object) -> None:

@@ -70,8 +70,8 @@ def bend_bone(armature: bpy.types.Armature, bend: Bend) -> ControlBone:
 
 
 def reach_bone(armature: bpy.types.Armature, reach: Reach) -> ControlBone:
-    """Stands as the head does."""
-    return ControlBone(reach.control, *place_of(armature.bones[reach.end]), base(armature))
+    """Stands as the head does, and goes with the chest: a body that sinks or walks off takes its head along."""
+    return ControlBone(reach.control, *place_of(armature.bones[reach.end]), reach.body)
 
 
 def base(armature: bpy.types.Armature) -> str | None:

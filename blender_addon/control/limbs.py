@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
+MARK = "menagerie_control"
+"""Custom property of the bones that `rig` made and may remove."""
 SWITCH = "ik"
 """Custom property of a limb's main control: 0 shows the FK channels, 1 the IK; between them Blender blends."""
 
@@ -73,11 +75,12 @@ class Bend:
 
 @dataclass(frozen=True)
 class Reach:
-    """The neck, which follows where the head's control goes once its switch is on. chain: neck bones from the body on."""
+    """The neck, which follows where the head's control goes. chain: neck bones from the body on; body: what carries the control."""
 
     control: str
     chain: tuple[str, ...]
     end: str
+    body: str
 
 
 def with_ending(bone: str, ending: str) -> str:
@@ -103,12 +106,11 @@ LEGS: tuple[Leg, ...] = (
 
 BENDS: tuple[Bend, ...] = (
     Bend("spine_bend", ("spine.001", "spine.002", "spine.003", "chest")),
-    Bend("neck_bend", ("neck.001", "neck.002")),
     Bend("tail_bend", ("tail.001", "tail.002", "tail.003", "tail.004")),
 )
 """Chains with one control each."""
 
-REACH = Reach("head_ik", ("neck.001", "neck.002"), "head")
+REACH = Reach("head_ik", ("neck.001", "neck.002"), "head", "chest")
 """The neck that follows the head."""
 
 
@@ -124,4 +126,4 @@ def bends_of(bones: Container[str]) -> list[Bend]:
 
 def reach_of(bones: Container[str]) -> Reach | None:
     """The neck, where it is whole."""
-    return REACH if REACH.end in bones and all(bone in bones for bone in REACH.chain) else None
+    return REACH if all(bone in bones for bone in (REACH.body, *REACH.chain, REACH.end)) else None

@@ -14,17 +14,15 @@ from ..link.errors import LinkError
 from ..scene.armature import edit_mode
 from ..scene.bone_groups import PALETTES
 from . import dress, layout
-from .limbs import SWITCH, Bend, Leg, Reach, bends_of, legs_of, reach_of
+from .limbs import MARK, SWITCH, Bend, Leg, Reach, bends_of, legs_of, reach_of
 
-MARK = "menagerie_control"
-"""Custom property of the bones that are ours to remove."""
 STILL_FITS = 1e-3
 """How far a joint may be from its control, over the bone's length."""
 CONTROLS, MECHANISM = "IK controls", "IK mechanism"
 """Bone collections: what an artist moves, and what they need not see."""
 CONSTRAINT = "Menagerie IK"
-"""Name of every constraint of ours."""
-BEND_PALETTES = {"spine_bend": "torso", "neck_bend": "neck and head", "tail_bend": "tail", "head_ik": "neck and head"}
+"""Name of every constraint of ours; no bone has two."""
+PALETTE_OF = {"spine_bend": "torso", "tail_bend": "tail", "head_ik": "neck and head"}
 """Control -> the bone collection whose colour it has."""
 
 
@@ -62,19 +60,39 @@ def check_editable(rig: bpy.types.Object) -> None:
         raise LinkError("bad_request", f"{rig.name} is linked from another file.", "Open that file and change the creature there.")
 
 
-def build_controls(context: bpy.types.Context, rig: bpy.types.Object) -> None:
-    """Makes control bones and constraints, every switch at 0: nothing moves. Raises LinkError bad_request."""
+def check_free(rig: bpy.types.Object) -> None:
+    """Raises LinkError bad_request where no controls can be made: with what stands in the way."""
     check_editable(rig)
     if has_controls(rig):
         raise LinkError("bad_request", f"{rig.name} has IK already.", "Remove it first to make it anew.")
     if not legs_of(rig.data.bones):
         raise LinkError("bad_request", f"{rig.name} has no whole leg of a quadruped.", "IK needs thigh, shin, foot and toe of a leg.")
-    plan = layout.plan_bones(rig.data)
-    taken = [bone.name for bone in plan if bone.name in rig.data.bones]
+    driver = driving_rig(rig)
+    if driver is not None:
+        remedy = "Remove that control rig first: two cannot pose one creature."
+        raise LinkError("bad_request", f"{rig.name} is driven by {driver.name}.", remedy)
+    taken = [bone.name for bone in layout.plan_bones(rig.data) if bone.name in rig.data.bones]
     if taken:
         raise LinkError("bad_request", f"{rig.name} has a bone of its own named {taken[0]}.", "Rename it and try again.")
+
+
+def build_controls(context: bpy.types.Context, rig: bpy.types.Object) -> None:
+    """Makes control bones and constraints, every switch at 0: nothing moves."""
+    plan = layout.plan_bones(rig.data)
     write_bones(context, rig, plan)
     equip(rig, plan)
+
+
+def driving_rig(rig: bpy.types.Object) -> bpy.types.Object | None:
+    """Another armature that the legs follow by constraints: a control rig of another kind."""
+    targets = (
+        getattr(constraint, "target", None)
+        for leg in legs_of(rig.data.bones)
+        for name in leg.bones
+        for constraint in rig.pose.bones[name].constraints
+        if not constraint.mute
+    )
+    return next((target for target in targets if target is not None and target != rig and target.type == "ARMATURE"), None)
 
 
 def refit_controls(context: bpy.types.Context, rig: bpy.types.Object) -> None:
@@ -123,7 +141,7 @@ def sort_bones(rig: bpy.types.Object, plan: list[layout.ControlBone]) -> None:
     for name in (CONTROLS, MECHANISM):
         if name not in armature.collections:
             armature.collections.new(name).is_visible = name != MECHANISM
-    palettes = {name: leg.name for leg in legs_of(armature.bones) for name in (*leg.controls, leg.target)} | BEND_PALETTES
+    palettes = {name: leg.name for leg in legs_of(armature.bones) for name in (*leg.controls, leg.target)} | PALETTE_OF
     for planned in plan:
         bone = armature.bones[planned.name]
         if not bone.collections:
@@ -160,8 +178,7 @@ def equip_bend(rig: bpy.types.Object, bend: Bend) -> None:
 def equip_reach(rig: bpy.types.Object, reach: Reach) -> None:
     """The neck reaches for the head's control, the head turns as it does."""
     ensure_switch(rig.pose.bones[reach.control])
-    # Each bone has one constraint of ours by name; the bend stands before this one, so the neck bends first and then reaches.
-    chain = ensure_constraint(rig, reach.chain[-1], "IK", reach.control, f"{CONSTRAINT} reach")
+    chain = ensure_constraint(rig, reach.chain[-1], "IK", reach.control)
     chain.chain_count, chain.use_stretch = len(reach.chain), False
     drive(rig, chain, reach.control)
     drive(rig, ensure_constraint(rig, reach.end, "COPY_ROTATION", reach.control), reach.control)
@@ -186,13 +203,13 @@ def ensure_switch(bone: bpy.types.PoseBone) -> None:
     bone.property_overridable_library_set(f'["{SWITCH}"]', True)
 
 
-def ensure_constraint(rig: bpy.types.Object, bone: str, kind: str, target: str, name: str = CONSTRAINT) -> bpy.types.Constraint:
-    """Our constraint of that name on the bone, made if absent."""
+def ensure_constraint(rig: bpy.types.Object, bone: str, kind: str, target: str) -> bpy.types.Constraint:
+    """Our constraint on the bone, made if absent."""
     constraints = rig.pose.bones[bone].constraints
     active = constraints.active
-    constraint = constraints.get(name) or constraints.new(kind)
+    constraint = constraints.get(CONSTRAINT) or constraints.new(kind)
     constraints.active = active  # what the artist has open stays open
-    constraint.name = name
+    constraint.name = CONSTRAINT
     constraint.target, constraint.subtarget = rig, target
     return constraint
 
@@ -209,7 +226,7 @@ def drive(rig: bpy.types.Object, constraint: bpy.types.Constraint, control: str)
 
 def ours(bone: bpy.types.PoseBone) -> list[bpy.types.Constraint]:
     """The bone's constraints that are of our making."""
-    return [constraint for constraint in bone.constraints if constraint.name in (CONSTRAINT, f"{CONSTRAINT} reach")]
+    return [constraint for constraint in bone.constraints if constraint.name == CONSTRAINT]
 
 
 def dismantle(context: bpy.types.Context, rig: bpy.types.Object) -> None:

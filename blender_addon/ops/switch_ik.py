@@ -9,7 +9,7 @@ from ..control import snap
 from . import posing
 
 ALL = "ALL"
-"""Instead of a limb's control: every leg."""
+"""Instead of a limb's control: all of them."""
 
 
 class MENAGERIE_OT_switch_ik(bpy.types.Operator):
@@ -20,7 +20,7 @@ class MENAGERIE_OT_switch_ik(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     control: bpy.props.StringProperty(
-        name="Control", description="The control bone that holds the limb's switch, or ALL for all legs", default=ALL, options={"HIDDEN"}
+        name="Control", description="The control bone that holds the limb's switch, or ALL", default=ALL, options={"HIDDEN"}
     )  # type: ignore[valid-type]
     to: bpy.props.EnumProperty(
         name="To", items=(("IK", "IK", "The controls show the pose"), ("FK", "FK", "The bones' own rotations show the pose")), default="IK"
@@ -41,5 +41,5 @@ class MENAGERIE_OT_switch_ik(bpy.types.Operator):
 
     def switch(self, context: bpy.types.Context, rig: bpy.types.Object) -> list[str]:
         """The bones whose channels changed."""
-        limbs = [limb for limb in rigs.limbs_of(rig) if limb.control == self.control or (self.control == ALL and limb in rigs.legs(rig))]
+        limbs = [limb for limb in rigs.limbs_of(rig) if self.control in (limb.control, ALL)]
         return (snap.to_ik if self.to == "IK" else snap.to_fk)(context, rig, limbs)

@@ -57,7 +57,7 @@ def draw_switches(layout: bpy.types.UILayout, rig: bpy.types.Object) -> None:
         button.control, button.to = limb.control, to
     row = column.row(align=True)
     for to in ("IK", "FK"):
-        button = row.operator("menagerie.switch_ik", text=f"All Legs to {to}")
+        button = row.operator("menagerie.switch_ik", text=f"All to {to}")
         button.control, button.to = "ALL", to
 
 

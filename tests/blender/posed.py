@@ -9,7 +9,7 @@ import numpy as np
 from mathutils import Quaternion, Vector
 
 from blender_addon import compat
-from blender_addon.control.rig import MARK
+from blender_addon.control.limbs import MARK
 from blender_addon.scene.asset_file import AssetFile
 from blender_addon.scene.creature import Creature
 from blender_addon.scene.motion import write_curve

@@ -15,7 +15,7 @@ from mathutils import Euler, Matrix, Quaternion, Vector
 from blender_addon import compat
 from blender_addon.control import ik, poses, shapes, snap
 from blender_addon.control import rig as rigs
-from blender_addon.control.limbs import LEGS, Leg
+from blender_addon.control.limbs import LEGS
 from blender_addon.link.errors import LinkError
 from blender_addon.scene.asset_file import AssetFile
 from blender_addon.scene.creature import Creature
@@ -55,7 +55,7 @@ def test_rest_with_ik_is_rest(placed: Creature) -> None:
     pose = pose_of(rig)
     assert max(np.abs(pose[name] - np.array(rig.data.bones[name].matrix_local)).max() for name in pose) < 1e-5
     controls = [bone for bone in rig.pose.bones if rigs.MARK in bone.bone]
-    assert len(controls) == 4 * 5 + 3 + 1
+    assert len(controls) == 4 * 5 + 2 + 1
     assert all(np.abs(np.array(bone.matrix_basis) - np.eye(4)).max() < 1e-5 for bone in controls), "at rest every control is at zero"
 
 
@@ -129,7 +129,7 @@ def test_the_root_moves_it_all(placed: Creature) -> None:
     assert_same(rig, {name: np.array(moved) @ matrix for name, matrix in before.items()}, pose_of(rig))
 
 
-@pytest.mark.parametrize("control", ["spine_bend", "neck_bend", "tail_bend"])
+@pytest.mark.parametrize("control", ["spine_bend", "tail_bend"])
 def test_a_chain_follows_its_bend_in_equal_shares_on_top_of_its_own_pose(placed: Creature, control: str) -> None:
     rig = placed.armature
     bend = next(bend for bend in snap.standing_bends(rig) if bend.control == control)
@@ -144,16 +144,17 @@ def test_a_chain_follows_its_bend_in_equal_shares_on_top_of_its_own_pose(placed:
         assert local.rotation_difference(wanted).angle < 2e-3
 
 
-def test_the_neck_follows_the_head_once_switched_on(placed: Creature) -> None:
+def test_the_neck_follows_the_head_and_the_head_the_body(placed: Creature) -> None:
     rig = placed.armature
     before = pose_of(rig)
-    head = rig.pose.bones["head_ik"]
-    snap.to_ik(bpy.context, rig, [limb for limb in rigs.limbs_of(rig) if not isinstance(limb, Leg)])
-    assert_same(rig, before, pose_of(rig))
-    head.location = rig.data.bones["head"].matrix_local.to_3x3().inverted() @ Vector((0.05, 0.0, -0.15))
+    rig.pose.bones["head_ik"].location = rig.data.bones["head"].matrix_local.to_3x3().inverted() @ Vector((0.05, 0.0, -0.15))
     after = pose_of(rig)
     assert np.linalg.norm(spot(after, "head") - spot(before, "head") - [0.05, 0, -0.15]) < HELD
     assert np.abs((after["head"] - before["head"])[:3, :3]).max() < 1e-3
+    assert np.abs(after["neck.001"] - before["neck.001"])[:3, :3].max() > 0.05
+    sunk = rig.data.bones["hips"].matrix_local.to_3x3().inverted() @ Vector((0.0, -0.1, -0.1))
+    rig.pose.bones["hips"].location = sunk
+    assert np.linalg.norm(spot(pose_of(rig), "head") - spot(after, "head") - [0, -0.1, -0.1]) < HELD
 
 
 def test_a_foot_out_of_reach_stays_on_its_leg(placed: Creature) -> None:
@@ -245,12 +246,37 @@ def test_refusals_leave_everything_as_it_was(placed: Creature) -> None:
         bone.tail = (0, 0, 1)
     with pytest.raises(LinkError, match="named foot_ik.L"):
         ik.add_ik(bpy.context, rig)
-    assert len(rig.data.bones) == count - 24 + 1 and not rigs.has_controls(rig)
+    assert len(rig.data.bones) == count - 23 + 1 and not rigs.has_controls(rig)
     bpy.context.view_layer.objects.active = rig
     bpy.ops.object.mode_set(mode="EDIT")
     with pytest.raises(LinkError, match="being edited"):
         ik.add_ik(bpy.context, rig)
     assert bpy.context.mode == "EDIT_ARMATURE"
+
+
+def test_a_rig_driven_by_another_is_refused(placed: Creature) -> None:
+    rig = placed.armature
+    ik.remove_ik(bpy.context, rig)
+    other = place(read_creature(), "other").armature
+    tie = rig.pose.bones["shin.L"].constraints.new("COPY_TRANSFORMS")
+    tie.target, tie.subtarget = other, "shin.L"
+    with pytest.raises(LinkError, match="driven by other"):
+        ik.add_ik(bpy.context, rig)
+    assert not rigs.has_controls(rig)
+
+
+def test_what_fails_half_way_leaves_nothing(placed: Creature, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = placed.armature
+    ik.remove_ik(bpy.context, rig)
+    before = inventory(rig)
+
+    def fail(*words: Any) -> None:
+        raise RuntimeError("half way")
+
+    monkeypatch.setattr(rigs, "equip_bend", fail)
+    with pytest.raises(RuntimeError, match="half way"):
+        ik.add_ik(bpy.context, rig)
+    assert inventory(rig) == before
 
 
 def test_controls_dont_deform_and_have_collections_of_their_own(placed: Creature) -> None:

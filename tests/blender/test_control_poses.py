@@ -133,7 +133,7 @@ def test_rest_and_photo_pose(placed: Creature, with_ik: bool) -> None:
     if with_ik:
         bpy.ops.menagerie.add_ik()
         rig.pose.bones["foot_ik.L"].location.z += 0.1
-        rig.pose.bones["neck_bend"].rotation_quaternion = Quaternion((1, 0, 0), 0.5)
+        rig.pose.bones["tail_bend"].rotation_quaternion = Quaternion((1, 0, 0), 0.5)
     rig.pose.bones["hips"].scale = (1.1, 1, 1)
     assert bpy.ops.menagerie.rest_pose() == {"FINISHED"}
     rest = pose_of(rig)
