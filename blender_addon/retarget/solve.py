@@ -30,6 +30,8 @@ UPRIGHT = 0.5
 """Cosine of the angle to the world's up within which a source's own up counts as up."""
 STANDS_AT_ZERO = 0.25
 """Leg lengths within which the lowest foot joint (a knuckle, perhaps) is taken to stand on the armature's own ground plane."""
+MEETING = 0.05
+"""Bone lengths from a tail to the child's head at which they are one joint."""
 SAME_TAILS = 0.02
 """Share by which two rigs of the same bone names may differ in the lengths of their end bones and still be one skeleton."""
 
@@ -169,7 +171,7 @@ def tips_agree(source: Rig, target: Rig) -> bool:
         return False
     if all(tips_known(rig) for rig in (source, target)):
         return True
-    if set(source.names) != set(target.names):
+    if set(source.names) != set(target.names) or not (tails_meet(source) and tails_meet(target)):
         return False
     there = source.index
     lengths = [np.linalg.norm(rig.tails - rig.heads, axis=1) for rig in (source, target)]  # type: ignore[operator]
@@ -178,9 +180,22 @@ def tips_agree(source: Rig, target: Rig) -> bool:
 
 
 def tips_known(rig: Rig) -> bool:
-    """Whether the rig's scheme says that the tails of chain ends are joints."""
+    """Whether the rig's scheme says that the tails of chain ends are joints, and no importer has invented its tails."""
     found = match_scheme(rig)
-    return found is not None and found[0].tips
+    return found is not None and found[0].tips and tails_meet(rig)
+
+
+def tails_meet(rig: Rig) -> bool:
+    """Whether most bones that have children end where one of them begins."""
+    if rig.tails is None:
+        return False
+    gaps = []
+    for bone in range(len(rig.names)):
+        below = rig.heads[rig.children(bone)]
+        if len(below):
+            length = np.linalg.norm(rig.tails[bone] - rig.heads[bone])
+            gaps.append(np.linalg.norm(below - rig.tails[bone], axis=1).min() / max(length, 1e-9))
+    return bool(gaps) and float(np.median(gaps)) < MEETING
 
 
 def transfer_turns(body: Body, seen: Seen, own: bool, axes: Array) -> None:
