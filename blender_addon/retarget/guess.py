@@ -1,7 +1,7 @@
 """Which bones are which part of the body: by naming schemes first; what no scheme names, by the rest pose.
 
-From the joints at rest: legs are the mirrored chains that end lowest; of two pairs the hind one is told by several witnesses (words in names,
-which end carries ears or a jaw, what hangs nearer to the hierarchy's top, whose second bend is the sharper), and left by up
+From the joints at rest: legs are the mirrored chains that end lowest; of two pairs the hind one is told by several witnesses (words in
+names, which end carries ears or a jaw, what hangs nearer to the hierarchy's top, whose second bend is the sharper), and left by up
 and forward, never by order. Where the witnesses do not agree clearly the legs stay *unsure*: a question is better than a horse
 that walks backwards.
 """
@@ -207,7 +207,7 @@ def leg_parts(rig: Rig, bones: tuple[int, ...], stems: tuple[str, ...], girdle: 
     heights = heights - heights.min()
     expected = np.array(EXPECTED["front" if stems is FRONT_LEG else "hind"])
     best: tuple[float, tuple[int, ...]] | None = None
-    for top in range(0, 2 if len(bones) > 4 else 1):
+    for top in range(2 if len(bones) > 4 else 1):
         if len(bones) - top == 3:
             chosen = (top, top + 1, top + 2)
             best = best or (0.0, chosen)
@@ -217,7 +217,8 @@ def leg_parts(rig: Rig, bones: tuple[int, ...], stems: tuple[str, ...], girdle: 
                 for fourth in range(third + 1, len(bones)):
                     shares = heights[[top, second, third, fourth]] / max(heights[top], 1e-9)
                     # A fifth joint is a shoulder blade's more often than a toe's end.
-                    cost = float(np.abs(shares - expected)[1:].sum()) + 0.15 * (fourth + 2 < len(bones)) + GIRDLE * (top == 0 and len(bones) > 4)
+                    cost = float(np.abs(shares - expected)[1:].sum()) + 0.15 * (fourth + 2 < len(bones))
+                    cost += GIRDLE * (top == 0 and len(bones) > 4)
                     if best is None or cost < best[0] - 1e-9:
                         best = cost, (top, second, third, fourth)
     chosen = (0, 1, 2) if best is None else best[1]
@@ -247,10 +248,11 @@ def centre_parts(rig: Rig, hind: list[Limb], front: list[Limb], up: Array, forwa
     if end >= 0:
         path = [bone for bone in [end, *rig.ancestors(end)][::-1] if bone in trunk]
         start = path.index(hips) + 1 if hips in path else 0
-        joint = path.index(chest) if chest in path else max(
-            (place for place in range(start, len(path)) if (rig.heads[path[place]] - shoulder) @ forward < 0), default=start - 1)  # fmt: skip
+        behind_it = (place for place in range(start, len(path)) if (rig.heads[path[place]] - shoulder) @ forward < 0)
+        joint = path.index(chest) if chest in path else max(behind_it, default=start - 1)
         spine, neck = path[start : joint + 1], path[max(joint + 1, start) :]
-        head = next((place for place, bone in enumerate(neck) if len([c for c in rig.children(bone) if c not in legs]) > 1), len(neck) - 1)
+        forks = (place for place, bone in enumerate(neck) if len([child for child in rig.children(bone) if child not in legs]) > 1)
+        head = next(forks, len(neck) - 1)
         if spine:
             parts["spine"] = tuple(rig.names[bone] for bone in spine)
         if neck:
