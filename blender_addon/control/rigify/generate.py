@@ -34,12 +34,20 @@ def generate(scene: bpy.types.Scene, rig: bpy.types.Object, name: str) -> bpy.ty
         words = str(reported).strip().removeprefix("Error: ").splitlines()[0]
         raise LinkError("rigify_failed", f"Rigify says: {words}", "Correct the bones it names, or update the creature.") from reported
     made = source.data.rigify_target_rig
+    if bpy.app.background:  # nobody sees its panels there, and Blender as a module could not end while they are registered
+        forget_script(made)
     free_widgets(source.data.rigify_widgets_collection)
     bpy.data.armatures.remove(source.data)  # its object goes with it
     bpy.data.batch_remove([data for data in bpy.data.armatures if data not in before and data.users == 0])  # joined to the rig
     add_skeleton(made, rig.data)
     tidy(made)
     return made
+
+
+def forget_script(made: bpy.types.Object) -> None:
+    """Unregisters the panels and operators of this rig's own that Rigify's script has registered."""
+    for name in [name for name in dir(bpy.types) if name.endswith(made.data["rig_id"])]:
+        bpy.utils.unregister_class(getattr(bpy.types, name))
 
 
 def free_widgets(collection: bpy.types.Collection) -> None:

@@ -68,6 +68,7 @@ def remove_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> Non
     take_place(context, control, rig, posing)
     set_hidden(context, rig, bool(before.get("hidden", False)))
     keep_actions(control)
+    generate.forget_script(control)
     delete(control)
     addon.disable()
 
