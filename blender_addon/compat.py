@@ -151,3 +151,15 @@ def motion_importers(ending: str) -> tuple[tuple[str, str], ...]:
     if ending == ".bvh":
         return (("import_anim", "bvh"),)
     return (("import_scene", "fbx"), ("wm", "fbx_import"))
+def new_strip(track: bpy.types.NlaTrack, name: str, start: int, action: bpy.types.Action) -> bpy.types.NlaStrip:
+    """A strip that plays the action, by its slot where there are slots."""
+    strip = track.strips.new(name, start, action)
+    if HAS_SLOTS and action.slots:
+        strip.action_slot = action.slots[0]
+    return strip
+
+
+def known_arguments(operator: Any, **wanted: Any) -> dict[str, Any]:
+    """Those of the arguments that this version's operator has; exporters gain and lose some with each."""
+    known = operator.get_rna_type().properties
+    return {name: value for name, value in wanted.items() if name in known}

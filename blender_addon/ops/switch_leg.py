@@ -42,6 +42,6 @@ class MENAGERIE_OT_switch_leg(bpy.types.Operator):
         chosen = list(names.LEGS) if self.leg == "ALL" else [self.leg]
         went = {leg: legs.switch(control, leg, self.to == "FK") for leg in chosen if legs.is_fk(control, leg) != (self.to == "FK")}
         far = [leg for leg, distance in went.items() if distance > FAR * legs.body_length(control)]
-        if far:
+        if far:  # it was stretched or pulled out of reach
             self.report({"WARNING"}, f"{self.to} comes as near as it can: {', '.join(far)} moved a little")
         return {"FINISHED"}

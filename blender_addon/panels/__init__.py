@@ -2,6 +2,7 @@
 that `pictures.py` keeps."""
 
 from . import batch_panel, control_rig, correct, main, motions, posing, retarget, topology
+from . import control_rig, export, main
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -13,6 +14,7 @@ CLASSES = (
     posing.MENAGERIE_PT_posing,
     control_rig.MENAGERIE_PT_control_rig,
     topology.MENAGERIE_PT_topology,
+    export.MENAGERIE_PT_export,
     main.MENAGERIE_PT_picking,
     retarget.MENAGERIE_UL_map,
     retarget.MENAGERIE_PT_retarget,

@@ -100,6 +100,8 @@ def build_creature(
     photo_pose, rest_pose = build_poses(rig, asset, name, None if image is None else view.photo_preview(image))
     rate = scene.render.fps / scene.render.fps_base
     actions = [motions.build_action(rig, asset, motion, f"{name} {motion.name}", rate) for motion in asset.motions]
+    for action in actions:
+        action[NUMBER] = number
     return Creature(collection, body, rig, camera, plane, photo_pose, rest_pose, tuple(actions))
 
 

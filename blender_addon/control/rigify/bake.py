@@ -16,6 +16,7 @@ from mathutils import Euler, Matrix, Quaternion
 from ... import compat
 from ...link.errors import LinkError
 from ...scene.asset_file import Array
+from ...scene.creature import NUMBER
 from ...scene.motion import write_curve
 from . import snap
 from .apart import scene_apart
@@ -42,6 +43,8 @@ def bake(context: bpy.types.Context, rig: bpy.types.Object, control: bpy.types.O
             scene.frame_set(frame)
             poses.append(snap.skeleton_pose(control))
     action = baked_action(source)
+    if NUMBER in rig:
+        action[NUMBER] = rig[NUMBER]
     write(action, rig, frames.astype(np.float32), poses)
     action.use_frame_range = True
     action.frame_start, action.frame_end, action.use_cyclic = float(frames[0]), float(frames[-1]), source.use_cyclic

@@ -15,6 +15,8 @@ from ...link.errors import LinkError
 from ...scene.bone_groups import PALETTES
 from . import metarig, names
 
+REACH = 1.035
+"""How far beyond its length Rigify lets a leg reach, even with stretching turned off."""
 DETAILS = (" FK", " tweak")
 """Endings of collections that are hidden at first."""
 
@@ -34,12 +36,21 @@ def generate(scene: bpy.types.Scene, rig: bpy.types.Object, name: str) -> bpy.ty
         words = str(reported).strip().removeprefix("Error: ").splitlines()[0]
         raise LinkError("rigify_failed", f"Rigify says: {words}", "Correct the bones it names, or update the creature.") from reported
     made = source.data.rigify_target_rig
+    if bpy.app.background:  # nobody sees its panels there, and Blender as a module could not end while they are registered
+        forget_script(made)
     free_widgets(source.data.rigify_widgets_collection)
     bpy.data.armatures.remove(source.data)  # its object goes with it
     bpy.data.batch_remove([data for data in bpy.data.armatures if data not in before and data.users == 0])  # joined to the rig
     add_skeleton(made, rig.data)
+    stop_stretching(made)
     tidy(made)
     return made
+
+
+def forget_script(made: bpy.types.Object) -> None:
+    """Unregisters the panels and operators of this rig's own that Rigify's script has registered."""
+    for name in [name for name in dir(bpy.types) if name.endswith(made.data["rig_id"])]:
+        bpy.utils.unregister_class(getattr(bpy.types, name))
 
 
 def free_widgets(collection: bpy.types.Collection) -> None:
@@ -68,20 +79,52 @@ def add_skeleton(made: bpy.types.Object, data: bpy.types.Armature) -> None:
     home = made.data.collections_all["MCH"]
     for name in given:
         home.assign(made.data.bones[names.skeleton_bone(name)])
-    for chain in names.LEGS.values():
-        for name, following in zip(chain, (*chain[1:], None), strict=True):
-            follow_tweaks(made, name, following)
+    for leg, chain in names.LEGS.items():
+        for before, name, following in zip((None, *chain), chain, (*chain[1:], None), strict=False):
+            follow_tweaks(made, before, name, following)
+        for name in chain[:2]:
+            add_twist(made, leg, name)
 
 
-def follow_tweaks(made: bpy.types.Object, name: str, following: str | None) -> None:
-    """Lets a leg's skeleton bone begin at its tweak control and point at the next bone's; at rest these change nothing."""
+def follow_tweaks(made: bpy.types.Object, before: str | None, name: str, following: str | None) -> None:
+    """Lets a leg's skeleton bone begin at its tweak control and point at the next bone's; at rest these change nothing. The toe begins
+    where the foot ends: Rigify leaves it behind, with its control, where the leg cannot reach."""
     bone = made.pose.bones[names.skeleton_bone(name)]
     start = bone.constraints.new("COPY_LOCATION")
-    start.target, start.subtarget = made, names.tweak(name)
-    end = bone.constraints.new("DAMPED_TRACK")
-    end.target, end.subtarget = made, names.tweak(following) if following else names.source(name)
-    end.head_tail = 0.0 if following else 1.0
-    end.track_axis = "TRACK_Y"
+    start.target = made
+    if following is None and before is not None:
+        start.subtarget, start.head_tail = names.skeleton_bone(before), 1.0
+    else:
+        start.subtarget = names.tweak(name)
+    if following is not None:
+        end = bone.constraints.new("DAMPED_TRACK")
+        end.target, end.subtarget, end.track_axis = made, names.tweak(following), "TRACK_Y"
+
+
+def add_twist(made: bpy.types.Object, leg: str, name: str) -> None:
+    """Lets an upper or lower leg keep, in IK, a turn about its own length that no two-bone IK has: `legs` sets it. Blender works out so
+    simple an expression itself, where scripts may not run too."""
+    bone = made.pose.bones[names.skeleton_bone(name)]
+    bone.rotation_mode = "XYZ"
+    bone[names.TWIST] = 0.0
+    driver = bone.driver_add("rotation_euler", 1).driver
+    driver.type, driver.expression = "SCRIPTED", "twist * (1 - fk)"
+    for word, owner, key in (("twist", bone.name, names.TWIST), ("fk", names.switch_bone(leg), names.IK_FK)):
+        variable = driver.variables.new()
+        variable.name = word
+        variable.targets[0].id = made
+        variable.targets[0].data_path = f'pose.bones["{owner}"]["{key}"]'
+
+
+def stop_stretching(made: bpy.types.Object) -> None:
+    """Legs keep their length in IK: what stretches is held by no connected bone's channels and by no game engine."""
+    for bone in made.pose.bones:
+        bone.ik_stretch = 0.0
+        for constraint in bone.constraints:
+            if constraint.type == "LIMIT_DISTANCE":
+                constraint.distance /= REACH
+    for leg in names.LEGS:
+        made.pose.bones[names.switch_bone(leg)]["IK_Stretch"] = 0.0
 
 
 def tidy(made: bpy.types.Object) -> None:

@@ -1,7 +1,7 @@
 """A leg from FK to IK and back, its pose kept: no script of Rigify's is needed, so nothing need be allowed to run.
 
-To FK is exact but for a stretch that IK had. To IK the hoof or paw, the hock or wrist and the knee or elbow are met; what no two-bone
-IK has, a turn of upper or lower leg about its own length against the plane they bend in, is lost. `switch` says how much.
+Both ways are exact. In IK the hoof or paw, the hock or wrist and the knee or elbow are met by Rigify's controls; what no two-bone IK
+has, a turn of upper or lower leg about its own length against the plane they bend in, is kept by a property of ours (`names.TWIST`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENOUGH = 1e-5
 
 def is_fk(control: bpy.types.Object, leg: str) -> bool:
     """Whether FK moves the leg."""
-    return float(control.pose.bones[names.switch_bone(leg)].get(snap.IK_FK, 0.0)) >= 0.5
+    return float(control.pose.bones[names.switch_bone(leg)].get(names.IK_FK, 0.0)) >= 0.5
 
 
 def body_length(control: bpy.types.Object) -> float:
@@ -34,13 +34,14 @@ def body_length(control: bpy.types.Object) -> float:
 def switch(control: bpy.types.Object, leg: str, to_fk: bool) -> float:
     """Hands the leg over where it stands; shows its new controls and hides the others -> how far a joint went, in armature units."""
     pose = snap.skeleton_pose(control)
-    control.pose.bones[names.switch_bone(leg)][snap.IK_FK] = 1.0 if to_fk else 0.0
+    control.pose.bones[names.switch_bone(leg)][names.IK_FK] = 1.0 if to_fk else 0.0
     control.update_tag()
     if to_fk:
         for bone in names.LEGS[leg]:
             snap.reach(control, snap.follow(control, pose, [bone]))
     else:
         reach_ik(control, leg, pose)
+        keep_twist(control, leg, pose)
     show_controls(control, leg, to_fk)
     return snap.distance(control, pose, names.LEGS[leg])
 
@@ -70,6 +71,15 @@ def reach_ik(control: bpy.types.Object, leg: str, pose: snap.Pose) -> None:
         bones[base].rotation_euler.y += off
         if abs(off) < ENOUGH:
             return
+
+
+def keep_twist(control: bpy.types.Object, leg: str, pose: snap.Pose) -> None:
+    """Turns the upper and the lower leg about their own lengths until they stand as `pose`."""
+    standing = snap.skeleton_pose(control)
+    for name in names.LEGS[leg][:2]:
+        off = (standing[name].inverted() @ pose[name]).to_quaternion()
+        control.pose.bones[names.skeleton_bone(name)][names.TWIST] += off.to_swing_twist("Y")[1]
+    control.update_tag()
 
 
 def angle_off(control: bpy.types.Object, pose: snap.Pose, upper: str, lower: str, foot: str) -> float:

@@ -10,7 +10,7 @@ import bpy
 
 from ...link.errors import LinkError
 from ...scene.creature import NUMBER, ROLE, control_rig_of
-from . import addon, checks, generate, skeleton, snap
+from . import addon, checks, generate, legs, names, skeleton, snap
 from .apart import scene_apart
 
 BEFORE = "menagerie_before"
@@ -20,7 +20,7 @@ KINDS = ("collections", "objects", "meshes", "armatures", "texts")
 
 
 def make_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> bpy.types.Object:
-    """The control rig of a creature's armature, in the creature's present pose, legs in FK.
+    """The control rig of a creature's armature, in the creature's present pose, legs in IK.
 
     Raises LinkError as `checks.check_creature` does, and rigify_missing, rigify_failed; then nothing has changed.
     """
@@ -34,6 +34,8 @@ def make_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> bpy.t
         with scene_apart(context) as scene:
             control = generate.generate(scene, rig, f"{rig.name} control")
             snap.snap(control, pose)
+            for leg in names.LEGS:
+                legs.switch(control, leg, to_fk=False)
     except BaseException:  # an interrupt too: nothing half made stays, and the reason goes on
         for kind in KINDS:
             bpy.data.batch_remove([block for block in getattr(bpy.data, kind) if block not in before[kind]])
@@ -68,6 +70,7 @@ def remove_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> Non
     take_place(context, control, rig, posing)
     set_hidden(context, rig, bool(before.get("hidden", False)))
     keep_actions(control)
+    generate.forget_script(control)
     delete(control)
     addon.disable()
 

@@ -104,7 +104,7 @@ def write_types(owner: bpy.types.Object, data: bpy.types.Armature, homes: dict[s
     if len(tail) > 1:
         free = typed(bones, tail[0], "spines.basic_tail")
         free.connect_chain = False
-        # Each control adds to the next. With some axes only, Blender splits turns into Euler angles, in one of two ways: nothing to rely on.
+        # Each control adds to the next. With some axes only, Blender splits turns into Euler angles, in one of two ways at whim.
         free.copy_rotation_axes = (True, True, True)
     for leg, chain in names.LEGS.items():
         limb = typed(bones, chain[0], "limbs.front_paw" if leg.startswith("front") else "limbs.rear_paw")

@@ -45,6 +45,11 @@ FIRST = (TORSO[0], NECK[0], TAIL[0], *(leg[0] for leg in LEGS.values()))
 NEEDED = ("root", *TORSO, *NECK, *(name for leg in LEGS.values() for name in leg), "shoulder.L", "shoulder.R")
 """Bones without which there is no quadruped. Tail, jaw and ears may be missing."""
 
+IK_FK = "IK_FK"
+"""Rigify's property of a leg: 0 is IK, 1 is FK."""
+TWIST = "menagerie_twist"
+"""Our property of a leg's upper and lower skeleton bone: radians about its own length that are added in IK."""
+
 
 def source(bone: str) -> str:
     """The generated bone whose rest and pose the creature's bone has, but for a turn about its own axis and what tweaks add.

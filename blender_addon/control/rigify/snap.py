@@ -17,8 +17,6 @@ from mathutils import Matrix, Vector
 from ...scene.motion import turn_to
 from . import names
 
-IK_FK = "IK_FK"
-"""Rigify's property of a leg: 0 is IK, 1 is FK."""
 Pose = Mapping[str, Matrix]
 
 
@@ -38,7 +36,7 @@ def skeleton_pose(control: bpy.types.Object) -> dict[str, Matrix]:
 def snap(control: bpy.types.Object, pose: Pose) -> None:
     """Poses the control rig as `pose`, legs in FK. Nothing need be cleared before."""
     for leg in names.LEGS:
-        control.pose.bones[names.switch_bone(leg)][IK_FK] = 1.0
+        control.pose.bones[names.switch_bone(leg)][names.IK_FK] = 1.0
     control.update_tag()
     pivot = names.PIVOT
     reach(control, {"root": carried(control, pose, "root", "root")}, moves=True)
