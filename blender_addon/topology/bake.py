@@ -27,13 +27,15 @@ def bake(surface: Surface, uvs: Array, picture: Array, vertices: Array, triangle
     vertices with new_uvs (n, 3, 2), and for the right half."""
     texels, owners, shares = cover(new_uvs, side)
     twins = mirrored_triangles(surface)
+    corners, over = vertices[triangles], np.array([-1, 1, 1])
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     left, right = np.empty((len(texels), picture.shape[2]), np.float32), np.empty((len(texels), picture.shape[2]), np.float32)
     for first in range(0, len(texels), CHUNK):
         part = slice(first, first + CHUNK)
         places = (vertices[triangles[owners[part]]] * shares[part, :, None]).sum(axis=1)
-        near = surface.nearest(places)
+        near = surface.nearest(places, facing[owners[part]])
         left[part] = sample(picture, at(uvs, near))
-        far = mirrored(near, *twins) if twins is not None else surface.nearest(places * [-1, 1, 1])
+        far = mirrored(near, *twins) if twins is not None else surface.nearest(places * over, facing[owners[part]] * over)
         right[part] = sample(picture, at(uvs, far))
     made = np.empty((side * side, picture.shape[2]), np.float32)
     made[:] = (left.mean(axis=0) + right.mean(axis=0)) / 2

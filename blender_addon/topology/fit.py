@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .surface import Array, Surface
+from .surface import Array, Surface, vertex_normals
 
 ROUNDS = 12
 LAST_ROUNDS = 4
@@ -34,13 +34,15 @@ def fit_half(vertices: Array, quads: Array, open_edge: Array, surface: Surface) 
     pairs = edges_of(quads)
     for number in range(ROUNDS + LAST_ROUNDS):
         if number < ROUNDS:
-            vertices = spread(vertices, quads, pairs, open_edge)
+            folded = np.unique(quads[is_folded(vertices, quads)])
+            vertices = spread(vertices, quads, pairs, open_edge, folded)
             keep_right(vertices, open_edge)
-            vertices = surface.nearest(vertices).places
+            laid = np.setdiff1d(np.arange(len(vertices)), folded)  # the surface is what those have to leave first
+            vertices[laid] = surface.nearest(vertices[laid], vertex_normals(vertices, quads)[laid]).places
             keep_right(vertices, open_edge)
         vertices = vertices + DRAW * draw(vertices, quads, samples, facing)
         keep_right(vertices, open_edge)
-    near = surface.nearest(vertices).places
+    near = surface.nearest(vertices, vertex_normals(vertices, quads)).places
     off = np.linalg.norm(vertices - near, axis=1, keepdims=True)
     most = OFF * np.median(np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1))
     vertices = near + (vertices - near) * np.minimum(1.0, most / np.maximum(off, 1e-12))
@@ -59,18 +61,16 @@ def edges_of(quads: Array) -> Array:
     return np.unique(np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2), axis=1), axis=0)
 
 
-def vertex_normals(vertices: Array, quads: Array) -> Array:
-    """(v, 3) unit, by the diagonals of the quads about each vertex."""
+def is_folded(vertices: Array, quads: Array) -> Array:
+    """(q,) bool: quads that face away from where their corners' surroundings do."""
     corners = vertices[quads]
-    of_face = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    total = np.zeros_like(vertices)
-    for corner in range(4):
-        np.add.at(total, quads[:, corner], of_face)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    return (vertex_normals(vertices, quads)[quads].sum(axis=1) * facing).sum(axis=1) <= 0
 
 
-def spread(vertices: Array, quads: Array, pairs: Array, open_edge: Array) -> Array:
-    """Each vertex a step towards the middle of its neighbours, not along its normal; the open edge only along itself."""
+def spread(vertices: Array, quads: Array, pairs: Array, open_edge: Array, folded: Array) -> Array:
+    """Each vertex a step towards the middle of its neighbours, not along its normal; the open edge only along itself. Those of folded
+    quads all the way, wherever it leads: so they unfold."""
     total, count = np.zeros_like(vertices), np.zeros(len(vertices))
     on_edge = np.zeros(len(vertices), bool)
     on_edge[open_edge] = True
@@ -81,8 +81,9 @@ def spread(vertices: Array, quads: Array, pairs: Array, open_edge: Array) -> Arr
         np.add.at(count, pairs[heeded, one], 1)
     step = total / np.maximum(count, 1)[:, None] - vertices
     normals = vertex_normals(vertices, quads)
-    step -= (step * normals).sum(axis=1, keepdims=True) * normals
-    return vertices + SPREAD * step
+    along = SPREAD * (step - (step * normals).sum(axis=1, keepdims=True) * normals)
+    along[folded] = step[folded]
+    return vertices + along
 
 
 def sample_surface(surface: Surface) -> tuple[Array, Array]:
@@ -102,7 +103,7 @@ def sample_surface(surface: Surface) -> tuple[Array, Array]:
 def draw(vertices: Array, quads: Array, samples: Array, facing: Array) -> Array:
     """(v, 3) the step that takes each vertex's surroundings to the samples nearest to them that face the same way, (s, 3) each."""
     mesh = Surface(vertices, quads)
-    near = mesh.nearest(samples)
+    near = mesh.nearest(samples, facing)
     agree = (mesh.normals()[near.triangles] * facing).sum(axis=1) > 0
     near, samples = near.only(agree), samples[agree]
     missing = samples - near.places

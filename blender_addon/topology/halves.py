@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from ..link.errors import LinkError
-from .surface import Array, Surface
+from .surface import Array, Surface, vertex_normals
 
 ON_PLANE = 1e-6
 SWELL = 1.0
@@ -110,11 +110,11 @@ def remesh_half(context: bpy.types.Context, vertices: Array, triangles: Array, q
         mesh.vertices.foreach_get("co", places)
         corners = np.empty(len(mesh.polygons) * 4, np.int32)
         mesh.polygons.foreach_get("vertices", corners)
-    near = Surface(swollen, triangles).nearest(places.reshape(-1, 3).astype(np.float64))
-    places = (vertices[triangles[near.triangles]] * near.weights[:, :, None]).sum(axis=1)
-    faces = corners.reshape(-1, 4)
+    places, faces = places.reshape(-1, 3).astype(np.float64), corners.reshape(-1, 4)
     if signed_volume(places, faces) < 0:
         faces = faces[:, ::-1].copy()
+    near = Surface(swollen, triangles).nearest(places, vertex_normals(places, faces))
+    places = (vertices[triangles[near.triangles]] * near.weights[:, :, None]).sum(axis=1)
     return split_fins(Half(places, faces, find_open_edge(faces)))
 
 

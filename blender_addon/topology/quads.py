@@ -16,7 +16,7 @@ from ..link.errors import LinkError
 from ..scene.mesh import UV_LAYER
 from ..scene.place import base_image
 from . import bake, fit, halves, layout, skin, unwrap
-from .surface import Array, Surface, split_quads
+from .surface import Array, Surface, split_quads, vertex_normals
 
 QUADS = 4600
 """Faces that are asked for by default."""
@@ -27,7 +27,7 @@ SHARPER, LARGEST_SIDE = 2, 4096
 
 
 def make_quads(context: bpy.types.Context, body: bpy.types.Object, rig: bpy.types.Object, quads: int = QUADS) -> bpy.types.Mesh:
-    """A mesh of about `quads` faces with UVs, seams, weights, and the texture it needs as its `wardrobe.TEXTURE`; used by nothing yet.
+    """A mesh of about `quads` faces with UVs, seams, weights, and the texture that goes with them as its `TEXTURE`; used by nothing yet.
 
     Raises LinkError bad_request where the mesh is no closed surface or cannot be remeshed; nothing is left then.
     """
@@ -39,7 +39,7 @@ def make_quads(context: bpy.types.Context, body: bpy.types.Object, rig: bpy.type
     half = halves.Half(fitted.astype(np.float32).astype(np.float64), half.quads, half.open_edge)
     places, faces, mirror = halves.join_halves(half)
     surface = Surface(vertices, triangles)
-    carried = skin.carry_weights(held.table, surface.triangles, surface.nearest(half.vertices))
+    carried = skin.carry_weights(held.table, surface.triangles, surface.nearest(half.vertices, vertex_normals(half.vertices, half.quads)))
     weights = skin.mirror_weights(carried, mirror, skin.flipped_columns(held.names), held.bones)
     seams = unwrap.find_seams(half, left_limbs(rig, body, weights[half.quads].mean(axis=1)))
     uvs = layout.lay_out(unwrap.unwrap_half(context, half, seams), unwrap.find_islands(half.quads, seams))

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+REACH = 2.0
+"""How far a wall that faces the right way is looked for, in mean edges."""
+
 
 @dataclass(frozen=True)
 class Nearest:
@@ -36,11 +39,21 @@ class Surface:
         self.vertices = np.asarray(vertices, np.float64)
         self.triangles = split_quads(faces) if faces.shape[1] == 4 else np.asarray(faces)
         self._tree = BVHTree.FromPolygons(self.vertices.tolist(), self.triangles.tolist())
+        corners = self.vertices[self.triangles]
+        self._reach = REACH * float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).mean())
 
-    def nearest(self, points: Array) -> Nearest:
-        """points: (n, 3). -> where the surface comes nearest to each."""
+    def nearest(self, points: Array, facing: Array | None = None) -> Nearest:
+        """points: (n, 3). -> where the surface comes nearest to each; with facing, (n, 3), where it comes nearest and faces that way:
+        in a crease, as under a jaw, the other wall may be the nearer one. (Where none near by does, the nearest all the same.)"""
         find = self._tree.find_nearest
         indices = np.fromiter((find(point)[2] for point in points.tolist()), np.int64, len(points))
+        if facing is not None:
+            normals = self.normals()
+            for one in np.flatnonzero((normals[indices] * facing).sum(axis=1) < 0).tolist():
+                near = self._tree.find_nearest_range(points[one].tolist(), self._reach)
+                agreeing = [(distance, index) for _, _, index, distance in near if normals[index] @ facing[one] > 0]
+                if agreeing:
+                    indices[one] = min(agreeing)[1]
         corners = self.vertices[self.triangles[indices]]  # (n, 3, 3)
         weights = nearest_weights(points, corners)
         return Nearest(indices, weights, (weights[:, :, None] * corners).sum(axis=1))
@@ -49,6 +62,16 @@ class Surface:
         """(t, 3) of the triangles, as long as twice their area."""
         corners = self.vertices[self.triangles]
         return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def vertex_normals(vertices: Array, quads: Array) -> Array:
+    """(v, 3) unit, by the diagonals of the quads about each vertex."""
+    corners = vertices[quads]
+    of_face = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    total = np.zeros_like(vertices)
+    for corner in range(4):
+        np.add.at(total, quads[:, corner], of_face)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
 def split_quads(quads: Array) -> Array:

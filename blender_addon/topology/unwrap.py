@@ -15,9 +15,9 @@ import bpy
 import numpy as np
 
 from .. import compat
-from .fit import edges_of, vertex_normals
+from .fit import edges_of
 from .halves import Half, alone
-from .surface import Array
+from .surface import Array, vertex_normals
 
 INSIDE = 0.08
 """What a step of a seam costs on the side that faces the animal's middle; on the side seen by all it is 1 more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import bpy
@@ -42,54 +42,64 @@ def fingerprint(
     """A hash over what the pictures show. times: the frame of each picture; moments: those that framed them. Which passes are asked
     for and the movie's rate don't count."""
     total = hashlib.sha256()
-
-    def add(*words: object) -> None:
-        total.update(repr(words).encode())
-
-    add(bpy.app.version, paths.version(), look.frames, look.size, look.engine, look.elevation, look.angle, look.ground)
-    add(framing.centre.tolist(), framing.distance)
+    total.update(words(bpy.app.version, paths.version(), look.frames, look.size, look.engine, look.elevation, look.angle, look.ground))
+    total.update(words(framing.centre.tolist(), framing.distance))
     if look.motion != "HOLD":  # a held pose is the same at any time
-        add(list(times))
+        total.update(words(list(times)))
     for moment in moments:
         for places in moment.places:
             total.update(np.round(places, 6).tobytes())
         for bone in moment.bones:
-            add(bone.group, bone.head.round(6).tolist(), bone.tail.round(6).tolist())
+            total.update(words(bone.group, bone.head.round(6).tolist(), bone.tail.round(6).tolist()))
     for thing in meshes:
-        mesh = thing.data
-        corners = np.empty(len(mesh.loops), np.int32)
-        mesh.loops.foreach_get("vertex_index", corners)
-        total.update(corners.tobytes())
-        for layer in mesh.uv_layers:
-            uvs = np.empty(len(mesh.loops) * 2, np.float32)
-            layer.uv.foreach_get("vector", uvs)
-            total.update(uvs.tobytes())
-        indices, smooth = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.polygons), np.bool_)
-        mesh.polygons.foreach_get("material_index", indices)
-        mesh.polygons.foreach_get("use_smooth", smooth)
-        total.update(indices.tobytes() + smooth.tobytes())
+        for part in parts_of_mesh(thing.data):
+            total.update(part)
         for slot in thing.material_slots:
-            add(None if slot.material is None else tuple(slot.material.diffuse_color))
-            if slot.material is not None and slot.material.node_tree is not None:
-                add_nodes(total, slot.material.node_tree)
+            for part in parts_of_material(slot.material):
+                total.update(part)
     return total.hexdigest()[:24]
 
 
-def add_nodes(total: "hashlib._Hash", tree: bpy.types.NodeTree) -> None:  # noqa: UP037
+def words(*values: object) -> bytes:
+    """Plain values as bytes."""
+    return repr(values).encode()
+
+
+def parts_of_mesh(mesh: bpy.types.Mesh) -> Iterator[bytes]:
+    """Faces, UVs, materials and shading; places are the moments'."""
+    corners, indices = np.empty(len(mesh.loops), np.int32), np.empty(len(mesh.polygons), np.int32)
+    smooth = np.empty(len(mesh.polygons), np.bool_)
+    mesh.loops.foreach_get("vertex_index", corners)
+    mesh.polygons.foreach_get("material_index", indices)
+    mesh.polygons.foreach_get("use_smooth", smooth)
+    yield from (corners.tobytes(), indices.tobytes(), smooth.tobytes())
+    for layer in mesh.uv_layers:
+        uvs = np.empty(len(mesh.loops) * 2, np.float32)
+        layer.uv.foreach_get("vector", uvs)
+        yield uvs.tobytes()
+
+
+def parts_of_material(material: bpy.types.Material | None) -> Iterator[bytes]:
+    """Its nodes, and the colour that plain views show."""
+    yield words(None if material is None else tuple(material.diffuse_color))
+    if material is not None and material.node_tree is not None:
+        yield from parts_of_nodes(material.node_tree)
+
+
+def parts_of_nodes(tree: bpy.types.NodeTree) -> Iterator[bytes]:
     """The tree's nodes, their values, images and links; of groups what they hold."""
     for node in tree.nodes:
-        total.update(repr((node.name, node.bl_idname, simple_values(node))).encode())
+        yield words(node.name, node.bl_idname, simple_values(node))
         for socket in node.inputs:
             value = getattr(socket, "default_value", None)
-            total.update(repr(tuple(value) if hasattr(value, "__len__") and not isinstance(value, str) else value).encode())
-        image = getattr(node, "image", None)
+            yield words(tuple(value) if hasattr(value, "__len__") and not isinstance(value, str) else value)
+        image, inner = getattr(node, "image", None), getattr(node, "node_tree", None)
         if isinstance(image, bpy.types.Image):
-            add_image(total, image)
-        inner = getattr(node, "node_tree", None)
+            yield pixels_of(image)
         if isinstance(inner, bpy.types.NodeTree):
-            add_nodes(total, inner)
+            yield from parts_of_nodes(inner)
     for link in tree.links:
-        total.update(repr((link.from_node.name, link.from_socket.identifier, link.to_node.name, link.to_socket.identifier)).encode())
+        yield words(link.from_node.name, link.from_socket.identifier, link.to_node.name, link.to_socket.identifier)
 
 
 def simple_values(node: bpy.types.Node) -> list[tuple[str, object]]:
@@ -102,11 +112,10 @@ def simple_values(node: bpy.types.Node) -> list[tuple[str, object]]:
     return found
 
 
-def add_image(total: "hashlib._Hash", image: bpy.types.Image) -> None:  # noqa: UP037
+def pixels_of(image: bpy.types.Image) -> bytes:
     """What it shows: the packed file, unless it was painted on since."""
     if image.packed_file is not None and not image.is_dirty:
-        total.update(image.packed_file.data)
-        return
+        return bytes(image.packed_file.data)
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)
-    total.update(pixels.tobytes())
+    return pixels.tobytes()

@@ -16,24 +16,39 @@ CHANNELS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_
 
 @contextmanager
 def kept_by_hand(context: bpy.types.Context) -> Iterator[None]:
-    """Around renders: the scene's animated objects and their bones stand afterwards as they stood before."""
-    layer = context.view_layer
-    stood = {holder.as_pointer(): [tuple(getattr(holder, name)) for name in CHANNELS] for holder in animated(layer)}
+    """Around renders: animated objects in what the windows show, and their bones, stand afterwards as they stood before."""
+    layers = shown_layers(context)
+    stood = {holder.as_pointer(): [tuple(getattr(holder, name)) for name in CHANNELS] for holder in animated(layers)}
     try:
         yield
     finally:
         if stood:
-            layer.update()  # now it happens
-            for holder in animated(layer):
+            update(layers)  # now it happens
+            for holder in animated(layers):
                 for name, value in zip(CHANNELS, stood.get(holder.as_pointer(), ()), strict=False):
                     if tuple(getattr(holder, name)) != value:
                         setattr(holder, name, value)
-            layer.update()
+            update(layers)
 
 
-def animated(layer: bpy.types.ViewLayer) -> Iterator[bpy.types.Object | bpy.types.PoseBone]:
+def shown_layers(context: bpy.types.Context) -> list[bpy.types.ViewLayer]:
+    """The windows' view layers and the context's: a timer has no window of its own."""
+    found = [window.view_layer for window in context.window_manager.windows]
+    if context.view_layer is not None and context.view_layer not in found:
+        found.append(context.view_layer)
+    return found
+
+
+def animated(layers: list[bpy.types.ViewLayer]) -> Iterator[bpy.types.Object | bpy.types.PoseBone]:
     """Objects with animation, and their bones. One that has just been deleted is still listed, as None."""
-    for thing in layer.objects:
-        if thing is not None and thing.animation_data is not None:
-            yield thing
-            yield from thing.pose.bones if thing.pose is not None else ()
+    for layer in layers:
+        for thing in layer.objects:
+            if thing is not None and thing.animation_data is not None:
+                yield thing
+                yield from thing.pose.bones if thing.pose is not None else ()
+
+
+def update(layers: list[bpy.types.ViewLayer]) -> None:
+    """Evaluate what has been tagged."""
+    for layer in layers:
+        layer.update()

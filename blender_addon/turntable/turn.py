@@ -111,28 +111,11 @@ class Turn:
         if not self._todo:
             return False
         name, frame = self._todo[0]
-        if self._source is None:
-            objects = [bpy.data.objects.get(one) for one in self._names]
-            if None in objects:
-                raise ValueError("what was to be shown is gone")
-            self._source = Source(objects)
-        if self._stage is None or self._stage.name != name:
-            self._leave_stage()
-            self._stage = Stage(self.look, name, self._framing)
-            fresh = True
-        else:
-            fresh = self._held is None
-        if fresh:
-            self._stage.clear()
-            moment = self._held if self._held is not None else self._source.at(self._times[frame])
-            meshes = self._source.copies(moment)
-            if self.look.ground and (self._floor is None or self._held is None):
-                self._floor = shade_floor(spread_points(meshes), self._framing)
-            dress(self._stage, meshes, moment, self._framing)
+        stage = self._set_stage(name, frame)
         picture = self._picture(name, frame)
         picture.parent.mkdir(parents=True, exist_ok=True)
         raw = picture.with_name(".raw.png")
-        self._stage.render(frame, raw)
+        stage.render(frame, raw)
         if not is_whole(raw):
             raise OSError("Blender rendered no whole picture")
         camera = self._framing.camera(self.look.angle_at(frame), self.look.elevation)
@@ -140,6 +123,26 @@ class Turn:
         self._todo.pop(0)
         self.pictures.append(picture)
         return bool(self._todo)
+
+    def _set_stage(self, name: str, frame: int) -> Stage:
+        """The stage of the pass with what is shown at that picture; of a held pose it stays as it is from one picture to the next."""
+        if self._source is None:
+            objects = [bpy.data.objects.get(one) for one in self._names]
+            if None in objects:
+                raise ValueError("what was to be shown is gone")
+            self._source = Source(objects)
+        if self._stage is not None and self._stage.name == name and self._held is not None:
+            return self._stage
+        if self._stage is None or self._stage.name != name:
+            self._leave_stage()
+            self._stage = Stage(self.look, name, self._framing)
+        self._stage.clear()
+        moment = self._held if self._held is not None else self._source.at(self._times[frame])
+        meshes = self._source.copies(moment)
+        if self.look.ground and (self._floor is None or self._held is None):
+            self._floor = shade_floor(spread_points(meshes), self._framing)
+        dress(self._stage, meshes, moment, self._framing)
+        return self._stage
 
     def out_of_space(self) -> bool:
         """Whether the disk of the pictures, or that of the result, is full."""

@@ -14,11 +14,12 @@ from PIL import ImageDraw
 
 from blender_addon import topology
 from blender_addon.link import session
+from blender_addon.panels import topology as topology_panel
 from blender_addon.scene.creature import Creature, find_creature
 from blender_addon.scene.place import base_image, base_node, place_asset
 from blender_addon.topology import bake, halves, layout, quads, skin, unwrap
 from blender_addon.topology.surface import Surface, nearest_weights
-from tests.blender.button import everything
+from tests.blender.button import drawn, everything
 from tests.blender.creatures import creature as made_up
 from tests.blender.creatures import empty_blender, evaluated_vertices, read_creature
 from tests.blender.photo_creatures import photo_creatures
@@ -267,24 +268,37 @@ def test_update_makes_the_quads_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("add_on", "quick")
-@pytest.mark.parametrize("linked", [False, True])
-def test_a_duplicate_keeps_what_it_wears(tmp_path: Path, linked: bool) -> None:
+def test_a_duplicate_keeps_what_it_wears(tmp_path: Path) -> None:
     rig = place(tmp_path)
     bpy.ops.menagerie.make_quads(faces=3600)
     body = whole(rig).mesh
-    bpy.ops.object.select_all(action="DESELECT")
-    for thing in (rig, body):
-        thing.select_set(True)
-    bpy.context.view_layer.objects.active = rig
-    bpy.ops.object.duplicate(linked=linked)
-    twin = whole(bpy.context.object).mesh
-    assert twin != body and topology.wears_quads(twin)
-    shown = base_image(body)
-    assert bpy.ops.menagerie.swap_topology() == {"FINISHED"}
-    assert not topology.wears_quads(twin) and topology.wears_quads(body)
-    assert base_image(body) == shown and base_image(twin) != shown
-    topology.swap(body)
-    assert body.data != twin.data and base_image(body) != base_image(twin)
+    for linked in (False, True):
+        bpy.ops.object.select_all(action="DESELECT")
+        for thing in (rig, body):
+            thing.select_set(True)
+        bpy.context.view_layer.objects.active = rig
+        bpy.ops.object.duplicate(linked=linked)
+        twin = whole(bpy.context.object).mesh
+        assert twin != body and topology.wears_quads(twin)
+        shown = base_image(body)
+        assert bpy.ops.menagerie.swap_topology() == {"FINISHED"}
+        assert not topology.wears_quads(twin) and topology.wears_quads(body)
+        assert base_image(body) == shown and base_image(twin) != shown
+        topology.swap(body)
+        assert body.data != twin.data and base_image(body) != base_image(twin)
+        topology.swap(body)
+        assert topology.wears_quads(body) and not topology.wears_quads(twin)
+
+
+@pytest.mark.usefixtures("add_on", "quick")
+def test_the_panel_says_what_is_worn_and_offers_the_other(tmp_path: Path) -> None:
+    place(tmp_path)
+    panel = topology_panel.MENAGERIE_PT_topology
+    assert "Quads" in drawn(panel) and "Back to Triangles" not in drawn(panel)
+    bpy.ops.menagerie.make_quads(faces=3600)
+    assert "Back to Triangles" in drawn(panel) and "Make Quads Anew" in drawn(panel)
+    bpy.ops.menagerie.swap_topology()
+    assert "Back to Quads" in drawn(panel)
 
 
 @pytest.mark.usefixtures("add_on", "quick")
