@@ -13,7 +13,7 @@ from blender_addon import compat
 from blender_addon.link import session
 from blender_addon.motions import apply, library
 from blender_addon.motions.action import target_of
-from blender_addon.motions.transfer import LEGS
+from blender_addon.motions.rig import LEGS
 from blender_addon.ops.apply_motion import MENAGERIE_OT_apply_motion
 from blender_addon.scene.creature import Creature
 from blender_addon.scene.place import place_asset

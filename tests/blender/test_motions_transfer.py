@@ -9,7 +9,8 @@ import pytest
 
 from blender_addon.link.errors import LinkError
 from blender_addon.motions import library, stances, turns
-from blender_addon.motions.transfer import LEGS, Steps, Target, limits_on, pose, source_rig, tips_of, transfer
+from blender_addon.motions.rig import LEGS, Target, limits_on, pose, source_rig, tips_of
+from blender_addon.motions.transfer import Steps, transfer
 from blender_addon.retarget.rotations import to_angles, to_matrices
 from blender_addon.scene.asset_file import AssetFile
 from tests.blender.photo_creatures import photo_creatures
