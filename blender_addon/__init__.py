@@ -13,6 +13,7 @@ from .link import session
 from .motions import made
 from .ops import paint_mask, picking
 from .panels import pictures
+from .retarget import choices as retarget_choices
 from .turntable import operator as turntable_operator
 
 CLASSES = (*ops.CLASSES, *panels.CLASSES)
@@ -23,6 +24,7 @@ def register() -> None:
     preferences.register()
     settings.register()
     made.register()
+    retarget_choices.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -39,5 +41,6 @@ def unregister() -> None:
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     made.unregister()
+    retarget_choices.unregister()
     settings.unregister()
     preferences.unregister()

@@ -63,6 +63,28 @@ def assign_action(owner: bpy.types.Object, action: bpy.types.Action) -> None:
         animation.action_slot = action.slots[0]
 
 
+def slot_of(owner: bpy.types.Object) -> str | None:
+    """The identifier of the slot that an object's action plays, None where there are no slots or none is chosen."""
+    slot = owner.animation_data.action_slot if HAS_SLOTS and owner.animation_data is not None else None
+    return None if slot is None else slot.identifier
+
+
+def pose_slot(action: bpy.types.Action) -> str | None:
+    """The identifier of the action's slot that moves most of a pose, None where there are no slots."""
+    if not HAS_SLOTS:
+        return None
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags if bag.slot is not None]
+    best = max(bags, key=lambda bag: sum(curve.data_path.startswith("pose.bones") for curve in bag.fcurves), default=None)
+    return None if best is None else best.slot.identifier
+
+
+def assign_slot(owner: bpy.types.Object, identifier: str | None) -> None:
+    """Lets an object's action play the slot of this identifier."""
+    if HAS_SLOTS:
+        slots = owner.animation_data.action.slots
+        owner.animation_data.action_slot = next((slot for slot in slots if slot.identifier == identifier), None)
+
+
 def use_material_nodes(material: bpy.types.Material) -> None:
     """Makes sure that the material has its node tree and uses it."""
     if not NODES_ARE_ALWAYS_USED:
@@ -109,3 +131,10 @@ def use_image_brush(context: bpy.types.Context, brush: bpy.types.Brush) -> bool:
 def sequencer_strips(editor: bpy.types.SequenceEditor) -> Any:
     """The collection of top-level strips, with its `new_...` functions."""
     return editor.strips if HAS_STRIPS else editor.sequences
+
+
+def motion_importers(ending: str) -> tuple[tuple[str, str], ...]:
+    """Operators (category, name) that import a `.bvh` or `.fbx`, the preferred first. Blender's own FBX reader came with 4.5."""
+    if ending == ".bvh":
+        return (("import_anim", "bvh"),)
+    return (("import_scene", "fbx"), ("wm", "fbx_import"))

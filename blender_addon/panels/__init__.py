@@ -2,6 +2,7 @@
 that `pictures.py` keeps."""
 
 from . import main, motions
+from . import main, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -9,4 +10,7 @@ CLASSES = (
     main.MENAGERIE_PT_viewpoints,
     main.MENAGERIE_PT_picking,
     motions.MENAGERIE_PT_motions,
+    retarget.MENAGERIE_UL_map,
+    retarget.MENAGERIE_PT_retarget,
+    retarget.MENAGERIE_PT_retarget_map,
 )

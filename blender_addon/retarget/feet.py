@@ -33,14 +33,17 @@ EASE_SECONDS = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """bones: the first bone of thigh, shin, foot, toe as far as mapped, at least three; the last one's head is held, and its direction
-    where it is a toe; seen: the source's bone whose head tells when the foot stands; tip (3,): the toe's end at rest, or None."""
+    """bones: the first bone of thigh, shin, foot, toe as far as mapped, at least three. toe: the last one is a toe; tip (3,): its end at
+    rest, or None. seen: the source's bone that tells when the foot stands, at the point reach (3,) from its head at rest.
+    rolls: both rigs know the tip, so it is held and the foot rolls over it; else the last bone's head is, and a toe's direction."""
 
     name: str
     bones: tuple[int, ...]
     toe: bool
-    seen: int
     tip: Array | None
+    seen: int
+    reach: Array
+    rolls: bool
 
     @property
     def joint(self) -> int:
@@ -63,8 +66,8 @@ class Ground:
     advance: Array | None
 
 
-def find_legs(body: Body, source: Rig, parts: Parts, tips: bool) -> list[Leg]:
-    """Legs of which both rigs have at least three bones. tips: the target's toe tails are joints."""
+def find_legs(body: Body, source: Rig, parts: Parts, source_tips: bool, tips: bool, up: Array) -> list[Leg]:
+    """Legs of which both rigs have at least three bones. source_tips, tips: the rig's toe tails are joints."""
     found = []
     for name, stems in (("front", FRONT_LEG), ("hind", HIND_LEG)):
         for side in SIDES:
@@ -75,8 +78,28 @@ def find_legs(body: Body, source: Rig, parts: Parts, tips: bool) -> list[Leg]:
             toe = names[-1] == f"{stems[-1]}.{side}"
             tails = body.rig.tails
             tip = tails[body.rig.index[body.parts[names[-1]][-1]]] if tips and toe and tails is not None else None
-            found.append(Leg(f"{name}.{side}", bones, toe, source.index[parts[names[-1]][0]], tip))
+            end = source.index[parts[names[-1]][-1]]
+            last = lowest_end(source, end, up)
+            seen, reach = last, np.zeros(3)
+            if source_tips and source.tails is not None and toe and last == end:
+                reach = source.tails[last] - source.heads[last]
+            rolls = tip is not None and (last != end or reach.any())
+            if not rolls:
+                seen, reach = source.index[parts[names[-1]][0]], np.zeros(3)
+            found.append(Leg(f"{name}.{side}", bones, toe, tip, seen, reach, bool(rolls)))
     return found
+
+
+def lowest_end(rig: Rig, bone: int, up: Array) -> int:
+    """The lowest end of what hangs on the bone: a hoof below the fetlock; the bone itself where nothing does."""
+    ends, waiting = [], [bone]
+    while waiting:
+        here = waiting.pop()
+        below = rig.children(here)
+        waiting += below
+        if not below:
+            ends.append(here)
+    return min(ends, key=lambda end: float(rig.heads[end] @ up))
 
 
 def loops(turns: Array) -> bool:
@@ -93,12 +116,14 @@ def hold(body: Body, legs: list[Leg], ground: Ground, leg_length: float, seconds
     drift = seconds[:, None] * ground.velocity  # (t, 3)
     goals, toes = [], []
     for number, leg in enumerate(legs):
-        stands, path = ground.stands[:, number], body.heads[:, leg.joint]
+        stands, joint = ground.stands[:, number], body.heads[:, leg.joint]
+        toe = body.turns[:, leg.joint] @ (leg.tip - body.rest_heads[leg.joint]) if leg.rolls else 0.0 * joint  # type: ignore[operator]
         height = ground.floor + ground.rests[number] + ground.levels[:, number]
-        goal = path + held(path - drift, height, stands, ground, seconds)
-        lift = np.maximum(ground.floor - goal @ ground.up, 0)
-        goals.append(goal + lift[:, None] * ground.up)
-        toes.append(standing_toe(body.turns[:, leg.joint], leg, body, goals[-1], stands, ground, seconds))
+        point = joint + toe
+        goal = point + held(point - drift, height, stands, ground, seconds)
+        goal = goal + np.maximum(ground.floor - goal @ ground.up, 0)[:, None] * ground.up - toe
+        goals.append(goal + np.maximum(ground.floor - goal @ ground.up, 0)[:, None] * ground.up)
+        toes.append(body.turns[:, leg.joint] if leg.rolls else standing_toe(leg, body, goals[-1], stands, ground, seconds))
     sink(body, legs, goals, ground, SINK * leg_length, seconds)
     for leg, goal, toe in zip(legs, goals, toes, strict=True):
         reach(body, leg, goal)
@@ -118,8 +143,9 @@ def held(path: Array, height: Array, stands: Array, ground: Ground, seconds: Arr
     return spread(still, stands, ground.advance, seconds, np.zeros(3))
 
 
-def standing_toe(turns: Array, leg: Leg, body: Body, goal: Array, stands: Array, ground: Ground, seconds: Array) -> Array:
+def standing_toe(leg: Leg, body: Body, goal: Array, stands: Array, ground: Ground, seconds: Array) -> Array:
     """(t, 3, 3) turns of the last bone: a toe's direction doesn't change while it stands, and its tip stays out of the floor."""
+    turns = body.turns[:, leg.joint]
     if not leg.toe:
         return turns
 

@@ -51,11 +51,12 @@ LEAST_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Scheme:
-    """A naming scheme. prefix: a pattern that may stand before every name; parts: as in `Parts`; tips: the tails of chain ends are
-    joints (the toe's tip, the nose); person: stands upright; limits: bone base -> three (low, high) in degrees."""
+    """A naming scheme. prefixes: patterns that may stand before every name, one at a time; parts: as in `Parts`, names with `|` between
+    them meaning any of these; tips: the tails of chain ends are joints (the toe's tip, the nose); person: stands upright;
+    limits: bone base -> three (low, high) in degrees."""
 
     name: str
-    prefix: str
+    prefixes: tuple[str, ...]
     parts: Parts
     tips: bool
     person: bool
@@ -69,7 +70,7 @@ def schemes() -> tuple[Scheme, ...]:
 
 
 def read_scheme(path: Path) -> Scheme:
-    """One file; a part given with `.L` and `{side}` or a pair of words in its bones' names stands for both sides."""
+    """One file; a part `NAME.*` stands for both sides, `{side}` in its bones' names for the file's two words for them."""
     raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     left, right = raw.get("sides", ["L", "R"])
     parts: Parts = {}
@@ -77,7 +78,7 @@ def read_scheme(path: Path) -> Scheme:
         for side, word in zip(SIDES, (left, right), strict=True) if part.endswith(".*") else (("", ""),):
             parts[part.replace("*", side)] = tuple(bone.replace("{side}", word) for bone in bones)
     return Scheme(
-        raw["name"], raw.get("prefix", ""), parts, bool(raw.get("tips")), bool(raw.get("person")), raw.get("limits", {})
+        raw["name"], tuple(raw.get("prefixes", [""])), parts, bool(raw.get("tips")), bool(raw.get("person")), raw.get("limits", {})
     )
 
 
@@ -112,12 +113,20 @@ def match_scheme(rig: Rig) -> tuple[Scheme, Parts] | None:
 
 
 def find_parts(scheme: Scheme, names: tuple[str, ...]) -> tuple[Parts, float]:
-    """The scheme's parts among these names, and the share of its bones that are there."""
-    start = re.compile(scheme.prefix)
-    bare = {start.sub("", name, count=1): name for name in reversed(names)}
-    found = {part: tuple(bare[bone] for bone in bones if bone in bare) for part, bones in scheme.parts.items()}
-    count = sum(len(bones) for bones in scheme.parts.values())
-    return {part: bones for part, bones in found.items() if bones}, sum(map(len, found.values())) / max(count, 1)
+    """The scheme's parts among these names, and the share of its parts that are there, under the prefix that fits best."""
+    best: tuple[float, Parts] = (-1.0, {})
+    for prefix in scheme.prefixes:
+        start = re.compile(prefix)
+        bare = {name[match.end() :]: name for name in reversed(names) if (match := start.match(name)) is not None}
+        found: Parts = {}
+        for part, bones in scheme.parts.items():
+            there = [next((bare[word] for word in bone.split("|") if word in bare), None) for bone in bones]
+            if there[0] is not None or any(there[1:]):
+                found[part] = tuple(dict.fromkeys(name for name in there if name is not None))
+        share = len(found) / len(scheme.parts)
+        if share > best[0]:
+            best = (share, found)
+    return best[1], best[0]
 
 
 def limits_of(names: tuple[str, ...]) -> Array | None:

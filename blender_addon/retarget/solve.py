@@ -228,20 +228,21 @@ def hold_feet(
     body: Body, seen: Seen, scale: float, own: bool, floor: float, loop: bool, seconds: Array, options: Options
 ) -> tuple[dict[str, Array], Array]:
     """-> contacts by leg, and the ground's velocity (3,) in the target's lengths."""
-    legs = feet.find_legs(body, seen.rig, seen.parts, tips_known(body.rig))
+    legs = feet.find_legs(body, seen.rig, seen.parts, tips_known(seen.rig), tips_known(body.rig), seen.up)
     if not legs or (options.feet == "off" and not options.add_travel):
         return {}, np.zeros(3)
-    joints = [leg.seen for leg in legs]
+    bones, reaches = [leg.seen for leg in legs], np.array([leg.reach for leg in legs])
     carrier = seen.rig.index[seen.parts[body.part_of[body.carrier]][0]]
-    paths, middle = seen.heads[:, joints], seen.heads[:, carrier]
-    rests = seen.rig.heads[joints] @ seen.up
+    paths, middle = seen.heads[:, bones] + apply(seen.turns[:, bones], reaches), seen.heads[:, carrier]
+    rests = (seen.rig.heads[bones] + reaches) @ seen.up
     velocity = ground_velocity(paths, middle, rests, seen.up, seen.leg, seconds)
     if options.feet == "off":
         return {}, velocity * scale
     stands = find_contacts(paths, middle, rests, seen.up, seen.leg, seconds, velocity, options.feet == "always")
     over, lowest = levels(paths, rests, seen.up, seen.leg)
     if own:
-        standing = body.rest_heads[[leg.joint for leg in legs]] @ seen.up - floor
+        points = [leg.tip if leg.rolls else body.rest_heads[leg.joint] for leg in legs]
+        standing = np.array(points) @ seen.up - floor
     else:
         standing = scale * (rests + lowest - seen.floor)
     ground = feet.Ground(
