@@ -1,8 +1,7 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import main, motions
-from . import main, retarget
+from . import main, motions, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
