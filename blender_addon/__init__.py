@@ -31,6 +31,7 @@ def register() -> None:
     retarget_choices.register()
     batch_rows.register()
     made.register()
+    retarget_choices.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -57,5 +58,6 @@ def unregister() -> None:
     retarget_choices.unregister()
     batch_rows.unregister()
     made.unregister()
+    retarget_choices.unregister()
     settings.unregister()
     preferences.unregister()

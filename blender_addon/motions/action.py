@@ -18,7 +18,8 @@ from ..scene.asset_file import Array
 from ..scene.creature import NUMBER, ROLE, numbered
 from ..scene.motion import FIRST_FRAME, root_locations, shortest_way, write_curve
 from . import library
-from .transfer import HIPS, Steps, Target, transfer
+from .rig import HIPS, Target
+from .transfer import Steps, transfer
 
 READY = "ready_motion"
 """Role of our actions."""

@@ -13,7 +13,7 @@ from ..scene.motion import FIRST_FRAME, write_curve
 from ..scene.place import pose_is_ours
 from . import action as actions
 from . import library
-from .transfer import missing_bones
+from .rig import missing_bones
 
 
 def rig_of(context: bpy.types.Context) -> bpy.types.Object | None:

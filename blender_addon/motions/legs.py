@@ -18,6 +18,8 @@ DAMPING = 3e-5
 """Of the squared leg length."""
 MISSED = 1e-3
 """Leg lengths from its goal at which a leg has not reached it."""
+REACHED = 1e-5
+"""Leg lengths from its goal at which nothing more is to be done."""
 FOLDS = tuple(np.radians([10.0, 25.0, 45.0]))
 """Started anew with these, radians."""
 LARGEST_STEP = 0.25
@@ -89,6 +91,8 @@ def descend(leg: Leg, base: tuple[Array, Array], angles: Array, targets: Array, 
     for _ in range(ROUNDS):
         turned, heads, tip = stand(leg, base, angles)
         end = tip if bones == 4 else heads[bones]
+        if np.abs(targets - end).max() < REACHED * leg.length:
+            break
         arms = np.empty((len(angles), 3, len(free)))
         for column, (bone, axis) in enumerate(free):
             above = base[0] if bone == 0 else turned[bone - 1]

@@ -11,73 +11,29 @@ Knees and elbows keep a rest of their bend; every angle stays within the templat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from ..link.errors import LinkError
-from ..retarget.rotations import from_angles, to_angles, to_matrices, to_quaternions
+from ..retarget.rotations import from_angles, shortest_turn, to_angles, to_matrices, to_quaternions
 from ..scene.asset_file import Array
-from . import legs, stances, turns
-from .library import ReadyMotion, Skeleton
+from . import legs, muzzle, stances, turns
+from .library import ReadyMotion
+from .rig import LEGS, Target, leg_of, limits_on, missing_bones, pose, source_rig, tips_of
 
-LEGS = {
-    "front.L": ("front_thigh.L", "front_shin.L", "front_foot.L", "front_toe.L"),
-    "front.R": ("front_thigh.R", "front_shin.R", "front_foot.R", "front_toe.R"),
-    "hind.L": ("thigh.L", "shin.L", "foot.L", "toe.L"),
-    "hind.R": ("thigh.R", "shin.R", "foot.R", "toe.R"),
-}
-"""In the order of a motion's contacts."""
 STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L", "shoulder.R")
-HIPS = "hips"
-HINGES = {"front": ((1, 1),), "hind": ((1, -1), (2, 1))}
-"""Elbow, knee and hock: (place in the leg, sign of the bend at rest about the lower bone's X). A wrist may give way forward."""
-FOLD = {"front": (-0.4, 1.0, -1.0, 0.0), "hind": (0.4, -1.0, 1.0, 0.0)}
-"""How a leg's bones turn about X when it folds."""
-LEAST_BEND = np.radians(2.0)
-"""That a knee, an elbow and a hock keep."""
 STRETCH = 0.985
 """Share of a leg's full length beyond which the hips come down."""
 LIFT = 0.006
 """How high a foot in the air stays above its ground, in leg lengths."""
 BOB = 3.0
 """Swings of the hips a cycle, up to about which they rise and fall for their own legs' sake."""
+HEEL = 0.01
+"""How far under its height at rest a knuckle may come, in leg lengths."""
 SOFT = 0.08
 """Share of a cycle over which the hips come down before a leg is too short."""
 REMEDY = "Select a creature that Menagerie made, with its bones under their own names."
-
-
-@dataclass(frozen=True)
-class Target:
-    """A skeleton at rest. names (b,); parents (b,), -1 where the parent is none of them; rest (b, 4, 4): columns X, Y, Z and head of each
-    bone, armature space; lengths (b,)."""
-
-    names: tuple[str, ...]
-    parents: Array
-    rest: Array
-    lengths: Array
-
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """Name -> bone."""
-        return {name: number for number, name in enumerate(self.names)}
-
-    def tail(self, name: str) -> Array:
-        """(3,) of a bone at rest."""
-        bone = self.index[name]
-        return np.asarray(self.rest[bone, :3, 3] + self.rest[bone, :3, 1] * self.lengths[bone])
-
-    @cached_property
-    def grounds(self) -> Array:
-        """(4,) height of each foot's tip at rest: what it stands on."""
-        return np.array([self.tail(leg[3])[2] for leg in LEGS.values()])
-
-    @cached_property
-    def leg_length(self) -> float:
-        """Mean height of the legs' first joints above their tips."""
-        return float(np.mean([self.rest[self.index[leg[0]], 2, 3] for leg in LEGS.values()] - self.grounds))
 
 
 @dataclass(frozen=True)
@@ -91,35 +47,21 @@ class Steps:
     step: float
 
 
-def source_rig(skeleton: Skeleton) -> Target:
-    """A bundled skeleton as a target of its own."""
-    y = (skeleton.tails - skeleton.heads).astype(np.float64)
-    lengths = np.linalg.norm(y, axis=1)
-    y /= lengths[:, None]
-    x = np.cross(y, skeleton.z_axes)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    rest = np.tile(np.eye(4), (len(y), 1, 1))
-    rest[:, :3] = np.stack([x, y, np.cross(x, y), skeleton.heads], -1)
-    return Target(skeleton.names, skeleton.parents, rest, lengths)
-
-
-def missing_bones(names: Sequence[str]) -> list[str]:
-    """The bones without which nothing walks, that are not among these."""
-    return [name for name in (HIPS, *(bone for leg in LEGS.values() for bone in leg)) if name not in names]
-
-
 def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1.0, hold_feet: bool = True) -> Steps:
     """The motion on `target` in `frames` frames a cycle. stride: factor on the width of the steps. Raises LinkError bones_missing."""
     missing = missing_bones(target.names)
     if missing:
         raise LinkError("bones_missing", f"The armature has no bone named {missing[0]}.", REMEDY)
     source = source_rig(motion.skeleton)
-    rotations = turns.resampled_turns(motion.rotations, frames)
-    hips = turns.resampled(motion.hips.astype(np.float64), frames) * (target.leg_length / source.leg_length)
+    source_turns = rotations = turns.resampled_turns(motion.rotations, frames)
+    source_hips = turns.resampled(motion.hips.astype(np.float64), frames)
+    hips = source_hips * (target.leg_length / source.leg_length)
     contacts = stances.resampled_contacts(motion.contacts, frames)
     toes = [source.index[leg[3]] for leg in LEGS.values()]
-    soles = pose(source, to_matrices(rotations), hips)[0][:, toes] @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3)
+    posed = pose(source, to_matrices(source_turns), source_hips)[0][:, toes]
+    soles = posed @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3), each toe's turn from rest
     if stride != 1:
+        rotations = source_turns.copy()
         wide = [source.index[bone] for bone in STRIDERS]
         rotations[:, wide] = turns.scaled_about(turns.mean(rotations[:, wide]), rotations[:, wide], stride)
     shared = [source.index[name] if name in source.index else -1 for name in target.names]
@@ -136,47 +78,12 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
         wanted = tips + stances.shifts(tips, contacts, step, target.grounds)
         above = target.grounds + np.where(contacts, 0.0, LIFT * target.leg_length)
         wanted[..., 2] = np.maximum(wanted[..., 2], above)
+        soles = without_heels(target, wanted, soles)
         hips = hips - within_reach(target, local, hips, wanted, soles, contacts)[:, None] * (0, 0, 1)
         angles = plant(target, local, hips, angles, limits, wanted, soles)
-        local = from_angles(angles)
+    angles = nod(target, angles, hips, limits, source, to_matrices(source_turns), source_hips)
+    local = from_angles(angles)
     return Steps(to_quaternions(local), hips, contacts, step)
-
-
-def limits_on(target: Target, skeleton: Skeleton, shared: Sequence[int]) -> Array:
-    """(b, 3, 2) the template's limits, those of hinges narrowed so that none bends beyond straight; none for bones it doesn't know."""
-    free = np.tile([-np.pi, np.pi], (3, 1))
-    limits = np.array([skeleton.limits[bone] if bone > 0 else free for bone in shared], np.float64)
-    for name, leg in LEGS.items():
-        for joint, sign in HINGES[name[:-2]]:
-            bone, above = target.index[leg[joint]], target.index[leg[joint - 1]]
-            x, lower, upper = target.rest[bone, :3, 0], target.rest[bone, :3, 1], target.rest[above, :3, 1]
-            bend = sign * float(np.arctan2(np.cross(upper, lower) @ x, upper @ lower))
-            spare = max(bend - LEAST_BEND, 0.0)
-            if sign > 0:
-                limits[bone, 0, 0] = max(limits[bone, 0, 0], -spare)
-            else:
-                limits[bone, 0, 1] = min(limits[bone, 0, 1], spare)
-    return limits
-
-
-def pose(target: Target, local: Array, hips: Array) -> tuple[Array, Array]:
-    """Rotations (t, b, 3, 3) in rest axes, hips (t, 3) -> posed rotations (t, b, 3, 3) and heads (t, b, 3), armature space."""
-    axes, heads = target.rest[:, :3, :3], target.rest[:, :3, 3]
-    turned, places = np.empty_like(local), np.empty((*local.shape[:2], 3))
-    for bone, parent in enumerate(target.parents):
-        delta = turned[:, parent] @ axes[parent].T if parent >= 0 else np.eye(3)
-        turned[:, bone] = delta @ axes[bone] @ local[:, bone]
-        places[:, bone] = heads[bone] if parent < 0 else places[:, parent] + delta @ (heads[bone] - heads[parent])
-        if target.names[bone] == HIPS:
-            places[:, bone] += hips
-    return turned, places
-
-
-def tips_of(target: Target, local: Array, hips: Array) -> Array:
-    """(t, 4, 3) tips of the feet."""
-    turned, places = pose(target, local, hips)
-    toes = [target.index[leg[3]] for leg in LEGS.values()]
-    return places[:, toes] + turned[:, toes][..., 1] * target.lengths[toes][:, None]
 
 
 def on_ground(target: Target, local: Array, hips: Array, contacts: Array) -> Array:
@@ -201,6 +108,34 @@ def knuckles_for(target: Target, wanted: Array, soles: Array) -> Array:
     toes = [target.index[leg[3]] for leg in LEGS.values()]
     along = target.rest[toes, :3, 1] * target.lengths[toes][:, None]
     return wanted - np.einsum("tkij,kj->tki", soles, along)
+
+
+def without_heels(target: Target, wanted: Array, soles: Array) -> Array:
+    """Turns of the soles (t, 4, 3, 3), those levelled that would press the flesh under a knuckle into the ground.
+
+    wanted (t, 4, 3): places of the tips."""
+    toes = [target.index[leg[3]] for leg in LEGS.values()]
+    lengths = target.lengths[toes]
+    along = np.einsum("tkij,kj->tki", soles, target.rest[toes, :3, 1] * lengths[:, None])  # knuckle to tip
+    lowest = target.rest[toes, 2, 3] - HEEL * target.leg_length
+    fall = np.maximum(wanted[..., 2] - np.maximum(wanted[..., 2] - along[..., 2], lowest), -lengths)  # from the knuckle to the tip
+    level = along.copy()
+    flat = np.linalg.norm(along[..., :2], axis=-1, keepdims=True)
+    level[..., :2] *= np.sqrt(np.maximum(lengths**2 - fall**2, 0))[..., None] / np.maximum(flat, 1e-9)
+    level[..., 2] = fall
+    lifted = fall < along[..., 2] - 1e-9
+    return np.where(lifted[..., None, None], shortest_turn(along, level) @ soles, soles)
+
+
+def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Target, turned: Array, place: Array) -> Array:
+    """Angles (t, b, 3) with the muzzle over the ground as the source's is in its pose: turned (t, b, 3, 3), place (t, 3) of its hips."""
+    if "head" not in target.index:
+        return angles
+    floor, own_floor = float(source.grounds.min()), float(target.grounds.min())
+    theirs = (muzzle.muzzle_heights(source, turned, place) - floor) / source.leg_length
+    own = (muzzle.muzzle_heights(target, from_angles(angles), hips) - own_floor) / target.leg_length
+    wanted = muzzle.wanted_heights(own, theirs) * target.leg_length + own_floor
+    return muzzle.bring_down(target, angles, hips, limits, wanted)
 
 
 def within_reach(target: Target, local: Array, hips: Array, wanted: Array, soles: Array, contacts: Array) -> Array:
@@ -242,13 +177,3 @@ def plant(target: Target, local: Array, hips: Array, angles: Array, limits: Arra
         found[:, 3] = to_angles(toe)
         planted[:, bones] = legs.reach(leg, at, found, tip)
     return planted
-
-
-def leg_of(target: Target, bones: Sequence[int], limits: Array) -> legs.Leg:
-    """The four bones of a leg as what reaches."""
-    axes, heads = target.rest[:, :3, :3], target.rest[:, :3, 3]
-    above = [int(target.parents[bone]) for bone in bones]
-    rests = np.stack([axes[parent].T @ axes[bone] for bone, parent in zip(bones, above, strict=True)])
-    offsets = np.stack([axes[parent].T @ (heads[bone] - heads[parent]) for bone, parent in zip(bones, above, strict=True)])
-    fold = np.array(FOLD["front" if target.names[bones[0]].startswith("front") else "hind"])
-    return legs.Leg(rests, offsets, np.array([0.0, target.lengths[bones[3]], 0.0]), limits[list(bones)], fold)

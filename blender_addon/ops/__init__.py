@@ -108,6 +108,7 @@ CLASSES = (
     switch_ik.MENAGERIE_OT_switch_ik,
     refit_ik.MENAGERIE_OT_refit_ik,
     copy_diagnostics.MENAGERIE_OT_copy_diagnostics,
+    apply_motion.MENAGERIE_OT_apply_motion,
     retarget_bake.MENAGERIE_OT_retarget_bake,
     retarget_guess.MENAGERIE_OT_retarget_guess,
     retarget_load_map.MENAGERIE_OT_retarget_load_map,
@@ -115,5 +116,4 @@ CLASSES = (
     retarget_preview_end.MENAGERIE_OT_retarget_preview_end,
     retarget_rows.MENAGERIE_OT_retarget_rows,
     retarget_save_map.MENAGERIE_OT_retarget_save_map,
-    apply_motion.MENAGERIE_OT_apply_motion,
 )

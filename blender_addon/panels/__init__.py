@@ -3,6 +3,7 @@ that `pictures.py` keeps."""
 
 from . import batch_panel, control_rig, correct, main, motions, posing, retarget, topology
 from . import control_rig, export, main
+from . import main, motions, retarget
 
 CLASSES = (
     main.MENAGERIE_PT_main,
@@ -16,8 +17,8 @@ CLASSES = (
     topology.MENAGERIE_PT_topology,
     export.MENAGERIE_PT_export,
     main.MENAGERIE_PT_picking,
+    motions.MENAGERIE_PT_motions,
     retarget.MENAGERIE_UL_map,
     retarget.MENAGERIE_PT_retarget,
     retarget.MENAGERIE_PT_retarget_map,
-    motions.MENAGERIE_PT_motions,
 )

@@ -13,10 +13,13 @@ from blender_addon import compat
 from blender_addon.link import session
 from blender_addon.motions import apply, library
 from blender_addon.motions.action import target_of
-from blender_addon.motions.transfer import LEGS
+from blender_addon.motions.rig import LEGS
 from blender_addon.ops.apply_motion import MENAGERIE_OT_apply_motion
+from blender_addon.panels.motions import MENAGERIE_PT_motions
+from blender_addon.scene.armature import edit_mode
 from blender_addon.scene.creature import Creature
 from blender_addon.scene.place import place_asset
+from tests.blender import button
 from tests.blender.creatures import read_creature
 
 pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("add_on")]
@@ -149,6 +152,27 @@ def test_a_second_click_uses_the_action_again_unless_the_artist_has_changed_it(c
     assert second != first and creature.armature.animation_data.action == second
     third = press("wolf_run")
     assert creature.armature.animation_data.action == third and third not in (first, second)
+
+
+def test_the_panel_shows_every_motion_with_its_credit_and_the_sliders_of_the_one_that_plays(creature: Creature) -> None:
+    before = button.drawn(MENAGERIE_PT_motions)
+    shared = library.load()
+    assert before.count("menagerie.apply_motion") == len(shared.motions)
+    assert "Wildfire Games" in " ".join(before) and "speed" not in before
+    action = press()
+    after = button.drawn(MENAGERIE_PT_motions)
+    assert {action.name, "speed", "stride", "in_place", "hold_feet"} <= set(after)
+    compat.assign_action(creature.armature, bpy.data.actions.new("mine"))
+    assert "Not assigned" in " ".join(button.drawn(MENAGERIE_PT_motions))
+
+
+def test_after_the_bones_have_moved_a_click_fits_the_motion_to_them(creature: Creature) -> None:
+    action = press()
+    before = action.menagerie_motion.stamp
+    with edit_mode(bpy.context, creature.armature):
+        for bone in creature.armature.data.edit_bones:
+            bone.head, bone.tail = bone.head * 2, bone.tail * 2
+    assert press() == action and action.menagerie_motion.stamp != before
 
 
 def test_an_armature_without_our_legs_is_refused_and_nothing_is_made(add_on: None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blender_addon.motions import library, stances
-from blender_addon.motions.transfer import LEGS, pose, source_rig, tips_of
+from blender_addon.motions.rig import LEGS, pose, source_rig, tips_of
 from blender_addon.retarget.rotations import to_angles, to_matrices
 from blender_addon.scene.asset_file import AssetError
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
 
 from blender_addon.link.errors import LinkError
 from blender_addon.motions import library, stances, turns
-from blender_addon.motions.transfer import LEGS, Steps, Target, limits_on, pose, source_rig, tips_of, transfer
+from blender_addon.motions.rig import LEGS, Target, limits_on, pose, source_rig, tips_of
+from blender_addon.motions.transfer import Steps, transfer
 from blender_addon.retarget.rotations import to_angles, to_matrices
+from blender_addon.scene.asset_file import AssetFile
 from tests.blender.photo_creatures import photo_creatures
 
 CREATURES = ("dog", "elephant", "horse", "pig")
@@ -26,9 +28,14 @@ NAMES = tuple(library.load().motions)
 TRAVELLING = tuple(name for name, motion in library.load().motions.items() if motion.speed > 0)
 
 
-@lru_cache
+@cache
+def creatures() -> dict[str, AssetFile]:
+    return photo_creatures(*CREATURES)
+
+
+@cache
 def target(creature: str) -> Target:
-    asset = photo_creatures(creature)[creature]
+    asset = creatures()[creature]
     along = (asset.tails - asset.heads).astype(np.float64)
     lengths = np.linalg.norm(along, axis=1)
     y = along / lengths[:, None]

@@ -1,0 +1,63 @@
+"""A head that comes down to the ground: neck and head turned so that the muzzle is as near to the ground as the source's. numpy.
+
+Only heights count: where the source's muzzle is near the ground, the target's gets to the same height in leg lengths, by as little
+as neck and head need turn about their bend axes; elsewhere it is only kept out of the ground.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..retarget.rotations import from_angles
+from ..scene.asset_file import Array
+from .legs import clamped
+from .rig import Target, pose
+
+NECK = ("neck.001", "neck.002", "head")
+NEAR = 0.45
+"""Leg lengths over the ground below which the muzzle's height counts; from half of that on it counts in full."""
+CLEAR = 0.04
+"""Leg lengths that a muzzle keeps above the ground: its flesh."""
+ROUNDS = 12
+DAMPING = 1e-3
+"""Of the squared length of neck and head."""
+LARGEST_STEP = 0.15
+"""Radians a round."""
+
+
+def muzzle_heights(target: Target, local: Array, hips: Array) -> Array:
+    """(t,) of the head's tip."""
+    turned, places = pose(target, local, hips)
+    head = target.index["head"]
+    return np.asarray((places[:, head] + turned[:, head, :, 1] * target.lengths[head])[:, 2])
+
+
+def wanted_heights(own: Array, source: Array) -> Array:
+    """Heights of the target's muzzle and of the source's (t,), both in leg lengths -> what the target's shall be."""
+    weight = np.clip((NEAR - source) / (NEAR / 2), 0, 1)
+    weight = weight * weight * (3 - 2 * weight)
+    return np.maximum((1 - weight) * own + weight * source, CLEAR)
+
+
+def bring_down(target: Target, angles: Array, hips: Array, limits: Array, wanted: Array) -> Array:
+    """Angles (t, b, 3) with the muzzle at heights (t,), as far as limits (b, 3, 2) let neck and head."""
+    if any(name not in target.index for name in NECK):
+        return angles
+    bones = [target.index[name] for name in NECK]
+    reach = float(target.lengths[bones].sum())
+    bent = angles.copy()
+    for _ in range(ROUNDS):
+        turned, places = pose(target, from_angles(bent), hips)
+        muzzle = places[:, bones[-1]] + turned[:, bones[-1], :, 1] * target.lengths[bones[-1]]
+        lack = wanted - muzzle[:, 2]
+        if np.abs(lack).max() < 1e-4 * reach:
+            break
+        rises = np.empty((len(angles), len(bones)))
+        for column, bone in enumerate(bones):
+            parent = int(target.parents[bone])
+            axis = (turned[:, parent] @ target.rest[parent, :3, :3].T @ target.rest[bone, :3, :3])[..., 0]
+            rises[:, column] = np.cross(axis, muzzle - places[:, bone])[:, 2]
+        change = rises * (lack / ((rises**2).sum(1) + DAMPING * reach**2))[:, None]
+        bent[:, bones, 0] += np.clip(change, -LARGEST_STEP, LARGEST_STEP)
+        bent[:, bones] = clamped(bent[:, bones], limits[bones])
+    return bent
