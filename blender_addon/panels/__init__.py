@@ -1,9 +1,7 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import batch_panel, control_rig, correct, main, motions, posing, retarget, topology
-from . import control_rig, export, main
-from . import main, motions, retarget
+from . import batch_panel, control_rig, correct, export, main, motions, posing, retarget, topology
 
 CLASSES = (
     main.MENAGERIE_PT_main,
