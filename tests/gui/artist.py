@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 
 PACKAGE = "bl_ext.user_default.menagerie"
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 300.0
 DRAWN_SECONDS = 1.0
 """From a change to its being drawn by a processor, before a picture is taken."""
 HOVER_SECONDS = 0.06
