@@ -256,6 +256,8 @@ def hold_feet(
     if options.feet == "off":
         return {}, velocity * scale
     stands = find_contacts(paths, middle, rests, seen.up, seen.leg, seconds, velocity, options.feet == "always")
+    if loop:  # the first and the last frame are one
+        stands[[0, -1]] = stands[0] | stands[-1]
     leg_size = seen.leg * scale
     over, lowest = levels(paths, rests, seen.up, seen.leg)
     velocity = velocity * scale
