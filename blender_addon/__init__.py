@@ -11,7 +11,7 @@ import bpy
 from . import ops, panels, preferences, settings
 from .link import session
 from .ops import paint_mask, picking, reskin
-from .panels import joint_lines, pictures
+from .panels import joint_marks, pictures
 from .scene import watch
 from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
 from .turntable import operator as turntable_operator
@@ -28,13 +28,13 @@ def register() -> None:
     turntable_operator.register()
     session.watch_files()
     watch.begin()
-    joint_lines.begin()
+    joint_marks.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     session.close()
-    joint_lines.end()
+    joint_marks.end()
     watch.end()
     reskin.forget()
     paint_mask.forget_eraser()
