@@ -14,6 +14,9 @@ from .motions import made
 from .ops import mask_editor, paint_mask, picking, reskin
 from .panels import joint_lines, pictures
 from .retarget import choices as retarget_choices
+from .link import session
+from .ops import paint_mask, picking, reskin
+from .panels import joint_marks, pictures
 from .scene import watch
 from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
 from .turntable import operator as turntable_operator
@@ -36,13 +39,14 @@ def register() -> None:
     watch.begin()
     batch.open_list()
     joint_lines.begin()
+    joint_marks.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     batch.close()
     session.close()
-    joint_lines.end()
+    joint_marks.end()
     watch.end()
     reskin.forget()
     mask_editor.forget()

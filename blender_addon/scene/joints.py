@@ -1,7 +1,7 @@
 """A creature's joints as handles over its photo: what the artist drags is pinned.
 
-Enters: where a result's joints are seen (photo pixels, from its report). Leaves: small image Empties before the photo's camera, parented
-to it, and the pixels of those that were moved. A handle moves in one plane across the camera's view and nowhere else, so what it means is
+Enters: where a result's joints are seen (photo pixels, from its report). Leaves: small Empties before the photo's camera, parented to
+it, and the pixels of those that were moved. A handle moves in one plane across the camera's view and nowhere else, so what it means is
 the same from wherever it is dragged. Handles stand in a collection of their own within the creature's, are not rendered, and are seen
 through the creature. Their state is in their properties: it is saved, undone and duplicated with them.
 """
@@ -15,8 +15,6 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from . import dots
-from .bone_groups import group_of
 from .creature import NUMBER, ROLE, Creature
 
 HANDLE, HANDLES = "joint", "joints"
@@ -45,8 +43,8 @@ TITLES = {
 
 NEARER = 0.6
 """How far before the camera the handles stand, over the distance of the creature's nearest joint."""
-SIZE, LARGER = 0.022, 1.5
-"""A handle's size over the diagonal of the joints' box, and how much larger a pinned one is."""
+SIZE, LARGER = 0.008, 1.6
+"""A handle's radius over the diagonal of the joints' box, and how much larger a pinned one is."""
 STILL_PX = 0.05
 """Photo pixels by which a handle may have moved and still count as left alone."""
 
@@ -81,7 +79,7 @@ def lens_of(camera: bpy.types.Object, size: tuple[int, int]) -> Lens:
 def lay(creature: Creature, record: Mapping[str, Any]) -> list[bpy.types.Object]:
     """Handles of a creature with a camera where its record (`session.read_record`) has the joints: those it had are laid anew, others
     are made, what the result was told to keep is pinned. -> all of them."""
-    camera, joints = creature.camera, {name: tuple(place) for name, place in record["joints"].items() if name in BONES}
+    camera, joints = creature.camera, {name: place for name, place in record["joints"].items() if name in BONES}
     assert camera is not None
     lens = lens_of(camera, tuple(record["photo_size"]))
     depth = plane_depth(creature)
@@ -98,7 +96,8 @@ def lay(creature: Creature, record: Mapping[str, Any]) -> list[bpy.types.Object]
     for name, thing in standing.items():
         thing.parent = camera
         thing.matrix_parent_inverse.identity()
-        put(thing, lens.to_plane(*(pins.get(name) or joints[name]), depth), size, name in pins)
+        x, y = pins.get(name) or joints[name]
+        put(thing, lens.to_plane(x, y, depth), size, name in pins)
     return list(standing.values())
 
 
@@ -106,11 +105,8 @@ def build_handle(creature: Creature, camera: bpy.types.Object, name: str) -> bpy
     """A handle of a joint, not yet linked or laid."""
     thing = bpy.data.objects.new(f"{creature.armature.name} {name}", None)
     thing[ROLE], thing[NUMBER], thing[POINT] = HANDLE, creature.armature.get(NUMBER, 0), name
-    thing.empty_display_type = "IMAGE"
-    thing.empty_image_offset = (-0.5, -0.5)
-    thing.empty_image_depth = "FRONT"
-    thing.empty_image_side = "DOUBLE_SIDED"
-    thing.show_in_front = True
+    thing.empty_display_type = "SPHERE"
+    thing.show_in_front = True  # so that a click finds it before bones that are
     thing.hide_render = True
     thing.lock_rotation = thing.lock_scale = (True, True, True)
     thing.lock_location = (False, False, True)
@@ -126,12 +122,8 @@ def put(thing: bpy.types.Object, place: Vector, size: float, pinned: bool) -> No
 
 
 def show(thing: bpy.types.Object) -> None:
-    """Let a handle look as what it is: a dot in its limb's colour, larger and with a ring if it is pinned."""
-    pinned = is_pinned(thing)
-    image = dots.image(group_of(BONES[thing[POINT]]), pinned)
-    size = thing["menagerie_size"] * (LARGER if pinned else 1.0)
-    if thing.data != image:
-        thing.data = image
+    """Let a handle look as what it is: larger if it is pinned (`panels.joint_marks` draws a dot over it)."""
+    size = thing["menagerie_size"] * (LARGER if is_pinned(thing) else 1.0)
     if abs(thing.empty_display_size - size) > 1e-6 * size:
         thing.empty_display_size = size
 
@@ -158,8 +150,8 @@ def unpin(thing: bpy.types.Object, creature: Creature, record: Mapping[str, Any]
     """Put a handle back where the result has its joint, nothing said of it."""
     assert creature.camera is not None
     lens = lens_of(creature.camera, tuple(record["photo_size"]))
-    place = lens.to_plane(*record["joints"][thing[POINT]], -thing.location.z)
-    put(thing, place, thing["menagerie_size"], False)
+    x, y = record["joints"][thing[POINT]]
+    put(thing, lens.to_plane(x, y, -thing.location.z), thing["menagerie_size"], False)
 
 
 def pins_of(creature: Creature, size: tuple[int, int]) -> dict[str, list[float]]:
@@ -212,7 +204,7 @@ def collection_of(creature: Creature) -> bpy.types.Collection:
 
 
 def remove(things: Iterable[bpy.types.Object]) -> None:
-    """Remove handles, and of their collections and pictures what nothing uses any more."""
+    """Remove handles, and of their collections what is empty."""
     homes = set()
     for thing in list(things):
         homes |= {home for home in thing.users_collection if home.get(ROLE) == HANDLES}
@@ -220,4 +212,3 @@ def remove(things: Iterable[bpy.types.Object]) -> None:
     for home in homes:
         if not home.objects:
             bpy.data.collections.remove(home)
-    dots.forget_unused()

@@ -77,9 +77,9 @@ def test_the_joints_are_those_of_the_posed_bones(creature: Creature) -> None:
 def test_what_is_dragged_is_pinned_and_looks_so(creature: Creature) -> None:
     things = show(creature)
     hock = things["hock.L"]
-    size, picture = hock.empty_display_size, hock.data
+    size = hock.empty_display_size
     drag(hock, 0.1, -0.05)
-    assert joints.is_pinned(hock) and hock.empty_display_size > size and hock.data != picture
+    assert joints.is_pinned(hock) and hock.empty_display_size > 1.3 * size
     assert sum(joints.is_pinned(thing) for thing in things.values()) == 1
     pins = joints.pins_of(creature, tuple(record(creature)["photo_size"]))
     assert set(pins) == {"hock.L"}
@@ -181,7 +181,6 @@ def test_handles_survive_a_file_and_go_with_the_creature(creature: Creature, tmp
     opened = find_creature(bpy.data.objects[rig])
     assert opened is not None and len(joints.handles(opened)) == len(joints.SHOWN)
     assert joints.pins_of(opened, tuple(record(opened)["photo_size"])) == pins
-    assert all(thing.data.packed_file for thing in joints.handles(opened))
     for thing in (opened.camera, opened.mesh, opened.armature):
         bpy.data.objects.remove(thing)
     watch.tidy()
