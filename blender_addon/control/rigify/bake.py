@@ -36,12 +36,13 @@ def bake(context: bpy.types.Context, rig: bpy.types.Object, control: bpy.types.O
         raise LinkError("nothing_animated", f"{control.name} has no action.", "Set keys on its controls first.")
     start, end = source.frame_range
     frames = np.arange(round(start), round(end) + 1)
-    with kept_channels(control), scene_apart(context) as scene:
-        scene.collection.objects.link(control)
+    with kept_channels(control), kept_channels(rig), scene_apart(context) as scene:
+        for thing in (rig, control):
+            scene.collection.objects.link(thing)
         poses = []
         for frame in frames.tolist():
             scene.frame_set(frame)
-            poses.append(snap.skeleton_pose(control))
+            poses.append(snap.pose_of(rig))  # not the control rig's: connected bones stay joined where Rigify's come apart
     action = baked_action(source)
     if NUMBER in rig:
         action[NUMBER] = rig[NUMBER]
@@ -112,9 +113,9 @@ def rotations(bone: bpy.types.PoseBone, matrices: Sequence[Matrix]) -> tuple[str
 
 
 @contextmanager
-def kept_channels(control: bpy.types.Object) -> Iterator[None]:
-    """Afterwards the controls' channels and properties are as before, keyed or not."""
-    kept = [(bone, {name: getattr(bone, name)[:] for name in CHANNELS}, numbers(bone)) for bone in control.pose.bones]
+def kept_channels(rig: bpy.types.Object) -> Iterator[None]:
+    """Afterwards the bones' channels and properties are as before, keyed or not."""
+    kept = [(bone, {name: getattr(bone, name)[:] for name in CHANNELS}, numbers(bone)) for bone in rig.pose.bones]
     try:
         yield
     finally:
