@@ -114,7 +114,7 @@ class Turn:
         stage = self._set_stage(name, frame)
         picture = self._picture(name, frame)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        raw = picture.with_name(".raw.png")
+        raw = self._folder / "raw.png"
         stage.render(frame, raw)
         if not is_whole(raw):
             raise OSError("Blender rendered no whole picture")

@@ -13,6 +13,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from blender_addon import compat, paths, turntable
 from blender_addon.link import session
@@ -223,6 +224,8 @@ def test_lit_engines_show_the_shape(cube: bpy.types.Object, tmp_path: Path, engi
 
 def test_a_gif_is_made_by_the_backend(cube: bpy.types.Object, tmp_path: Path) -> None:
     made = turntable.render(bpy.context, [cube], tmp_path / "turn.gif", frames=4, size=SIZE, format="GIF", backend=(PYTHON, ROOT))
+    with Picture.open(made) as opened:
+        assert opened.n_frames == 4
     assert made.read_bytes()[:6] == b"GIF89a" and [file.name for file in tmp_path.iterdir()] == ["turn.gif"]
 
 
