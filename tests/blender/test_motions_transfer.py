@@ -20,7 +20,7 @@ RATE = 24
 SLIDE = DEPTH = 0.01
 """Of the leg's length: how far a standing foot may slide, how deep any may be in the ground."""
 SHARE_OF_SKINS, DEEPEST = 0.95, 0.02
-"""How many motions on creatures keep every vertex within that depth, and how deep the flesh around a toe that rolls may be in the others."""
+"""How many motions on creatures keep every vertex within that depth, and how deep the flesh of a toe that rolls may be in the others."""
 SWING, SHARE_OF_SWINGS = 0.2, 0.95
 """How much wider or narrower a leg may swing than the source's, and how many legs must keep that."""
 TIMELY = 0.9
