@@ -19,6 +19,8 @@ LOW = 0.04
 """A foot whose tip is less than this above its ground may stand, body lengths."""
 BACKWARD = 0.3
 """Share of the speed at which a foot that stands must move backward, at least: what rolls over its tip moves slowly."""
+AS_THE_GROUND = 0.4
+"""Share of the speed by which a tip's may differ from it and still be the ground's."""
 STILL = 0.12
 """Speed below which a foot of an animal that travels nowhere stands, body lengths a second."""
 SHORTEST_STANCE, LONGEST_BREAK = 0.08, 0.06
@@ -48,20 +50,26 @@ def close_loop(points: Array, frames: int) -> tuple[Array, float]:
 def find_gait(tips: Array, knuckles: Array, rest_heights: Array, seconds: float) -> tuple[float, NDArray[np.bool_]]:
     """tips, knuckles (t, k, 3) of k feet over one cycle of `seconds`, rest_heights (k,) of the tips -> forward speed, contacts (t, k).
 
-    A foot stands while its tip is low and its knuckle moves backward; the speed is the mean of those feet's.
+    A foot stands while its tip is low and its knuckle moves backward, and while it rolls over a tip that moves as the ground does;
+    the speed is the mean of the knuckles'.
     """
-    rate = len(tips) / seconds
     height = tips[..., 1] - rest_heights
-    backward = -(np.roll(knuckles[..., 2], -1, 0) - np.roll(knuckles[..., 2], 1, 0)) * (rate / 2)  # (t, k)
+    backward, dragged = backward_speed(knuckles, seconds), backward_speed(tips, seconds)  # (t, k)
     low = height < level(height, backward > 0) + LOW
     speed = float(backward[low & (backward > 0)].mean()) if (low & (backward > 0)).any() else 0.0
     contacts = low
     for _ in range(ROUNDS):
-        contacts = whole_runs(low & (backward > BACKWARD * speed))
-        if not contacts.any():
+        firm = low & (backward > BACKWARD * speed)
+        if not firm.any():
             break
-        speed = float(backward[contacts].mean())
+        speed = float(backward[firm].mean())
+        contacts = whole_runs(firm | (low & (np.abs(dragged - speed) < AS_THE_GROUND * speed)))
     return speed, contacts
+
+
+def backward_speed(points: Array, seconds: float) -> Array:
+    """(t, k, 3) over one cycle -> (t, k) toward -Z, lengths a second."""
+    return np.asarray((np.roll(points[..., 2], 1, 0) - np.roll(points[..., 2], -1, 0)) * (len(points) / seconds / 2))
 
 
 def find_stands(tips: Array, rest_heights: Array, seconds: float) -> NDArray[np.bool_]:

@@ -178,6 +178,7 @@ def encode_motions(motions: Sequence[ReadyMotion]) -> bytes:
 
 def write(archive: Archive, out: Path, chosen: Sequence[Choice]) -> None:
     """Bundle and pictures into the folder `out`, made if absent."""
+    torch.set_num_threads(1)  # sums in one order, whatever the machine
     out.mkdir(parents=True, exist_ok=True)
     motions = []
     for choice in chosen:

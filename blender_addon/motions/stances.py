@@ -53,3 +53,14 @@ def shifts(tips: Array, contacts: Array, step: float, grounds: Array) -> Array:
                 eased = (share * share * (3 - 2 * share))[:, None]
                 moved[(start + np.arange(length)) % count, foot] = before + eased * (after - before)
     return moved
+
+
+def lifted(contacts: Array) -> Array:
+    """(t, k) contacts -> (t, k): 0 while a foot stands, rising to 1 in the middle of its swing; 1 where it never stands."""
+    count = len(contacts)
+    high = np.zeros(contacts.shape)
+    for foot in range(contacts.shape[1]):
+        for start, length in runs(~contacts[:, foot]) if not contacts[:, foot].all() else ():
+            share = (np.arange(length) + 1) / (length + 1)
+            high[(start + np.arange(length)) % count, foot] = np.sin(np.pi * share) if length < count else 1.0
+    return high

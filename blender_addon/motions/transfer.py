@@ -25,12 +25,14 @@ from .rig import LEGS, Target, leg_of, limits_on, missing_bones, pose, source_ri
 STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L", "shoulder.R")
 STRETCH = 0.985
 """Share of a leg's full length beyond which the hips come down."""
-LIFT = 0.006
-"""How high a foot in the air stays above its ground, in leg lengths."""
+LIFT = 0.04
+"""How high above its ground a foot is in the middle of a swing, at least, in leg lengths."""
 BOB = 3.0
 """Swings of the hips a cycle, up to about which they rise and fall for their own legs' sake."""
-HEEL = 0.01
-"""How far under its height at rest a knuckle may come, in leg lengths."""
+HEEL = 0.0
+"""How far under its height at rest a knuckle, or a low hock or wrist, may come, in leg lengths."""
+LOW_ANKLE = 0.3
+"""Height in leg lengths of a hock or wrist at rest, below which it has the ground close under it."""
 SOFT = 0.08
 """Share of a cycle over which the hips come down before a leg is too short."""
 REMEDY = "Select a creature that Menagerie made, with its bones under their own names."
@@ -76,7 +78,7 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
         tips = tips_of(target, local, hips)
         step = stances.forward_step(tips, contacts) if motion.speed > 0 else 0.0
         wanted = tips + stances.shifts(tips, contacts, step, target.grounds)
-        above = target.grounds + np.where(contacts, 0.0, LIFT * target.leg_length)
+        above = target.grounds + LIFT * target.leg_length * stances.lifted(contacts)
         wanted[..., 2] = np.maximum(wanted[..., 2], above)
         soles = without_heels(target, wanted, soles)
         hips = hips - within_reach(target, local, hips, wanted, soles, contacts)[:, None] * (0, 0, 1)
@@ -172,8 +174,27 @@ def plant(target: Target, local: Array, hips: Array, angles: Array, limits: Arra
         short = away * np.maximum(1 - longest / np.linalg.norm(away, axis=1, keepdims=True), 0)  # what no leg in the air can do
         goal, tip = goals[:, number] - short, wanted[:, number] - short
         found = legs.reach(leg, at, angles[:, bones], goal, bones=3)
+        ankle = float(target.rest[bones[2], 2, 3] - target.grounds[number])
+        if ankle < LOW_ANKLE * target.leg_length:
+            found = with_ankle_up(leg, at, found, goal, target.grounds[number] + ankle - HEEL * target.leg_length)
         above = legs.stand(leg, at, found)[0][2]
         toe = np.swapaxes(above @ leg.rests[3], -1, -2) @ soles[:, number] @ target.rest[bones[3], :3, :3]
         found[:, 3] = to_angles(toe)
         planted[:, bones] = legs.reach(leg, at, found, tip)
     return planted
+
+
+def with_ankle_up(leg: legs.Leg, at: tuple[Array, Array], angles: Array, knuckles: Array, lowest: float) -> Array:
+    """Angles (t, 4, 3) of one leg with its hock or wrist no lower than `lowest`, the knuckle (t, 3) where it is: a bear stands on its
+    heel, and the flesh under it would be in the ground."""
+    turned, heads, _ = legs.stand(leg, at, angles)
+    along = knuckles - heads[2]
+    raised = along.copy()
+    length = np.linalg.norm(along, axis=1)
+    raised[:, 2] = np.maximum(np.minimum(along[:, 2], knuckles[:, 2] - lowest), -length)
+    level = np.linalg.norm(along[:, :2], axis=1)
+    raised[:, :2] *= (np.sqrt(np.maximum(length**2 - raised[:, 2] ** 2, 0)) / np.maximum(level, 1e-9))[:, None]
+    lifted = legs.reach(leg, at, angles, knuckles - raised, bones=2)
+    above = legs.stand(leg, at, lifted)[0][1]
+    lifted[:, 2] = to_angles(np.swapaxes(above @ leg.rests[2], -1, -2) @ shortest_turn(along, raised) @ turned[2])
+    return np.where((raised[:, 2] < along[:, 2] - 1e-9)[:, None, None], legs.clamped(lifted, leg.limits), angles)
