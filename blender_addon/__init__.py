@@ -12,11 +12,8 @@ from . import ops, panels, preferences, settings
 from .link import batch, batch_rows, session
 from .motions import made
 from .ops import mask_editor, paint_mask, picking, reskin
-from .panels import joint_lines, pictures
-from .retarget import choices as retarget_choices
-from .link import session
-from .ops import paint_mask, picking, reskin
 from .panels import joint_marks, pictures
+from .retarget import choices as retarget_choices
 from .scene import watch
 from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
 from .turntable import operator as turntable_operator
@@ -38,7 +35,6 @@ def register() -> None:
     session.watch_files()
     watch.begin()
     batch.open_list()
-    joint_lines.begin()
     joint_marks.begin()
 
 
