@@ -41,9 +41,8 @@ def mounts(chroot: Path, binds: list[Path]) -> str:
     inside = shlex.quote(str(chroot))
     lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev", f"mount -t tmpfs tmpfs {inside}/tmp"]
     for bind in binds:
-        target = str(chroot) + str(bind)
-        Path(target).mkdir(parents=True, exist_ok=True)
-        lines.append(f"mount --bind {shlex.quote(str(bind))} {shlex.quote(target)}")
+        target = shlex.quote(str(chroot) + str(bind))
+        lines.append(f"mkdir -p {target}\nmount --bind {shlex.quote(str(bind))} {target}")
     return "\n".join(lines)
 
 
