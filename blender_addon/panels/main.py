@@ -152,7 +152,7 @@ def draw_job(layout: bpy.types.UILayout) -> None:
         row.operator("menagerie.reconstruct", icon="PLAY")
         return
     if job.preview:
-        layout.template_icon(pictures.icon(job.preview), scale=6.0)
+        layout.template_icon(pictures.icon(job.preview, now=True), scale=6.0)
     stage = STAGES.get(job.stage, job.stage.capitalize())
     if job.cancelled_at is not None:
         stage = "Stopping"

@@ -12,8 +12,9 @@ _KEPT = 64
 _collection: bpy.utils.previews.ImagePreviewCollection | None = None
 
 
-def icon(path: str) -> int:
-    """The icon number of a picture file, 0 if there is none (yet)."""
+def icon(path: str, now: bool = False) -> int:
+    """The icon number of a picture file, 0 if there is none (yet). now: read it before it is drawn, in a millisecond; else Blender
+    reads it beside, and of a job's pictures the next one would come before the last is shown."""
     global _collection
     if _collection is None:
         _collection = bpy.utils.previews.new()
@@ -25,8 +26,9 @@ def icon(path: str) -> int:
     if key not in _collection:
         if len(_collection) >= _KEPT:
             _collection.clear()
-        # Asking for the size reads the file now: else Blender reads it beside, and a job's next picture comes before it is shown.
-        _ = _collection.load(key, path, "IMAGE").image_size[0]
+        preview = _collection.load(key, path, "IMAGE")
+        if now:
+            _ = preview.image_size[0]  # asking for the size reads the file
     return int(_collection[key].icon_id)
 
 

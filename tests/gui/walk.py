@@ -4,7 +4,7 @@
 
 A walk is a generator of steps; an app timer resumes it while Blender goes on living. `made-up` walks through the promises with
 the real backend process and the made-up method of tests/service, in seconds; `creature` is what an artist does, with the real
-method, by mouse and keyboard.
+method, by mouse and keyboard; `features` is what is done with a creature that stands there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import bpy
 WALK, ZIP, PYTHON, ROOT, OUT = sys.argv[sys.argv.index("--") + 1 :]
 sys.path.insert(0, ROOT)
 
-from tests.gui import artist, creature, jobs, masks, pages, patience, seconds  # noqa: E402
+from tests.gui import artist, creature, features, jobs, masks, pages, patience, seconds  # noqa: E402
 
 setting = artist.setting
 setting.zip, setting.python, setting.root, setting.out = Path(ZIP), Path(PYTHON), Path(ROOT), Path(OUT)
@@ -73,7 +73,25 @@ def real() -> Iterator[float]:
     yield from pages.end(link, link.state.backend.pid)
 
 
-steps = {"made-up": made_up, "creature": real}[WALK]()
+def after() -> Iterator[float]:
+    """What is done with a creature that stands there."""
+    yield from creature.install_from_disk()
+    link = artist.module(".link.session")
+    yield from creature.choose_environment()
+    yield from creature.choose_photo()
+    yield from creature.reconstruct(link, seconds.Gaps())
+    for name, steps in (
+        ("joints", features.drag_a_joint(link)),
+        ("inverse kinematics", features.use_ik()),
+        ("whole poses", features.take_poses()),
+        ("a motion", features.take_a_motion()),
+        ("a turntable", features.turn()),
+    ):
+        yield from features.attempt(name, steps)
+    yield from pages.end(link, link.state.backend.pid)
+
+
+steps = {"made-up": made_up, "creature": real, "features": after}[WALK]()
 
 
 def resume() -> float | None:

@@ -1,7 +1,7 @@
 r"""Blender in a real window: a Debian with its Blender in a folder, a virtual screen, and `walk.py` inside.
 
     python3 tests/gui/window.py --zip EXTENSION.zip --python BACKEND_PYTHON \
-        [--release trixie|sid] [--walk made-up|creature] [--out FOLDER]
+        [--release trixie|sid] [--walk made-up|creature|features] [--out FOLDER]
 
 Root on Debian only (debootstrap, chroot, mounts in a namespace of their own, so that nothing stays mounted). A
 release's folder, about 1.6 GB, is made once. Writes what `walk.py` saw, and a picture of the window after each step,
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WALKS = ("made-up", "creature")
+WALKS = ("made-up", "creature", "features")
 """Of `walk.py`."""
 RELEASES = {"trixie": ":31", "sid": ":32"}
 """Debian's releases that carry Blender, 4.3 in trixie and 5.2 or later in sid, with the virtual screen of each."""
@@ -41,9 +41,8 @@ def mounts(chroot: Path, binds: list[Path]) -> str:
     inside = shlex.quote(str(chroot))
     lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev", f"mount -t tmpfs tmpfs {inside}/tmp"]
     for bind in binds:
-        target = str(chroot) + str(bind)
-        Path(target).mkdir(parents=True, exist_ok=True)
-        lines.append(f"mount --bind {shlex.quote(str(bind))} {shlex.quote(target)}")
+        target = shlex.quote(str(chroot) + str(bind))
+        lines.append(f"mkdir -p {target}\nmount --bind {shlex.quote(str(bind))} {target}")
     return "\n".join(lines)
 
 
