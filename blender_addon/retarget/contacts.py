@@ -16,8 +16,8 @@ OFF_GROUND = 0.12
 """Leg lengths over the lowest foot's level, above which a foot's own lowest level is no ground."""
 SLOW = 0.3
 """Leg lengths a second, below which a foot may stand when the body doesn't travel."""
-SLOW_SHARE = 1.0
-"""Of the body's speed over the ground, likewise: a foot that swings is faster than the body, one that stands or skates is not."""
+SLOW_SHARE = 0.7
+"""Of the body's speed over the ground, likewise: a foot that swings is faster than the body; in the frame before it stands half so fast."""
 LOWEST_SHARE = 5.0
 """Percentile of a foot's heights that is its lowest level: single frames may dip."""
 SHORTEST = 2

@@ -27,6 +27,8 @@ PASSES = 8
 """Turns of thigh and shin, then the foot, until the toe is where it should be."""
 LOOP_ANGLE = np.radians(4.0)
 """Mean difference of the first and the last frame's turns at which a clip is a loop."""
+SAME_FRAME = 0.1
+"""Of the mean difference of neighbouring frames, below which two frames are one."""
 EASE_SECONDS = 0.25
 """How long a correction takes to fade where a clip begins or ends with a foot in the air."""
 
@@ -103,12 +105,12 @@ def lowest_end(rig: Rig, bone: int, up: Array) -> int:
 
 
 def loops(turns: Array) -> bool:
-    """turns (t, b, 3, 3) of the source: whether the last frame is the first again, apart from the travel, and something moves."""
+    """turns (t, b, 3, 3) of the source: whether the last frame is the first again (not the one before it), apart from the travel."""
     if len(turns) < 4:
         return False
     ends = np.arccos(np.clip((np.einsum("bij,bij->b", turns[0], turns[-1]) - 1) / 2, -1, 1))
-    moved = np.arccos(np.clip((np.einsum("tbij,bij->tb", turns, turns[0]) - 1) / 2, -1, 1)).max(0)
-    return bool(ends.mean() < LOOP_ANGLE and moved.mean() > 2 * ends.mean())
+    steps = np.arccos(np.clip((np.einsum("tbij,tbij->tb", turns[1:], turns[:-1]) - 1) / 2, -1, 1)).mean()
+    return bool(ends.mean() < LOOP_ANGLE and ends.mean() < SAME_FRAME * steps)
 
 
 def hold(body: Body, legs: list[Leg], ground: Ground, leg_length: float, seconds: Array) -> None:
