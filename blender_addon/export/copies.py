@@ -49,7 +49,9 @@ def bodies_of(rig: bpy.types.Object) -> list[bpy.types.Object]:
 def actions_of(rig: bpy.types.Object) -> list[bpy.types.Action]:
     """The creature's motions: those that came with it or were baked for it, the one that it plays, and those of its NLA tracks."""
     number, animation = rig.get(NUMBER), rig.animation_data
-    own = [a for a in bpy.data.actions if number is not None and a.get(NUMBER) == number and a.get(ROLE) not in POSE_ROLES]
+    own: list[bpy.types.Action | None] = [
+        a for a in bpy.data.actions if number is not None and a.get(NUMBER) == number and a.get(ROLE) not in POSE_ROLES
+    ]
     if animation is not None:
         own += [animation.action, *(strip.action for track in animation.nla_tracks for strip in track.strips)]
     bones = {f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"]' for bone in rig.pose.bones}

@@ -60,8 +60,7 @@ def player_of(rig: bpy.types.Object) -> bpy.types.Object:
 def sampled(copies: Copies, player: bpy.types.Object, action: bpy.types.Action) -> bpy.types.Action:
     """The action as the exported armature has it."""
     compat.assign_action(player, action)
-    start, end = action.frame_range
-    frames = np.arange(round(start), round(end) + 1)
+    frames = bake.frames_of(action)
     poses = []
     for frame in frames.tolist():
         copies.scene.frame_set(frame)

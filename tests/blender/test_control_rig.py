@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import addon_utils
 import bpy
@@ -14,13 +15,16 @@ from mathutils import Euler, Matrix, Vector
 from blender_addon import compat
 from blender_addon.control.rigify import bake, legs, make, names, skeleton, snap
 from blender_addon.control.rigify.apart import scene_apart
+from blender_addon.link import session
 from blender_addon.link.errors import LinkError
+from blender_addon.panels import control_rig
+from blender_addon.panels import export as export_panel
 from blender_addon.scene import armature as armatures
 from blender_addon.scene.asset_file import AssetFile
 from blender_addon.scene.creature import Creature, control_rig_of
 from blender_addon.scene.place import place_asset, update_asset
 from tests.asset.creature import TEMPLATE
-from tests.blender.button import everything
+from tests.blender.button import drawn, everything
 from tests.blender.creatures import empty_blender, evaluated_vertices, read_creature
 from tests.blender.photo_creatures import NAMES, photo_creatures
 
@@ -330,3 +334,49 @@ def test_a_control_rig_deleted_by_hand_leaves_a_creature_that_can_be_let_go() ->
     bpy.data.objects.remove(make.make_control_rig(bpy.context, rig))
     make.remove_control_rig(bpy.context, rig)
     assert not skeleton.ties(rig) and not rig.hide_get() and control_rig_of(rig) is None
+
+
+def placed_by_the_add_on(folder: Path) -> bpy.types.Object:
+    """A creature with the record of a job, as the panel knows it."""
+    rig = place().armature
+    plan = session.Plan(str(folder / "ram.png"), str(folder), {"seed": 0}, bpy.context.scene.name, "ram")
+    session.write_record(rig, plan, {}, (96, 64))
+    return rig
+
+
+@pytest.mark.usefixtures("add_on")
+class TestWithTheAddOn:
+    """Through the operators and the panel, as the artist does."""
+
+    def test_buttons_make_switch_bake_and_remove(self, tmp_path: Path) -> None:
+        rig = placed_by_the_add_on(tmp_path)
+        assert "menagerie.make_control_rig" in drawn(control_rig.MENAGERIE_PT_control_rig)
+        assert bpy.ops.menagerie.make_control_rig() == {"FINISHED"}
+        control = control_rig_of(rig)
+        said = drawn(control_rig.MENAGERIE_PT_control_rig)
+        assert {"menagerie.switch_leg", "menagerie.bake_control_rig", "menagerie.remove_control_rig", "torso FK"} <= set(said)
+        assert bpy.ops.menagerie.switch_leg(leg="hind leg.L", to="FK") == {"FINISHED"}
+        assert [leg for leg in names.LEGS if legs.is_fk(control, leg)] == ["hind leg.L"]
+        with pytest.raises(RuntimeError, match="has no action"):
+            bpy.ops.menagerie.bake_control_rig()
+        control.pose.bones["torso"].keyframe_insert("location", frame=1)
+        assert bpy.ops.menagerie.bake_control_rig() == {"FINISHED"}
+        assert bpy.ops.menagerie.remove_control_rig() == {"FINISHED"}
+        assert control_rig_of(rig) is None and any(action.name.endswith("baked") for action in bpy.data.actions)
+
+    def test_fitting_again_is_refused_before_it_begins(self, tmp_path: Path) -> None:
+        placed_by_the_add_on(tmp_path)
+        bpy.ops.menagerie.make_control_rig()
+        for operator in (bpy.ops.menagerie.update, bpy.ops.menagerie.flip_heading, bpy.ops.menagerie.swap_legs):
+            with pytest.raises(RuntimeError, match="has a control rig"):
+                operator()
+        assert session.state.job is None and session.state.error["code"] == "control_rig_exists"
+        bpy.ops.menagerie.remove_control_rig()
+        assert session.again(bpy.context, swap_legs=True).settings["swap_legs"]
+
+    def test_a_creature_is_exported_by_its_button(self, tmp_path: Path) -> None:
+        placed_by_the_add_on(tmp_path)
+        assert "menagerie.export_creature" in drawn(export_panel.MENAGERIE_PT_export)
+        path = tmp_path / "ram.fbx"
+        assert bpy.ops.menagerie.export_creature(filepath=str(path), form="GLTF", style="GODOT") == {"FINISHED"}
+        assert path.with_suffix(".glb").stat().st_size > 1000 and not path.exists()

@@ -34,8 +34,7 @@ def bake(context: bpy.types.Context, rig: bpy.types.Object, control: bpy.types.O
     source = animation.action if animation is not None else None
     if source is None or not compat.curves_of(source):
         raise LinkError("nothing_animated", f"{control.name} has no action.", "Set keys on its controls first.")
-    start, end = source.frame_range
-    frames = np.arange(round(start), round(end) + 1)
+    frames = frames_of(source)
     with kept_channels(control), kept_channels(rig), scene_apart(context) as scene:
         for thing in (rig, control):
             scene.collection.objects.link(thing)
@@ -50,6 +49,12 @@ def bake(context: bpy.types.Context, rig: bpy.types.Object, control: bpy.types.O
     action.use_frame_range = True
     action.frame_start, action.frame_end, action.use_cyclic = float(frames[0]), float(frames[-1]), source.use_cyclic
     return action
+
+
+def frames_of(action: bpy.types.Action) -> Array:
+    """(t,) the whole frames that an action lasts."""
+    span: Sequence[float] = action.frame_range[:]
+    return np.arange(round(span[0]), round(span[1]) + 1)
 
 
 def baked_action(source: bpy.types.Action) -> bpy.types.Action:
