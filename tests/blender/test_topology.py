@@ -27,7 +27,7 @@ from tests.blender.photo_creatures import photo_creatures
 
 NAMES = ("dog", "elephant", "horse")
 QUAD_SHARE = 0.95
-POSES, VIEWS, SIDE = 20, 3, 320
+POSES, VIEWS, SIDE = 20, 3, 512
 SWING = 0.2
 """Of each bone in the random poses: standard deviation, radians."""
 LEAST_IOU = 0.98
