@@ -19,6 +19,8 @@ from ..link.errors import LinkError
 from .surface import Array, Surface, vertex_normals
 
 ON_PLANE = 1e-6
+ON_RIM = 1e-4
+"""How far from the plane the cut's edge may lie; any other open edge is a hole."""
 SWELL = 1.0
 """In sides of a quad: see `swell`."""
 REMEDY = "Look at it in Edit Mode: Select > All by Trait > Non Manifold shows holes and faces that meet wrongly."
@@ -52,7 +54,7 @@ def alone(context: bpy.types.Context, vertices: Array, faces: Array) -> Iterator
 
 
 def cut_half(vertices: Array, triangles: Array) -> tuple[Array, Array]:
-    """The part with x >= 0: (v, 3), (t, 3). Raises LinkError bad_request where nothing is left."""
+    """The part with x >= 0: (v, 3), (t, 3). Raises LinkError bad_request where the plane doesn't cut the mesh, or it has holes."""
     work = bmesh.new()
     try:
         made = [work.verts.new(place) for place in vertices.tolist()]
@@ -70,8 +72,11 @@ def cut_half(vertices: Array, triangles: Array) -> tuple[Array, Array]:
         raise LinkError("bad_request", "The mesh cannot be cut in halves: two of its faces are the same.", REMEDY) from reason
     finally:
         work.free()
-    if not len(faces):
-        raise LinkError("bad_request", "The mesh has no left half: nothing of it lies at x > 0.", "Undo what moved it off its middle.")
+    rim = find_open_edge(faces) if len(faces) else faces[:0, 0]
+    if not len(rim):
+        raise LinkError("bad_request", "The mesh doesn't lie on both sides of its middle, x = 0.", "Undo what moved it off its middle.")
+    if np.abs(places[rim, 0]).max() > ON_RIM:
+        raise LinkError("bad_request", "The mesh has holes.", REMEDY)
     return places, faces
 
 
