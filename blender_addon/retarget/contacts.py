@@ -16,12 +16,14 @@ OFF_GROUND = 0.12
 """Leg lengths over the lowest foot's level, above which a foot's own lowest level is no ground."""
 SLOW = 0.3
 """Leg lengths a second, below which a foot may stand when the body doesn't travel."""
-SLOW_SHARE = 1.0
-"""Of the body's speed over the ground, likewise: a foot that swings is faster than the body, one that stands or skates is not."""
+SLOW_SHARE = 0.7
+"""Of the body's speed over the ground, likewise: a foot that swings is faster than the body; in the frame before it stands half so fast."""
 LOWEST_SHARE = 5.0
 """Percentile of a foot's heights that is its lowest level: single frames may dip."""
 SHORTEST = 2
-"""Frames that a contact lasts at least; gaps shorter than that are no step."""
+"""Frames that a contact lasts at least."""
+TOUCH = 0.25
+"""Share of the foot's longest contact below which a contact is a mere touch and a gap no step."""
 BACKWARD = 0.15
 """Leg lengths a second, below which the ground stands still: an idling animal's feet creep."""
 
@@ -56,16 +58,21 @@ def find_contacts(feet: Array, body: Array, rests: Array, up: Array, leg: float,
         speed = np.linalg.norm(flat(np.gradient(feet, seconds, axis=0), up) - ground, axis=-1)
         travel = np.linalg.norm(flat(body[-1] - body[0], up) / (seconds[-1] - seconds[0]) - ground)
         stands &= speed < max(SLOW * leg, SLOW_SHARE * float(travel))
-    return np.stack([cleaned(foot) for foot in stands.T], 1)
+    lifted = levels(feet, rests, up, leg)[0] > 2 * LOW * leg
+    return np.stack([cleaned(foot, high) for foot, high in zip(stands.T, lifted.T, strict=True)], 1)
 
 
-def cleaned(stands: Array) -> Array:
-    """(t,) without gaps and contacts shorter than SHORTEST frames."""
-    for value in (False, True):
-        for start, end in runs(stands == value):
-            if end - start < SHORTEST and start > 0 and end < len(stands):
-                stands = stands.copy()
-                stands[start:end] = not value
+def cleaned(stands: Array, lifted: Array) -> Array:
+    """(t,) without gaps in which the foot is not lifted (t,), and without touches: both short against the foot's longest contact."""
+    stands = stands.copy()
+    longest = max((end - start for start, end in runs(stands)), default=0)
+    for start, end in runs(~stands):
+        if 0 < start and end < len(stands) and end - start <= max(1, TOUCH * longest) and not lifted[start:end].any():
+            stands[start:end] = True
+    longest = max((end - start for start, end in runs(stands)), default=0)
+    for start, end in runs(stands):
+        if 0 < start and end < len(stands) and end - start < max(SHORTEST, TOUCH * longest):
+            stands[start:end] = False
     return stands
 
 

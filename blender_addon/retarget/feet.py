@@ -116,10 +116,9 @@ def hold(body: Body, legs: list[Leg], ground: Ground, leg_length: float, seconds
     drift = seconds[:, None] * ground.velocity  # (t, 3)
     goals, toes = [], []
     for number, leg in enumerate(legs):
-        stands, joint = ground.stands[:, number], body.heads[:, leg.joint]
-        toe = body.turns[:, leg.joint] @ (leg.tip - body.rest_heads[leg.joint]) if leg.rolls else 0.0 * joint  # type: ignore[operator]
+        stands, point = ground.stands[:, number], held_point(body, leg)
+        toe = point - body.heads[:, leg.joint]
         height = ground.floor + ground.rests[number] + ground.levels[:, number]
-        point = joint + toe
         goal = point + held(point - drift, height, stands, ground, seconds)
         goal = goal + np.maximum(ground.floor - goal @ ground.up, 0)[:, None] * ground.up - toe
         goals.append(goal + np.maximum(ground.floor - goal @ ground.up, 0)[:, None] * ground.up)
@@ -129,6 +128,12 @@ def hold(body: Body, legs: list[Leg], ground: Ground, leg_length: float, seconds
         reach(body, leg, goal)
         body.turns[:, leg.joint] = toe
     body.settle()
+
+
+def held_point(body: Body, leg: Leg) -> Array:
+    """(t, 3) the point of a settled body that is held: the toe's tip, or the last bone's head."""
+    joint = body.heads[:, leg.joint]
+    return joint + body.turns[:, leg.joint] @ (leg.tip - body.rest_heads[leg.joint]) if leg.rolls and leg.tip is not None else joint
 
 
 def held(path: Array, height: Array, stands: Array, ground: Ground, seconds: Array) -> Array:

@@ -48,8 +48,9 @@ def read_file(context: bpy.types.Context, path: str | os.PathLike[str]) -> Playe
     ending = file.suffix.lower()
     if ending not in (".bvh", ".fbx"):
         raise MapError("file_unreadable", f"{file.name} is neither BVH nor FBX.", "Choose a BVH or FBX file.")
-    with imported(context, file, ending) as owner:
-        action = owner.animation_data.action if owner.animation_data is not None else None
+    with imported(context, file, ending) as (owner, actions):
+        # A file may hold several takes and poses: the longest is the motion.
+        action = max(actions, key=lambda one: one.frame_range[1] - one.frame_range[0], default=None)
         if action is None:
             raise MapError("file_no_motion", f"{file.name} holds no motion of an armature.", "Choose a file with an animation.")
         played = replace(sample_action(context, owner, action), name=file.stem)
@@ -66,8 +67,8 @@ def forget() -> None:
 
 
 @contextmanager
-def imported(context: bpy.types.Context, file: Path, ending: str) -> Iterator[bpy.types.Object]:
-    """The file's armature, in a scene of its own, until the block ends."""
+def imported(context: bpy.types.Context, file: Path, ending: str) -> Iterator[tuple[bpy.types.Object, list[bpy.types.Action]]]:
+    """The file's armature, in a scene of its own, and its actions, until the block ends."""
     operator = importer(ending)
     before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
     bench = bpy.data.scenes.new("Menagerie import")
@@ -83,10 +84,17 @@ def imported(context: bpy.types.Context, file: Path, ending: str) -> Iterator[bp
         owner = max(moving or rigs, key=lambda rig: len(rig.data.bones), default=None)
         if owner is None:
             raise MapError("file_no_motion", f"{file.name} holds no armature.", "Choose a file with an animated armature.")
-        yield owner
+        actions = [action for action in bpy.data.actions if action not in before["actions"] and moves_bones(action, owner)]
+        yield owner, actions
     finally:
         for kind in KINDS:
             bpy.data.batch_remove([block for block in getattr(bpy.data, kind) if block not in before[kind]])
+
+
+def moves_bones(action: bpy.types.Action, owner: bpy.types.Object) -> bool:
+    """Whether the action has curves of a bone of the armature."""
+    paths = {curve.data_path for curve in compat.curves_of(action)}
+    return any(f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"]' in path for bone in owner.data.bones for path in paths)
 
 
 @contextmanager

@@ -82,10 +82,14 @@ def limb_paths(rig: Rig, parts: Parts) -> dict[str, Array]:
 def body_axes(rig: Rig, parts: Parts) -> Array:
     """(3, 3) columns left, forward, up: the armature's own axes in the order and with the signs that fit the body best.
 
-    Up is the world's, of which the rig knows; where no paired part tells left, and no leg tells the front, the armature is taken
-    to face -Y as Blender's animals do. A rig that stands askew in its own space is taken by its nearest axes.
+    Up is where the hind legs (else the front ones) come from: a file's axes may be read the wrong way round. Without legs it is the
+    world's, of which the rig knows. Where no paired part tells left, head and tail tell forward, or else the armature is taken to face
+    -Y as Blender's animals do. A rig that stands askew in its own space is taken by its nearest axes.
     """
-    up = snapped(rig.up, np.zeros(3))
+    paths = limb_paths(rig, parts)
+    hind = [path for name, path in paths.items() if name.startswith("hind")]
+    legs = [path[0] - path[-1] for path in hind or paths.values()]
+    up = snapped(np.sum(legs, axis=0) if legs else rig.up, np.zeros(3))
     across = [side for stem in ("thigh", "front_thigh", "shoulder", "haunch", "ear", "shin", "front_shin", "foot", "front_foot")
               if (side := sideways(rig, parts, (stem,))) is not None]  # fmt: skip
     if across:

@@ -107,7 +107,7 @@ def frames_of(action: bpy.types.Action) -> Array:
     if not times:
         raise MapError("source_still", f"The action {action.name} has no keys.", "Choose another action.")
     keys = np.array(sorted(times))
-    start, end = action.frame_range
+    start, end = (float(edge) for edge in action.frame_range)
     if len(keys) >= FEWEST_KEYS and np.ptp(np.diff(keys)) < EVEN and keys[1] - keys[0] <= 1 + EVEN:
         frames = keys
     else:

@@ -20,7 +20,7 @@ from .contacts import find_contacts, flat, ground_velocity, levels
 from .frames import body_axes, chain_of, leg_length, limb_paths, proportions, references, segment_frame, trunk_length
 from .parts import Parts, match_scheme
 from .rig import Clip, Rig
-from .rotations import Array, apply, continuous, rotation_part, shortest_turn, to_quaternions, transposed
+from .rotations import Array, apply, continuous, rotation_part, shortest_turn, to_quaternions, transposed, unit
 from .transfer import Span, source_spans, target_turn
 from .travel import Travel, find_travel
 
@@ -30,6 +30,8 @@ UPRIGHT = 0.5
 """Cosine of the angle to the world's up within which a source's own up counts as up."""
 STANDS_AT_ZERO = 0.25
 """Leg lengths within which the lowest foot joint (a knuckle, perhaps) is taken to stand on the armature's own ground plane."""
+MEETING = 0.05
+"""Bone lengths from a tail to the child's head at which they are one joint."""
 SAME_TAILS = 0.02
 """Share by which two rigs of the same bone names may differ in the lengths of their end bones and still be one skeleton."""
 
@@ -54,8 +56,8 @@ class Options:
 class Result:
     """Channels. seconds (t,); rotations (t, b, 4) wxyz in rest axes, signs continuous; locations: bone -> (t, 3) in its rest axes, of
     the bones that move; moves (t, 4, 4) or None: the armature object's own motion in its space before; moved (b,): bones that
-    the map moves; contacts: "front.L" ... -> (t,) where that foot stands; scale: the target's length over the source's;
-    stance: "source" or "own"; loop: whether it was taken as one."""
+    the map moves; contacts: "front.L" ... -> (t,) where that foot stands; ground (3,): velocity of the ground in armature space, not 0
+    where the motion is on the spot; scale: the target's length over the source's; stance: "source" or "own"; loop: taken as one."""
 
     seconds: Array
     rotations: Array
@@ -63,6 +65,7 @@ class Result:
     moves: Array | None
     moved: Array
     contacts: dict[str, Array]
+    ground: Array
     scale: float
     stance: str
     loop: bool
@@ -116,7 +119,8 @@ def solve(source: Rig, clip: Clip, target: Rig, bone_map: BoneMap, options: Opti
         body.place = body.place + gained
         travel = replace(travel, moves=travel.moves + gained)
         body.settle()
-    return channels(body, travel, contacts, scale, own, loop, clip.seconds, axes[:, 2], options)
+        velocity = np.zeros(3)
+    return channels(body, travel, contacts, velocity, scale, own, loop, clip.seconds, axes[:, 2], options)
 
 
 def see(rig: Rig, clip: Clip, parts: Parts, axes: Array, leg: float) -> Seen:
@@ -169,7 +173,7 @@ def tips_agree(source: Rig, target: Rig) -> bool:
         return False
     if all(tips_known(rig) for rig in (source, target)):
         return True
-    if set(source.names) != set(target.names):
+    if set(source.names) != set(target.names) or not (tails_meet(source) and tails_meet(target)):
         return False
     there = source.index
     lengths = [np.linalg.norm(rig.tails - rig.heads, axis=1) for rig in (source, target)]  # type: ignore[operator]
@@ -178,9 +182,22 @@ def tips_agree(source: Rig, target: Rig) -> bool:
 
 
 def tips_known(rig: Rig) -> bool:
-    """Whether the rig's scheme says that the tails of chain ends are joints."""
+    """Whether the rig's scheme says that the tails of chain ends are joints, and no importer has invented its tails."""
     found = match_scheme(rig)
-    return found is not None and found[0].tips
+    return found is not None and found[0].tips and tails_meet(rig)
+
+
+def tails_meet(rig: Rig) -> bool:
+    """Whether most bones that have children end where one of them begins."""
+    if rig.tails is None:
+        return False
+    gaps = []
+    for bone in range(len(rig.names)):
+        below = rig.heads[rig.children(bone)]
+        if len(below):
+            length = np.linalg.norm(rig.tails[bone] - rig.heads[bone])
+            gaps.append(np.linalg.norm(below - rig.tails[bone], axis=1).min() / max(length, 1e-9))
+    return bool(gaps) and float(np.median(gaps)) < MEETING
 
 
 def transfer_turns(body: Body, seen: Seen, own: bool, axes: Array) -> None:
@@ -239,23 +256,35 @@ def hold_feet(
     if options.feet == "off":
         return {}, velocity * scale
     stands = find_contacts(paths, middle, rests, seen.up, seen.leg, seconds, velocity, options.feet == "always")
+    if loop:  # the first and the last frame are one
+        stands[[0, -1]] = stands[0] | stands[-1]
+    leg_size = seen.leg * scale
     over, lowest = levels(paths, rests, seen.up, seen.leg)
+    velocity = velocity * scale
     if own:
-        points = [leg.tip if leg.rolls else body.rest_heads[leg.joint] for leg in legs]
-        standing = np.array(points) @ seen.up - floor
+        standing = np.array([leg.tip if leg.rolls else body.rest_heads[leg.joint] for leg in legs]) @ seen.up - floor
+        points = np.stack([feet.held_point(body, leg) for leg in legs], 1)
+        if velocity.any() and len(seconds) > 2 and stands.any():  # on the spot the ground may run as fast as these legs walk
+            fast = np.gradient(points, seconds, axis=0)[stands].mean(0) @ unit(velocity)
+            velocity = unit(velocity) * np.clip(fast, 0.5 * np.linalg.norm(velocity), 2 * np.linalg.norm(velocity))
+        if stands.any():  # and legs of other proportions carry the body at another height
+            lack = (standing + floor - points @ seen.up)[stands].mean()
+            body.place = body.place + np.clip(lack, -feet.SINK * leg_size, feet.SINK * leg_size) * seen.up
+            body.settle()
     else:
         standing = scale * (rests + lowest - seen.floor)
     ground = feet.Ground(
-        seen.up, velocity * scale, floor, stands, scale * np.where(stands, np.maximum(over, 0), 0), np.maximum(standing, 0),
-        flat(body.place[-1] - body.place[0], seen.up) - (seconds[-1] - seconds[0]) * velocity * scale if loop else None,
+        seen.up, velocity, floor, stands, scale * np.where(stands, np.maximum(over, 0), 0), np.maximum(standing, 0),
+        flat(body.place[-1] - body.place[0], seen.up) - (seconds[-1] - seconds[0]) * velocity if loop else None,
     )  # fmt: skip
-    feet.hold(body, legs, ground, seen.leg * scale, seconds)
-    return {leg.name: stands[:, number] for number, leg in enumerate(legs)}, velocity * scale
+    feet.hold(body, legs, ground, leg_size, seconds)
+    return {leg.name: stands[:, number] for number, leg in enumerate(legs)}, velocity
 
 
 def channels(
-    body: Body, travel: Travel, contacts: dict[str, Array], scale: float, own: bool, loop: bool, seconds: Array, up: Array, options: Options
-) -> Result:
+    body: Body, travel: Travel, contacts: dict[str, Array], velocity: Array, scale: float, own: bool, loop: bool, seconds: Array,
+    up: Array, options: Options,
+) -> Result:  # fmt: skip
     """Turns and joints as what Blender keys; the travel goes where it was asked to."""
     moves = None
     across = travel.moves - (travel.moves @ up)[:, None] * up
@@ -280,5 +309,5 @@ def channels(
         moved[bone] = True
     locations = {bone: body.location(bone) for bone in body.movers()}
     return Result(
-        seconds, continuous(rotations), locations, moves, moved, contacts, scale, "own" if own else "source", loop
+        seconds, continuous(rotations), locations, moves, moved, contacts, velocity, scale, "own" if own else "source", loop
     )

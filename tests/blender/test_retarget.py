@@ -216,10 +216,10 @@ def test_a_bvh_file_is_read_at_its_own_speed_and_leaves_nothing(tmp_path: Path) 
     before = state(source, target)
     assert bpy.ops.menagerie.retarget_bake() == {"FINISHED"}
     after = state(source, target)
-    assert after.pop("actions")[1] == "copy walk"
-    before.pop("actions"), before.pop("poses"), after.pop("poses")
+    for record in (before, after):
+        record.pop("actions"), record.pop("poses")
     assert after == before
-    keys = sorted({round(point.co[0], 3) for curve in compat.curves_of(bpy.data.actions["copy walk"]) for point in curve.keyframe_points})
+    keys = sorted({round(point.co[0], 3) for curve in compat.curves_of(target.animation_data.action) for point in curve.keyframe_points})
     assert len(keys) == FRAMES
     assert keys[-1] - keys[0] == pytest.approx((FRAMES - 1) * 0.0166667 * 24, abs=0.01)
     for number in (0, 10, 20):
