@@ -19,6 +19,7 @@ NEAR = 0.45
 CLEAR = 0.04
 """Leg lengths that a muzzle keeps above the ground: its flesh."""
 ROUNDS = 12
+HALVINGS = 10
 DAMPING = 1e-3
 """Of the squared length of neck and head."""
 LARGEST_STEP = 0.15
@@ -45,7 +46,7 @@ def bring_down(target: Target, angles: Array, hips: Array, limits: Array, wanted
         return angles
     bones = [target.index[name] for name in NECK]
     reach = float(target.lengths[bones].sum())
-    bent = angles.copy()
+    bent = held_up(target, angles, hips, wanted, bones)
     for _ in range(ROUNDS):
         turned, places = pose(target, from_angles(bent), hips)
         muzzle = places[:, bones[-1]] + turned[:, bones[-1], :, 1] * target.lengths[bones[-1]]
@@ -61,3 +62,18 @@ def bring_down(target: Target, angles: Array, hips: Array, limits: Array, wanted
         bent[:, bones, 0] += np.clip(change, -LARGEST_STEP, LARGEST_STEP)
         bent[:, bones] = clamped(bent[:, bones], limits[bones])
     return bent
+
+
+def held_up(target: Target, angles: Array, hips: Array, wanted: Array, bones: list[int]) -> Array:
+    """Angles (t, b, 3) with neck and head bent down less where the muzzle would be lower than wanted (t,): a short neck need not go far."""
+    least, most = np.zeros(len(angles)), np.ones(len(angles))
+    low = muzzle_heights(target, from_angles(angles), hips) < wanted
+    for _ in range(HALVINGS):
+        share = (least + most) / 2
+        tried = angles.copy()
+        tried[:, bones] *= share[:, None, None]
+        high = muzzle_heights(target, from_angles(tried), hips) >= wanted
+        least, most = np.where(high, share, least), np.where(high, most, share)
+    eased = angles.copy()
+    eased[:, bones] *= np.where(low, least, 1.0)[:, None, None]
+    return eased
