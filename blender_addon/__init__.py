@@ -28,7 +28,6 @@ def register() -> None:
     retarget_choices.register()
     batch_rows.register()
     made.register()
-    retarget_choices.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     turntable_operator.register()
@@ -55,6 +54,5 @@ def unregister() -> None:
     retarget_choices.unregister()
     batch_rows.unregister()
     made.unregister()
-    retarget_choices.unregister()
     settings.unregister()
     preferences.unregister()
