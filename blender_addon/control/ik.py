@@ -33,6 +33,12 @@ def remove_ik(context: bpy.types.Context, rig: bpy.types.Object) -> None:
     refresh(context, rig)
 
 
+def follow_channels(context: bpy.types.Context, rig: bpy.types.Object) -> None:
+    """Limbs on IK go to FK: an action of the bones' own channels shows only there."""
+    if rigs.has_controls(rig):
+        snap.to_fk(context, rig, rigs.limbs_of(rig))
+
+
 def refit(context: bpy.types.Context, rig: bpy.types.Object, follow: bool) -> None:
     """After the creature's bones got another rest pose: the controls stand there anew.
 

@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 
 from .. import compat
+from ..control import ik
 from ..link import session
 from ..link.errors import LinkError
 from ..scene.creature import ROLE, armatures_of
@@ -70,6 +71,7 @@ def apply_motion(context: bpy.types.Context, rig: bpy.types.Object, name: str) -
         return action, False
     if (rig.animation_data is None or rig.animation_data.action is None) and not pose_is_ours(rig):
         keep_pose(rig, motion.label)
+    ik.follow_channels(context, rig)
     compat.assign_action(rig, action)
     return action, True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .. import compat
+from ..control import ik
 from ..retarget import baking, choices, preview
 from ..retarget.bone_map import MapError, listed
 from . import retargeting
@@ -39,6 +40,7 @@ class MENAGERIE_OT_retarget_bake(bpy.types.Operator):
         if own is None or self.replace:
             if own is not None:
                 own.use_fake_user = True
+            ik.follow_channels(context, owner)
             compat.assign_action(owner, action)
         rest = choices.left_over(context, owner)
         stays = "" if own is None or self.replace else f" {owner.name} goes on playing {own.name}."

@@ -66,6 +66,16 @@ def test_one_click_and_it_walks_for_ever_with_its_feet_held(creature: Creature) 
     assert np.abs(beyond - 2 * travel).max() < 10 * CLOSED
 
 
+def test_a_creature_on_ik_walks_too(creature: Creature) -> None:
+    rig = creature.armature
+    press()
+    alone = np.stack([tips_at(rig, frame) for frame in (1, 6, 11)])
+    rig.animation_data_clear()
+    assert bpy.ops.menagerie.add_ik() == {"FINISHED"}
+    press()
+    assert np.abs(np.stack([tips_at(rig, frame) for frame in (1, 6, 11)]) - alone).max() < CLOSED
+
+
 def test_it_is_an_asset_with_picture_and_credit(creature: Creature) -> None:
     action = press()
     data, shared = action.asset_data, library.load()
