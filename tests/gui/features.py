@@ -42,7 +42,7 @@ def drag_a_joint(link: Any) -> Iterator[float]:
     handles = sorted(names() - before)
     check("joints lie over the photo as handles", bool(handles), handles[:4])
     yield from picture("joints")
-    handle = bpy.data.objects[next(name for name in handles if "front_foot" in name or "foot" in name)]
+    handle = bpy.data.objects[handles[0]]
     choose(handle)
     place = handle.matrix_world.translation.copy()
     yield from press("G")
