@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from blender_addon.link import session
 from tests.blender import button
 from tests.blender.creatures import empty_blender
+
+ENDED = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +28,18 @@ def add_on(child_for_all: None) -> None:
     empty_blender()
     session.state.error = None
     session.state.ready.clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how the tests ended."""
+    session.config.stash[ENDED] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End at once when all is said: as a module, Blender may wait at its end for a thread of its own that nobody wakes."""
+    if ENDED in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[ENDED])
