@@ -78,19 +78,22 @@ def tick() -> float | None:
         return None
     if session.rendering():
         return 1.0
+    goes_on = False
     try:
         with kept_by_hand(bpy.context):
             if len(turn.pictures) < turn.total:
                 turn.step()
                 turn.rest()
                 session.redraw()
-                return TICK_SECONDS
-            if not turn.finish():
-                return TICK_SECONDS
+                goes_on = True
+            else:
+                goes_on = not turn.finish()
     except (ValueError, OSError, RuntimeError, ReferenceError) as reason:
         session.state.error = failure(reason, turn).to_wire()
-    stop()
-    return None
+    finally:  # whatever else happens Blender shows; the button must not wait for a timer that has ended
+        if not goes_on:
+            stop()
+    return TICK_SECONDS if goes_on else None
 
 
 def stop() -> None:

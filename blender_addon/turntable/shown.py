@@ -60,7 +60,7 @@ class Source:
             twin.hide_viewport = False
             self.scene.collection.objects.link(twin)
             for holder, name, thing in links_of(twin):
-                setattr(holder, name, twins[thing])
+                setattr(holder, name, twins.get(thing, thing))  # what an object names of itself, its copy names of the copy
         self.layer = self.scene.view_layers[0]
 
     def at(self, frame: float) -> Moment:

@@ -16,6 +16,9 @@ import pytest
 from PIL import Image as Picture
 
 from blender_addon import compat, paths, turntable
+from blender_addon.control import ik
+from blender_addon.control import rig as controls
+from blender_addon.control.limbs import Leg
 from blender_addon.link import session
 from blender_addon.scene.creature import Creature
 from blender_addon.scene.place import place_asset
@@ -400,6 +403,20 @@ def test_a_pose_is_held_as_it_stands_and_what_is_done_meanwhile_is_not_seen(plac
     assert bytes_of(tmp_path / "held") == bytes_of(tmp_path / "busy")
     turntable.render(bpy.context, members(placed), tmp_path / "other", frames=2, size=SIZE, format="PNG")
     assert bytes_of(tmp_path / "held") != bytes_of(tmp_path / "other")
+
+
+def test_a_creature_on_ik_is_shown_as_it_stands(placed: Creature) -> None:
+    rig, body = placed.armature, placed.mesh
+    ik.add_ik(bpy.context, rig)
+    leg = next(limb for limb in controls.limbs_of(rig) if isinstance(limb, Leg))
+    rig.pose.bones[leg.control].location.z += 0.1
+    bpy.context.view_layer.update()
+    seen = shown.moment_now([rig, body], bpy.context.evaluated_depsgraph_get())
+    source = shown.Source([rig, body])
+    try:
+        assert np.abs(source.at(1).places[0] - seen.places[0]).max() < 1e-5
+    finally:
+        source.remove()
 
 
 def test_a_loop_closes_and_once_ends_at_the_end(placed: Creature) -> None:
