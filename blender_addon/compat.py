@@ -17,6 +17,10 @@ HAS_MEDIA_TYPE = bpy.app.version >= (5, 0, 0)
 POSE_BONES_ARE_SELECTED = bpy.app.version >= (5, 0, 0)
 HAS_WIRE_WIDTH = "custom_shape_wire_width" in bpy.types.PoseBone.bl_rna.properties
 NODES_ARE_ALWAYS_USED = bpy.app.version >= (5, 0, 0)
+USD_KEEPS_POSE = bpy.app.version >= (4, 5, 0)
+"""Seen in 4.2.23: a skeleton without an action comes back from USD at rest."""
+RIGIFY_HOLDS = bpy.app.version >= (4, 5, 0)
+"""Seen in 4.2.23: posing a creature that a rig of Rigify's drives ends Blender ("free(): invalid pointer" in its dependency graph)."""
 UNWRAP_METHOD = "MINIMUM_STRETCH" if bpy.app.version >= (4, 3, 0) else "ANGLE_BASED"
 """Of `uv.unwrap`: the one that keeps lengths, where there is one."""
 

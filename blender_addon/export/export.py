@@ -40,9 +40,12 @@ class Choices:
 
 
 def export_creature(context: bpy.types.Context, rig: bpy.types.Object, path: Path, choices: Choices) -> list[str]:
-    """Writes the file -> the names of the motions in it. Raises LinkError usd_missing, exporter_off, no_motion, not_baked,
+    """Writes the file -> the names of the motions in it. Raises LinkError usd_missing, usd_rests, exporter_off, no_motion, not_baked,
     not_writable, export_failed."""
     operator = exporter(choices.form)
+    if choices.form == "USD" and choices.motion == "POSE" and not compat.USD_KEEPS_POSE:
+        remedy = "Export Rest Pose or Actions, use glTF or FBX, or Blender 4.5 or newer."
+        raise LinkError("usd_rests", "This version of Blender writes no pose into USD.", remedy)
     actions = chosen_actions(rig) if choices.motion == "ACTIONS" else []
     if not path.parent.is_dir():
         raise LinkError("not_writable", f"There is no folder {path.parent}.")

@@ -6,6 +6,7 @@ BLENDER_USER_RESOURCES names an empty folder. The last line printed is JSON.
 """
 
 import json
+import os
 import sys
 
 import bpy  # isort: skip
@@ -47,4 +48,5 @@ def main(file: str, python: str, child: str, photo: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))
+    print(json.dumps(main(*sys.argv[1:])), flush=True)
+    os._exit(0)  # as a module, 4.2 would not outlive its end with classes of ours that have methods

@@ -10,6 +10,7 @@ import math
 
 import bpy
 
+from ... import compat
 from ...link.errors import LinkError
 from ...scene.creature import control_rig_of
 from . import metarig, names
@@ -23,8 +24,11 @@ UPDATE = "Update the creature, or put the bone right in Edit Mode."
 
 
 def check_creature(rig: bpy.types.Object) -> None:
-    """Raises LinkError: bad_request, rig_linked, control_rig_exists, rig_has_ik, rig_bones_missing, rig_bone_short,
+    """Raises LinkError: rigify_unsafe, bad_request, rig_linked, control_rig_exists, rig_has_ik, rig_bones_missing, rig_bone_short,
     rig_bones_apart, rig_leg_straight."""
+    if not compat.RIGIFY_HOLDS:
+        remedy = "Use Blender 4.5 or newer for it; Add IK works here as well."
+        raise LinkError("rigify_unsafe", "A control rig would make this version of Blender crash.", remedy)
     check_state(rig)
     check_bones(rig.data)
     for chain in names.LEGS.values():
