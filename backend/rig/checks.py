@@ -84,14 +84,20 @@ class _Limb:
     sections: dict[str, Loop]
 
 
-def bend_report(mesh: Mesh, skeleton: Skeleton, skin: Skin) -> BendReport:
-    """All measurements, as the module states them. The mesh's unit is free; some 0.3 s for 8,000 triangles."""
+def bend_report(mesh: Mesh, skeleton: Skeleton, skin: Skin, mirrored: bool = False) -> BendReport:
+    """All measurements, as the module states them. The mesh's unit is free.
+
+    mirrored: mesh, joints and weights are alike on both sides, so that what single bends of the left legs show holds for the right ones.
+    """
     template = load_quadruped()
     dense = dense_weights(skin, len(skeleton.names))
-    limbs = [_limb(leg, mesh, skeleton, dense) for leg in template.legs]
+    nearest = nearest_bones(mesh.vertices, skeleton)
+    limbs = [_limb(leg, mesh, skeleton, dense, nearest) for leg in template.legs]
     length = float(np.linalg.norm(_head(skeleton, "neck.001") - _tail_base(skeleton)))
     rows = []
     for leg in template.legs:
+        if mirrored and leg.side == "R":
+            continue
         for number in (*(() if leg.girdle is None else (leg.girdle,)), *leg.bones):
             for angle in (SINGLE_BEND, -SINGLE_BEND):
                 name = template.bone_names[number]
@@ -168,11 +174,11 @@ def _row(
     return BendRow(name, min(travel), int(flips.sum()), min(section, default=1.0), max(volume), max(leak))
 
 
-def _limb(leg: Leg, mesh: Mesh, skeleton: Skeleton, dense: Array) -> _Limb:
+def _limb(leg: Leg, mesh: Mesh, skeleton: Skeleton, dense: Array, nearest: NDArray[np.int64]) -> _Limb:
     template = load_quadruped()
     bones = [skeleton.names.index(template.bone_names[b]) for b in (*(() if leg.girdle is None else (leg.girdle,)), *leg.bones)]
     own = dense[:, bones].sum(1) > 0.5
-    near = np.isin(nearest_bones(mesh.vertices, skeleton), bones[-3:])
+    near = np.isin(nearest, bones[-3:])
     faces = mesh.faces[own[mesh.faces].all(1)].astype(np.int64)
     rim = open_rim(faces, len(dense))
     top = dense.argmax(1)

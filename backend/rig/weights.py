@@ -57,7 +57,7 @@ def fitted_weights(mesh: Mesh, skeleton: Skeleton) -> tuple[Skin, BendReport]:
     for _ in range(MOST_FITS):
         dense = fit_limb_weights(fold_weights(skin, mesh, skeleton), trunk, mesh, skeleton)
         skin = prune(unfold(dense, mesh, skeleton), skeleton)
-        report = bend_report(mesh, skeleton, skin)
+        report = bend_report(mesh, skeleton, skin, mirrored=mesh.mirror is not None)
         found.append((skin, report))
         if report.flipped < FLIPPED and report.section > LEAST_SECTION + MARGIN and report.volume < MOST_VOLUME * (1 - MARGIN):
             break
