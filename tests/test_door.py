@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,12 @@ def test_doctor_finds_this_environment_good() -> None:
     found = json.loads(done.stdout)
     assert done.returncode == 0 and found["good"] and not found["problems"]
     assert found["packages"]["torch"].startswith("2.13.0") and set(found["weights"].values()) <= {"good", "absent"}
+
+
+def test_threads_sleep_while_they_wait_unless_the_person_says_otherwise() -> None:
+    program = "import os; from backend.__main__ import main; main(['weights']); print('policy', os.environ['OMP_WAIT_POLICY'])"
+    for given, kept in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        variables |= {} if given is None else {"OMP_WAIT_POLICY": given}
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0 and f"policy {kept}" in done.stdout

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from PIL import Image, ImageOps
 
-from backend.__main__ import keep_kernels_in_environment
+from backend.__main__ import keep_kernels_in_environment, let_threads_sleep
 from backend.asset.read import read_asset
 from backend.methods.index import METHODS
 from backend.service.batch import cluster
@@ -133,6 +133,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="where the results stay; a folder that goes afterwards otherwise")
     args = parser.parse_args(argv)
     keep_kernels_in_environment()
+    let_threads_sleep()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as name:
         out: Path = (args.out or Path(name) / "out").resolve()

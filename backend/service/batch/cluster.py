@@ -24,7 +24,7 @@ from backend.service.batch.work import Task, make
 ROOT = Path(__file__).resolve().parents[3]
 """The folder that holds `backend`, here and on the nodes."""
 
-KEPT_VARIABLES = ("NUMBA_CACHE_DIR", "MENAGERIE_WEIGHTS")
+KEPT_VARIABLES = ("NUMBA_CACHE_DIR", "MENAGERIE_WEIGHTS", "OMP_WAIT_POLICY")
 """What the workers' environments take over from ours."""
 
 AHEAD = 2
