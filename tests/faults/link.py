@@ -1,24 +1,15 @@
-"""The add-on's link without Blender: `blender_addon/link` imported under a name of its own, since its parent needs bpy."""
+"""The add-on's link without Blender."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
+from tests.rooms_without_blender import module_of
+
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "blender_addon" / "link"
-NAME = "menagerie_link"
 
 
 def link_module(name: str) -> ModuleType:
     """blender_addon/link/<name>.py as a module."""
-    if NAME not in sys.modules:
-        spec = importlib.util.spec_from_file_location(NAME, FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)])
-        assert spec is not None and spec.loader is not None
-        package = importlib.util.module_from_spec(spec)
-        sys.modules[NAME] = package
-        spec.loader.exec_module(package)
-    return importlib.import_module(f"{NAME}.{name}")
+    return module_of("link", name)
