@@ -51,6 +51,26 @@ class Image:
     plain: bool = True
 
 
+@dataclass(frozen=True)
+class Clip:
+    """A decoded stretch of a clip: upright sRGB frames, read one at a time: a long clip takes no more memory than a short one.
+
+    width, height: pixels of every frame; fps: frames a second of the frames kept; times: (t,) float64 seconds of each from the file's
+    beginning; numbers: (t,) int32 which frames of the file they are, counted from 0; read: k in 0 .. t - 1 -> that frame, the same
+    size each time; has_alpha: whether frames come with alpha; sha256: hex digest of the file's (or of all frames') bytes.
+    """
+
+    width: int
+    height: int
+    fps: float
+    times: NDArray[np.float64]
+    numbers: IntArray
+    read: Callable[[int], Image]
+    has_alpha: bool = False
+    sha256: str = ""
+    warnings: tuple[str, ...] = ()
+
+
 Mask = NDArray[np.float32]
 """(h, w) float32 in [0, 1]: share of the pixel that the animal covers, in the photo's pixels."""
 
@@ -121,13 +141,17 @@ class Pose:
 
 @dataclass(frozen=True)
 class Motion:
-    """A named clip. fps: frames a second; rotations: (t, b, 4) as in `Pose`; root_translations: (t, 3); loop: closes."""
+    """A named motion. fps: frames a second; rotations: (t, b, 4) as in `Pose`; root_translations: (t, 3); loop: closes.
+
+    cameras: (t, 4, 4) object_to_camera of a clip's camera at each frame, where it moves; its intrinsics are the asset's camera's.
+    """
 
     name: str
     fps: float
     rotations: FloatArray
     root_translations: FloatArray
     loop: bool = False
+    cameras: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """What a method is asked and what it answers; the whole contract between `service` and `methods/<name>`.
 
 A method's module has `NAME`, `INPUTS`, `estimate(request) -> types.Cost`, asked before anything is looked for in the photo, and
-`run(request, progress) -> Result`, where `progress(stage, fraction)` raises `Cancelled`.
+`run(request, progress) -> Result`, where `progress(stage, fraction)` raises `Cancelled`. One that takes clips has `estimate_clip` and
+`animate(request, progress) -> Result` as well: the asset's first motion is the clip's own, from its first frame on at its rate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
-from backend.types import Asset, ByteArray, Cost, Image, Mask, Progress
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.types import Asset, ByteArray, Clip, Cost, FloatArray, Image, Mask, Progress
 
 Quality = Literal["fast", "fine"]
 
@@ -34,6 +39,29 @@ class Request:
     swap_legs: bool = False
     name: str = "creature"
     pins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+CameraKind = Literal["auto", "still", "moving"]
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One clip to reconstruct: one creature, one motion.
+
+    mask: k -> (h, w) of frame k, in the frame's pixels, all 0 where the animal isn't seen; visible: (t,) whether it is; background:
+    (t, 3, 3) homographies that take the first frame's background to frame k's, pixels, None where no background is known (alpha given,
+    nothing behind the animal); camera: whether the camera stood still, "auto" to find out; folder: where the method keeps what it
+    resumes from; name: see `Request`.
+    """
+
+    clip: Clip
+    mask: Callable[[int], Mask]
+    visible: NDArray[np.bool_]
+    folder: Path
+    background: FloatArray | None = None
+    camera: CameraKind = "auto"
+    seed: int = 0
+    name: str = "creature"
 
 
 @dataclass(frozen=True)
@@ -62,3 +90,11 @@ class Method(Protocol):
     def estimate(self, request: Request) -> Cost: ...
 
     def run(self, request: Request, progress: Progress) -> Result: ...
+
+
+class ClipMethod(Protocol):
+    """The module of a method that takes clips."""
+
+    def estimate_clip(self, request: ClipRequest) -> Cost: ...
+
+    def animate(self, request: ClipRequest, progress: Progress) -> Result: ...
