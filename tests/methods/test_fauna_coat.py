@@ -42,7 +42,7 @@ class Scene:
         perception: Any = SimpleNamespace(feat_out=torch.zeros(1, 4))
         model: Any = SimpleNamespace(netInstance=instance)
         blank, whole = torch.zeros(SIZE, SIZE, 3), torch.ones(SIZE, SIZE)
-        painter = Coat(model, perception, blank, whole, SIZE)
+        painter = Coat(model, perception.feat_out, blank, whole, SIZE)
         camera = self.camera(PLACE)
         rast, cover = picture(camera, self.faces, FOCAL, SIZE)
         seen = painter.look(self.rest, camera, self.faces, rast)
@@ -50,7 +50,7 @@ class Scene:
             albedo = painter.field(seen.points[None], painter.feature)[0, :, :3]
             blank[rast[0, ..., 3] > 0] = albedo * painter.shading(seen.normals)[:, None]
         self.photo, self.cover = blank, cover.detach()
-        self.coat = Coat(model, perception, self.photo, self.cover, SIZE)
+        self.coat = Coat(model, perception.feat_out, self.photo, self.cover, SIZE)
 
     def camera(self, place: Tensor) -> Tensor:
         return self.rest @ FROM_THE_SIDE.T + place

@@ -18,6 +18,7 @@ from torch import Tensor
 from backend import VERSION
 from backend.asset.place import place
 from backend.media.crop import CropCamera, crop_camera, default_focal, to_photo_camera, warp
+from backend.methods.fauna.clip.animate import animate, estimate_clip
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting import fit as fitting
 from backend.methods.fauna.fitting.bare_tail import cover_tail
@@ -32,23 +33,24 @@ from backend.methods.fauna.fitting.viewpoint import FLIP, Choice, Solution, choo
 from backend.methods.fauna.mirror import perceive_twice
 from backend.methods.fauna.model import Fauna, Perception
 from backend.methods.fauna.networks import WEIGHTS, Networks, load_networks
-from backend.methods.fauna.shape import TRIANGLES, crosses, instance_mesh, rigged
+from backend.methods.fauna.settle import settle
+from backend.methods.fauna.shape import TRIANGLES, instance_mesh
 from backend.methods.fauna.surface import colour, paint
 from backend.methods.request import Request, Result, Viewpoint
 from backend.render.cpu import interpolate, rasterize
 from backend.rig.rotations import euler_to_matrix, matrix_to_quaternion
 from backend.rig.skeleton import build_skeleton, skeleton_points, uncurl_tail
-from backend.rig.template import Template
 from backend.rig.weights import skin_weights
-from backend.shape.untangle import untangle
-from backend.types import Asset, Camera, Cost, Image, Mesh, Pose, Progress, Skeleton, Skin
+from backend.types import Asset, Camera, Cost, Image, Pose, Progress
 from backend.weights import manifest_hash
+
+__all__ = ["INPUTS", "NAME", "animate", "estimate", "estimate_clip", "run"]
 
 NAME = "fauna"
 ABLATIONS = ("", "bank", "articulation", "deformation", "joints", "lifting", "fit")
 """Parts that `run(..., ablate=...)` can switch off: the bank's answer becomes its mean; angles stay at rest; no instance or
 free deformation; nothing seen by the joint head; nothing lifted into space; no fit at all, the network's answer as it stands."""
-INPUTS = ("photo",)
+INPUTS = ("photo", "clip")
 CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
 BACKGROUND = 0.5
@@ -58,9 +60,6 @@ SECONDS = {"fast": 7.0, "fine": 19.0}
 SECONDS_PER_MEGAPIXEL, MATTING_SECONDS = 0.165, 2.0
 MEMORY_MIB, MEMORY_MIB_PER_MEGAPIXEL = 470.0, 13.0
 """Measured above an idle process: 425 MiB at 0.1 megapixels, 620 at 12, 1041 at 48."""
-DRAWN_BACK = ((1.0, 1.0), (1.0, 0.4), (1.0, 0.0), (0.7, 0.7), (0.4, 0.4))
-"""What is kept of the proportions, from the canonical ones on, while the rig does not hold: of all, and of the tail's own, whose thin skin
-is spoilt first."""
 LARGE_MEGAPIXELS, ENOUGH_MEGAPIXELS = 24, 12
 """What is worth a warning, and a size that the texture can't tell from a larger one."""
 
@@ -132,7 +131,7 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     skin = skin_weights(mesh, skeleton, fitted=False)
     # the skeleton bends straight joints a little: what is fitted is what is shipped
     creature = Creature(model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), seen.code[0])
-    coat = Coat(model, seen, picture, cover, RENDER_SIZE)
+    coat = Coat(model, seen.feat_out, picture, cover, RENDER_SIZE)
     fine = request.quality == "fine" and ablate != "fit"
     p, best, evidence = explain(creature, choice, seen, evidence, heat, coat, request, progress, ablate)
     scores = deformation_scores(creature, p, evidence) if fine else {}
@@ -197,41 +196,6 @@ def explain(
 def begin(creature: Creature, option: Solution, seen: Perception) -> Parameters:
     """A hypothesis' solution as the parameters that a fit starts from."""
     return creature.start(option.rotation, option.translation, option.angles, option.rest, seen.girth[0])
-
-
-def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
-    """The shaped rest mesh as the asset keeps it, with joints and weights of its own, in the same pose.
-
-    Faces that came to cross or thin out where it was stretched, thickened and pushed about are smoothed. A shape that still crosses
-    itself, or does not hold what a rig must show, is drawn back towards the canonical one until it does, the tail alone at first: of
-    animals that lie or sit, what is folded may be taken for short.
-    """
-    for share in DRAWN_BACK:
-        drawn = drawn_back(creature.model.template, p, *share)
-        with torch.no_grad():
-            vertices = creature.rest_vertices(drawn, use_code, use_free).contiguous()
-            posed, _ = creature.posed(drawn, vertices)
-            points = creature.rest_points(drawn).numpy()
-        mesh = untangle(replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32)))
-        if crosses(mesh) and share != DRAWN_BACK[-1]:
-            continue  # weights for it would take longer than all else
-        skeleton, skin, holds = rigged(mesh, points)
-        if holds:
-            break
-    settled = Creature(creature.model, mesh, skin, torch.from_numpy(skeleton_points(skeleton)), creature.code, settled=True)
-    return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
-
-
-def drawn_back(template: Template, p: Parameters, share: float, tail: float) -> Parameters:
-    """Proportions with `share` kept of their change of the canonical ones, but `tail` of the tail's, which goes with its base."""
-    base, *others = (template.point_index[f"tail{number}"] for number in range(5))  # in the half form, y and z of centre points come first
-    points, girth = share * p.points, share * p.girth
-    for point in others:
-        carried = p.points[2 * base : 2 * base + 2]
-        points[2 * point : 2 * point + 2] = share * carried + tail * (p.points[2 * point : 2 * point + 2] - carried)
-    bones = [bone.group for bone in template.bones if bone.deform]
-    girth[[number for number, group in enumerate(bones) if group == "tail"]] *= tail / share
-    return replace(p, points=points, girth=girth)
 
 
 def thumbnail(creature: Creature, option: Solution, seen: Perception, focal: float) -> np.ndarray:

@@ -75,7 +75,7 @@ def cover_tail(creature: Creature, now: Standing, girth: Tensor, settle: Settle,
     return Standing(q, tried, read) if mismatch(creature, q, read) < least else now
 
 
-def thickened(creature: Creature, girth: Tensor, width: float) -> Tensor:
+def thickened(creature: Creature, girth: Tensor, width: float | Tensor) -> Tensor:
     """Log girths (n, 2) with which the canonical tail, if it has flesh of its own, is as wide as that: object units."""
     flesh = creature.tail
     own = None if flesh is None else flesh.share[:, 0] > ALONE
@@ -128,7 +128,7 @@ def resample(chain: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.stack([np.interp(np.linspace(0, along[-1], count), along, chain[:, axis]) for axis in range(2)], 1)
 
 
-def raise_tail(solution: Solution, path: Tensor, focal: float, tail: list[int]) -> Solution:
+def raise_tail(solution: Solution, path: Tensor, focal: float | Tensor, tail: list[int]) -> Solution:
     """The solution with rest tail bones as long as those of the path (4, 2), laid out behind the base, and turned along it."""
     rest = solution.rest.clone()
     local = torch.cat([torch.eye(3)[None], euler_to_matrix(solution.angles)])
@@ -140,7 +140,7 @@ def raise_tail(solution: Solution, path: Tensor, focal: float, tail: list[int]) 
     return replace(solution, rest=rest, angles=turned_along(rest, local, solution.angles.clone(), steps))
 
 
-def laid_out(path: Tensor, base: Tensor, solution: Solution, focal: float) -> Tensor:
+def laid_out(path: Tensor, base: Tensor, solution: Solution, focal: float | Tensor) -> Tensor:
     """Image positions (n, 2) -> points (n, 3), object frame, seen there: in the animal's middle plane or, where that is seen edge-on,
     in the one through the base (3,) that faces the camera."""
     rays = torch.cat([path / focal, torch.ones(len(path), 1)], 1) @ solution.rotation  # object frame, 1 deep

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.model import Fauna, Perception
+from backend.methods.fauna.model import Fauna
 from backend.render.cpu import interpolate
 from backend.types import FloatArray
 
@@ -40,12 +40,13 @@ class Seen:
 class Coat:
     """Albedo and lamp, starting at the network's answer, and the picture that they are fitted to."""
 
-    def __init__(self, model: Fauna, perception: Perception, photo: Tensor, cover: Tensor, size: int) -> None:
-        """photo: (S, S, 3) crop in [0, 1]; cover: (S, S) mask; size: pixels a side of the pictures compared."""
+    def __init__(self, model: Fauna, feature: Tensor, photo: Tensor, cover: Tensor, size: int) -> None:
+        """feature: (1, F) `Perception.feat_out`; photo: (S, S, 3) crop in [0, 1]; cover: (S, S) mask; size: pixels a
+        side of the pictures compared."""
         self.photo = functional.adaptive_avg_pool2d(photo.permute(2, 0, 1), size).permute(1, 2, 0)
         self.inside = functional.adaptive_avg_pool2d(cover[None], size)[0] > SAFE
         self.field = copy.deepcopy(model.netInstance.netTexture).requires_grad_(True)
-        self.feature = perception.feat_out.detach()
+        self.feature = feature.detach()
         direction, ambient, diffuse = (v[0].clone() for v in model.netInstance.netLight(self.feature))
         self.lamp = torch.cat([direction, torch.stack([ambient, diffuse])]).detach().requires_grad_(True)  # (5,)
         fields = {"params": self.field.parameters(), "lr": RATES["field"]}

@@ -46,7 +46,8 @@ class Evidence:
     mask: (s, s) share of the animal, s = RENDER_SIZE; seen: (P, 2) positions of the template's points; confidence: (P,);
     lifted: (P, 3) where they lie in space, about their mean, camera axes; lifted_confidence: (P,); focal: crop focal length in half
     widths; limits: (n, 3, 2) rad, the bones' limits; sideways: (n,) how much a bone should stay in its own plane (legs and trunk swing
-    about X; one picture says little of the rest); pins: what is known for certain.
+    about X; one picture says little of the rest); pins: what is known for certain. seen, confidence, lifted and lifted_confidence may have
+    leading axes, and focal be (..., 1, 1): a clip's frames at once.
     """
 
     mask: Tensor
@@ -54,14 +55,15 @@ class Evidence:
     confidence: Tensor
     lifted: Tensor
     lifted_confidence: Tensor
-    focal: float
+    focal: float | Tensor
     limits: Tensor
     sideways: Tensor
     pins: Pins | None = None
 
 
-def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float) -> Tensor:
-    """Object points (..., n, 3) -> crop positions (..., n, 2) in [-1, 1], y down; rotation (..., 3, 3), translation (..., 3)."""
+def project(points: Tensor, rotation: Tensor, translation: Tensor, focal: float | Tensor) -> Tensor:
+    """Object points (..., n, 3) -> crop positions (..., n, 2) in [-1, 1], y down; rotation (..., 3, 3), translation (..., 3); focal:
+    one for all, or (..., 1, 1)."""
     camera = points @ rotation.transpose(-1, -2) + translation[..., None, :]
     return focal * camera[..., :2] / camera[..., 2:].clamp_min(0.1)
 
@@ -142,7 +144,7 @@ def joint_residual(image: Tensor, evidence: Evidence, reach: float = SEEN_REACH)
     reach: half widths at which a seen point is believed by half; what lies farther hardly pulls.
     """
     gap = (image - evidence.seen).square().sum(-1)
-    return (evidence.confidence * gap / (gap + reach**2)).sum(-1) / evidence.confidence.sum().clamp_min(1e-3)
+    return (evidence.confidence * gap / (gap + reach**2)).sum(-1) / evidence.confidence.sum(-1).clamp_min(1e-3)
 
 
 def pin_residual(image: Tensor, evidence: Evidence) -> Tensor | float:
@@ -161,9 +163,9 @@ def lifted_residual(points: Tensor, rotation: Tensor, evidence: Evidence) -> Ten
     turned = points @ rotation.transpose(-1, -2)
     turned = turned - turned.mean(-2, keepdim=True)
     lifted, weight = evidence.lifted, evidence.lifted_confidence
-    size = (turned * lifted).sum((-2, -1)) / lifted.square().sum().clamp_min(1e-6)
+    size = (turned * lifted).sum((-2, -1)) / lifted.square().sum((-2, -1)).clamp_min(1e-6)
     gap = (turned - size.clamp(*SIZES)[..., None, None] * lifted).square().sum(-1)
-    return (weight * gap / (gap + LIFTED_REACH**2)).sum(-1) / weight.sum().clamp_min(1e-3)
+    return (weight * gap / (gap + LIFTED_REACH**2)).sum(-1) / weight.sum(-1).clamp_min(1e-3)
 
 
 def stiffness(template: Template) -> Tensor:

@@ -18,6 +18,7 @@ from backend.methods.fauna.fitting.coat import Coat
 from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.fitting.evidence import (
     Evidence,
+    Trunk,
     inscribed_balls,
     joint_residual,
     legs_inside,
@@ -93,6 +94,64 @@ def stages_without(ablate: str, stages: tuple[Stage, ...] = STAGES) -> tuple[Sta
     return tuple(replace(s, rates={k: v for k, v in s.rates.items() if k not in hold}) for s in stages)
 
 
+class Explained:
+    """One picture that a creature is fitted to, and what `fit` lowers of it.
+
+    p: parameters as the fit begins; first: its first stage; target: the mask; the priors hold what stands in `p` now.
+    """
+
+    def __init__(self, creature: Creature, p: Parameters, evidence: Evidence, seed: int, coat: Coat, first: Stage) -> None:
+        self.creature, self.evidence, self.coat = creature, evidence, coat
+        self.start = tuple(x.detach().clone() for x in (p.angles, p.points, p.girth))
+        template = creature.model.template
+        with torch.no_grad():
+            _, points = creature.posed(p, creature.rest_vertices(p, first.code, first.free))
+            places = project(points, *creature.camera(p), evidence.focal)
+            self.target = MaskTarget(evidence.mask, seed, template, creature.dense.argmax(1), places)
+        self.stiff = stiffness(template)
+
+    def energy(self, p: Parameters, stage: Stage, trunk: Trunk) -> tuple[Tensor, Tensor]:
+        """-> () what is left to explain, and coverage (s, s). trunk: of the rest shape, as the stage began."""
+        creature, evidence = self.creature, self.evidence
+        template, (start_angles, start_points, start_girth) = creature.model.template, self.start
+        rest = creature.rest_vertices(p, stage.code, stage.free)
+        posed, points = creature.posed(p, rest)
+        rotation, translation = creature.camera(p)
+        camera = posed @ rotation.T + translation
+        rast, coverage = picture(camera, creature.faces, evidence.focal, RENDER_SIZE)
+        image = project(posed, rotation, translation, evidence.focal)
+        missed, stray, uncovered = self.target.energy(image, coverage)
+        joints = project(points, rotation, translation, evidence.focal)
+        energy = (
+            1.0 * missed
+            + 20.0 * stray
+            + 20.0 * uncovered
+            + JOINTS * joint_residual(joints, evidence)
+            + PINNED * pin_residual(joints, evidence)
+            + LIFTED * lifted_residual(points, rotation, evidence)
+            + 0.003 * pose_prior(p.angles, start_angles, evidence)
+            + 0.05 * limit_excess(p.angles, evidence.limits)
+            + 0.2 * turn_prior(p.turn)
+            + 0.3 * lift_excess(points, template)
+            + INSIDE * legs_inside(points, trunk, template)
+            + 0.5 * ((p.points - start_points).square() * self.stiff).sum()
+            + 0.02 * girth_prior(p.girth - start_girth)
+            + 0.01 * p.code.square().mean()
+        )
+        if stage.colour:
+            energy = energy + COLOUR * self.coat.residual(self.coat.look(rest, camera, creature.faces, rast))
+        if stage.free:
+            energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
+        return energy, coverage
+
+
+def trunk_of(creature: Creature, p: Parameters, stage: Stage) -> Trunk:
+    """Where no leg may go while a stage lasts."""
+    with torch.no_grad():
+        rest = creature.rest_vertices(p, stage.code, stage.free)
+        return inscribed_balls(rest, creature.rest_points(p), creature.model.template)
+
+
 def fit(
     creature: Creature,
     p: Parameters,
@@ -104,53 +163,18 @@ def fit(
     stages: tuple[Stage, ...] = STAGES,
 ) -> Parameters:
     """Fit `p` and the coat to the photo, in place; returns `p`, detached. progress runs over `span`."""
-    start_angles, start_points, start_girth = (x.detach().clone() for x in (p.angles, p.points, p.girth))
-    template = creature.model.template
-    with torch.no_grad():
-        _, points = creature.posed(p, creature.rest_vertices(p, stages[0].code, stages[0].free))
-        target = MaskTarget(
-            evidence.mask, seed, template, creature.dense.argmax(1), project(points, *creature.camera(p), evidence.focal)
-        )
-    stiff = stiffness(template)
+    explained = Explained(creature, p, evidence, seed, coat, stages[0])
     total = sum(stage.steps for stage in stages)
     done = 0
     for stage in stages:
         for name in stage.rates:
             setattr(p, name, getattr(p, name).detach().requires_grad_(True))
         optimizer = Adam([{"params": [getattr(p, name)], "lr": rate, "rate": rate} for name, rate in stage.rates.items()])
-        with torch.no_grad():
-            trunk = inscribed_balls(creature.rest_vertices(p, stage.code, stage.free), creature.rest_points(p), template)
+        trunk = trunk_of(creature, p, stage)
         for step in range(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * (1 - 0.7 * step / stage.steps)
-            rest = creature.rest_vertices(p, stage.code, stage.free)
-            posed, points = creature.posed(p, rest)
-            rotation, translation = creature.camera(p)
-            camera = posed @ rotation.T + translation
-            rast, coverage = picture(camera, creature.faces, evidence.focal, RENDER_SIZE)
-            image = project(posed, rotation, translation, evidence.focal)
-            missed, stray, uncovered = target.energy(image, coverage)
-            joints = project(points, rotation, translation, evidence.focal)
-            energy = (
-                1.0 * missed
-                + 20.0 * stray
-                + 20.0 * uncovered
-                + JOINTS * joint_residual(joints, evidence)
-                + PINNED * pin_residual(joints, evidence)
-                + LIFTED * lifted_residual(points, rotation, evidence)
-                + 0.003 * pose_prior(p.angles, start_angles, evidence)
-                + 0.05 * limit_excess(p.angles, evidence.limits)
-                + 0.2 * turn_prior(p.turn)
-                + 0.3 * lift_excess(points, template)
-                + INSIDE * legs_inside(points, trunk, template)
-                + 0.5 * ((p.points - start_points).square() * stiff).sum()
-                + 0.02 * girth_prior(p.girth - start_girth)
-                + 0.01 * p.code.square().mean()
-            )
-            if stage.colour:
-                energy = energy + COLOUR * coat.residual(coat.look(rest, camera, creature.faces, rast))
-            if stage.free:
-                energy = energy + 60.0 * creature.free_offset(p).square().sum(-1).mean()
+            energy, coverage = explained.energy(p, stage, trunk)
             optimizer.zero_grad()
             coat.optimizer.zero_grad()
             energy.backward()

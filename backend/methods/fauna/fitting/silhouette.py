@@ -24,13 +24,13 @@ FAR = 10.0
 """Half widths."""
 
 
-def clip_of(camera: Tensor, focal: float) -> Tensor:
+def clip_of(camera: Tensor, focal: float | Tensor) -> Tensor:
     """Camera points (V, 3), OpenCV -> clip coordinates (1, V, 4), y down as the renderer's rows; near plane at 0.1."""
     z = camera[:, 2]
     return torch.stack([focal * camera[:, 0], focal * camera[:, 1], (z - 0.2) * 1.001, z], -1)[None].contiguous()
 
 
-def picture(camera: Tensor, faces: Tensor, focal: float, size: int) -> tuple[Tensor, Tensor]:
+def picture(camera: Tensor, faces: Tensor, focal: float | Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Of a mesh in the camera's frame: what each pixel shows (1, size, size, 4), and coverage (size, size), differentiable at its
     outline."""
     clip = clip_of(camera, focal)

@@ -1,0 +1,152 @@
+"""The road from a clip to an asset: see every frame, find the animal, follow it, stand it on the ground, paint it.
+
+Object frame and units until `asset.place`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend import VERSION
+from backend.asset.place import place
+from backend.methods.fauna.clip.character import consensus, find_character
+from backend.methods.fauna.clip.follow import Posed, Told, follow
+from backend.methods.fauna.clip.legs import lift_again, tell_apart
+from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
+from backend.methods.fauna.clip.painting import paint_from
+from backend.methods.fauna.clip.stage import put_on_stage
+from backend.methods.fauna.clip.track import Track, in_crops, solve_track
+from backend.methods.fauna.clip.views import choose_views
+from backend.methods.fauna.clip.world import Standing, World, feet_of, find_world, upward
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, overlap, picture
+from backend.methods.fauna.networks import WEIGHTS, load_networks
+from backend.methods.request import ClipRequest, Result
+from backend.rig.template import Template
+from backend.types import Asset, Camera, Cost, Motion, Pose, Progress
+from backend.weights import manifest_hash
+
+SECONDS, SECONDS_PER_FRAME = 25.0, 0.9
+"""Of a clip whose masks are given."""
+MEMORY_MIB, MEMORY_MIB_PER_FRAME = 700.0, 0.25
+FIRST_STEPS, STANDING_STEPS, ROUNDS = 60, 50, 2
+"""Of `follow`: before anything is known of the ground, and in each round after."""
+
+
+def estimate_clip(request: ClipRequest) -> Cost:
+    """Seconds and memory, as `python -m backend benchmark` finds them on two cores."""
+    frames = len(request.clip.times)
+    return Cost(SECONDS + SECONDS_PER_FRAME * frames, MEMORY_MIB + MEMORY_MIB_PER_FRAME * frames)
+
+
+def animate(request: ClipRequest, progress: Progress) -> Result:
+    """One clip -> asset with its motion, and scores. Raises `MenagerieError` and `Cancelled`."""
+    torch.manual_seed(request.seed)
+    progress("networks", 0.01)
+    networks = load_networks()
+    model, template = networks.model, networks.model.template
+    focal = clip_focal(request)
+    seen = look_through(networks, request, focal, progress, (0.02, 0.3))
+    times = request.clip.times[seen.numbers.numpy()]
+    progress("views", 0.3)
+    start = choose_views(model, seen, consensus(seen).rest)
+    looks = lift_again(model, tell_apart(seen, template), seen)
+    known = consensus(looks)
+    progress("motion", 0.32)
+    track = solve_track(model, looks, replace(start, rest=known.rest.expand_as(start.rest)), times)
+    character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
+    posed = Posed.of(character.creature)
+    steady = camera_turns(request, looks, focal)
+    track, world = stand(posed, looks, track, times, steady, request, progress)
+    progress("texture", 0.9)
+    rows = [key.row for key in character.keys]
+    with torch.no_grad():
+        vertices = posed.vertices(posed.transforms(track.angles[rows]))
+    mesh, texture = paint_from(character.creature, character.mesh, looks, track, vertices, rows, request, focal, progress, (0.9, 0.97))
+    staged = put_on_stage(character.creature, character.skeleton, track, world, steady.double().numpy())
+    camera = Camera(request.clip.width, request.clip.height, float(focal), staged.cameras[0])
+    motion = Motion(
+        request.name, float(request.clip.fps), staged.rotations, staged.root_translations,
+        cameras=staged.cameras if world.moving else None,
+    )  # fmt: skip
+    pose = Pose(staged.rotations[0], staged.root_translations[0])
+    asset = place(
+        Asset(request.name, mesh, character.skeleton, character.skin, texture, camera, pose, (motion,), provenance=provenance(request))
+    )
+    progress("done", 0.99)
+    return Result(asset, {"iou": mean_overlap(posed, looks, track), "camera_moves": float(world.moving)})
+
+
+def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
+    """(t, 3, 3): each frame's camera axes -> the first frame's, from the background's homographies; the identity where there are none."""
+    if request.background is None or request.camera == "still":
+        return torch.eye(3).expand(len(looks), 3, 3).clone()
+    lens = np.array([[focal, 0, request.clip.width / 2], [0, focal, request.clip.height / 2], [0, 0, 1]])
+    chosen = request.background[looks.numbers.numpy()].astype(np.float64)
+    chosen = chosen @ np.linalg.inv(chosen[0])
+    turns = np.linalg.inv(lens) @ chosen @ lens  # first frame's rays -> frame k's
+    u, _, vt = np.linalg.svd(turns / np.cbrt(np.linalg.det(turns))[:, None, None])
+    return torch.from_numpy(np.swapaxes(u @ vt, 1, 2).astype(np.float32))
+
+
+def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
+          span: tuple[float, float] = (0.55, 0.9)) -> tuple[Track, World]:  # fmt: skip
+    """Follow the clip, find the ground, and follow it again with feet that stand."""
+    template = posed.creature.model.template
+    low, high = span
+    first = low + (high - low) / (1 + ROUNDS)
+    track = follow(posed, looks, track, times, FIRST_STEPS, request.seed, told(progress, "follow", low, first))
+    world = look_down(posed, track, steady, request, template)
+    for number in range(ROUNDS):
+        size = (high - first) / ROUNDS
+        ground = Standing(world, steady, template)
+        tell = told(progress, "feet", first + number * size, first + (number + 1) * size)
+        track = follow(posed, looks, track, times, STANDING_STEPS, request.seed, tell, ground)
+        world = look_down(posed, track, steady, request, template)
+    return track, world
+
+
+def told(progress: Progress, stage: str, begin: float, end: float) -> Told:
+    """What `follow` calls, within a stretch of the bar."""
+    return lambda done, view: progress(stage, begin + (end - begin) * done, view)
+
+
+def look_down(posed: Posed, track: Track, steady: Tensor, request: ClipRequest, template: Template) -> World:
+    """What stands still about the creature's feet."""
+    with torch.no_grad():
+        points = posed.points(posed.transforms(track.angles))
+        view, place_ = steady @ track.rotation, (steady @ track.translation[..., None])[..., 0]
+    feet = feet_of(points, view, place_, posed.creature.rest, template)
+    return find_world(feet, upward(view), request.clip.fps, request.camera)
+
+
+def mean_overlap(posed: Posed, looks: Looks, track: Track) -> float:
+    """Mean over the frames of the silhouettes' overlap with the masks, in the crops."""
+    total = 0.0
+    with torch.no_grad():
+        rotation, translation = in_crops(looks, track.rotation, track.translation)
+        for k in range(len(looks)):
+            vertices = posed.vertices(posed.transforms(track.angles[k : k + 1]))[0] @ rotation[k].T + translation[k]
+            cover = picture(vertices, posed.creature.faces, float(looks.focal[k]), RENDER_SIZE)[1] > 0.5
+            total += float(overlap(cover.float(), (looks.mask[k] > 127).float()))
+    return total / len(looks)
+
+
+def provenance(request: ClipRequest) -> dict[str, object]:
+    """What made the asset: no time, path or machine."""
+    return {
+        "method": "fauna",
+        "preset": BUNDLED.preset,
+        "weights": {name: manifest_hash(name) for name in WEIGHTS},
+        "input_sha256": request.clip.sha256,
+        "frames": len(request.clip.times),
+        "fps": float(request.clip.fps),
+        "camera": request.camera,
+        "seed": request.seed,
+        "versions": {"menagerie": VERSION, "torch": str(torch.__version__), "numpy": np.__version__},
+    }

@@ -1,0 +1,165 @@
+"""What the network sees in each frame of a clip, kept small and on disk.
+
+Enters: frames and masks, one at a time. Leaves: `Looks`, arrays over the frames in which the animal is visible. Each frame has a crop of
+its own, the clip's camera turned to the animal; positions and frames as in `fitting.evidence`. What was seen is stored as it comes, a file
+for every few frames: a clip that was interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from backend.errors import MenagerieError
+from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
+from backend.methods.fauna.fitting.viewpoint import FLIP
+from backend.methods.fauna.mirror import perceive_twice
+from backend.methods.fauna.networks import Networks
+from backend.methods.request import ClipRequest
+from backend.types import Image, Mask, Progress
+
+CROP_FILL = 0.83
+"""Share of the square crop that the animal's box fills, as for photos."""
+BACKGROUND = 0.5
+"""Grey behind the animal."""
+CHUNK = 16
+"""Frames in a stored file."""
+SAMPLED = 24
+"""Frames whose masks say which focal length a clip without one is given."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """numbers (t,) int64 which frames of the clip; turn (t, 3, 3) clip's camera -> crop; focal (t,) of the crops, half widths;
+    mask (t, s, s) uint8; code (t, C), feature (t, F) and light (t, F) of the image; category and
+    rest (t, P, 3), girth (t, n, 2) regressed;
+    rotation (t, 4, 3, 3) object to crop and translation (t, 3), OpenCV, of the four hypotheses; logits (t, 4), the least is the best;
+    seen (t, P, 2), confidence (t, P), heat (t, P, g, g) float16 logits; lifted (t, P, 3) about its mean, crop's axes.
+    """
+
+    numbers: Tensor
+    turn: Tensor
+    focal: Tensor
+    mask: Tensor
+    code: Tensor
+    feature: Tensor
+    light: Tensor
+    category: Tensor
+    rest: Tensor
+    girth: Tensor
+    rotation: Tensor
+    translation: Tensor
+    logits: Tensor
+    seen: Tensor
+    confidence: Tensor
+    heat: Tensor
+    lifted: Tensor
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, some: slice | Tensor | list[int]) -> Looks:
+        return Looks(**{field.name: getattr(self, field.name)[some] for field in fields(self)})
+
+
+def clip_focal(request: ClipRequest) -> float:
+    """Pixels: one focal length for the clip, from the middle one of its animal's sizes (`media.crop.default_focal`), where no frame says.
+
+    Raises `no_animal` for a clip in which nothing is visible.
+    """
+    some = np.flatnonzero(request.visible)
+    if len(some) == 0:
+        raise MenagerieError("no_animal", "The animal is in none of the clip's frames.")
+    first = request.clip.read(int(some[0])).focal_px
+    if first is not None:
+        return first
+    some = some[np.unique(np.linspace(0, len(some) - 1, min(SAMPLED, len(some))).astype(int))]
+    masks = [request.mask(int(k)) for k in some]
+    area = [float((mask > LEVEL).sum()) for mask in masks]
+    return default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL)
+
+
+def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Tensor, Tensor]:
+    """-> the crop (size, size, 3) in [0, 1], and its mask (size, size)."""
+    rgb, cover = warp(image.rgb, crop, size), warp(mask, crop, size)
+    return torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
+
+
+def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float) -> Looks:
+    """One frame, as `Looks` of length 1. focal: the clip's, pixels. Raises `no_animal` for an empty mask."""
+    height, width = mask.shape
+    crop = crop_camera(mask, (width, height), focal, CROP_FILL)
+    rgb, cover = composed(image, mask, crop, BUNDLED.image_size)
+    batch = (rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        seen = perceive_twice(networks.model, batch, networks.encoder)
+    half = 1 / math.tan(crop.fov / 2)
+    translation = (FLIP @ seen.viewpoints.translation[0]) * torch.tensor([1.0, 1.0, half / networks.model.focal])
+    small = functional.adaptive_avg_pool2d(cover[None], RENDER_SIZE)[0]
+    found = {
+        "numbers": torch.tensor(number),
+        "turn": torch.from_numpy(crop.rotation.astype(np.float32)),
+        "focal": torch.tensor(half),
+        "mask": (small * 255).round().to(torch.uint8),
+        "code": seen.code[0], "feature": seen.feat_key[0], "light": seen.feat_out[0],
+        "category": seen.category[0], "rest": seen.rest[0], "girth": seen.girth[0],
+        "rotation": FLIP @ seen.viewpoints.rotation[0], "translation": translation, "logits": seen.viewpoints.logits[0],
+        "seen": seen.seen[0], "confidence": seen.confidence[0], "heat": seen.heat[0].half(), "lifted": seen.lifted[0] @ FLIP,
+    }  # fmt: skip
+    return Looks(**{name: value[None] for name, value in found.items()})
+
+
+def look_through(networks: Networks, request: ClipRequest, focal: float, progress: Progress, span: tuple[float, float]) -> Looks:
+    """All visible frames, those of earlier runs from `request.folder`. Raises `Cancelled` through progress."""
+    numbers = np.flatnonzero(request.visible)
+    parts = []
+    for start in range(0, len(numbers), CHUNK):
+        some = numbers[start : start + CHUNK]
+        path = request.folder / f"looks-{some[0]:05d}.npz"
+        stored = load(path, some, focal)
+        if stored is None:
+            made = []
+            for done, k in enumerate(some):
+                progress("see", span[0] + (span[1] - span[0]) * (start + done) / len(numbers))
+                made.append(look(networks, request.clip.read(int(k)), request.mask(int(k)), int(k), focal))
+            stored = join(made)
+            store(path, stored, focal)
+        parts.append(stored)
+    return join(parts)
+
+
+def join(parts: list[Looks]) -> Looks:
+    """One after another."""
+    return Looks(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Looks)})
+
+
+def store(path: Path, looks: Looks, focal: float) -> None:
+    """Whole or not at all."""
+    temporary = path.with_suffix(".part")
+    with open(temporary, "wb") as file:
+        arrays: dict[str, Any] = {field.name: getattr(looks, field.name).numpy() for field in fields(Looks)}
+        np.savez(file, focal_px=np.float64(focal), **arrays)
+    os.replace(temporary, path)
+
+
+def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
+    """What `store` wrote for these frames with this focal length; None where it is something else or not there."""
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
+            return None
+        if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
+            return None
+        return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})

@@ -1,0 +1,69 @@
+"""One texture from several frames: each frame's colours, freed of its own light, by how well it shows the surface.
+
+Enters: the settled creature in its pose of some frames. Leaves: the unwrapped mesh and its texture.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.media.crop import crop_camera
+from backend.methods.fauna.clip.looks import CROP_FILL, Looks, composed
+from backend.methods.fauna.clip.track import Track, in_crops
+from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.fitting.coat import Coat
+from backend.methods.fauna.fitting.creature import Creature
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of
+from backend.methods.fauna.surface import SHADING_FLOOR, STEPS
+from backend.methods.request import ClipRequest
+from backend.render.cpu import rasterize
+from backend.texture import bake, fill, unwrap
+from backend.texture.bake import Baked
+from backend.types import Camera, Mesh, Progress, Texture
+
+SHARPNESS = 3.0
+"""Power of the confidence by which frames are weighed: means of many frames blur what one shows well."""
+
+
+def paint_from(
+    creature: Creature, mesh: Mesh, looks: Looks, track: Track, posed: Tensor, rows: list[int], request: ClipRequest, focal: float,
+    progress: Progress, span: tuple[float, float],
+) -> tuple[Mesh, Texture]:  # fmt: skip
+    """rows: of the looks that are baked; posed (len(rows), V, 3): vertices there, object frame; focal: the clip's, pixels."""
+    mesh = unwrap(mesh)
+    baked: list[Baked] = []
+    best, coats = [], []
+    for number, row in enumerate(rows):
+        progress("texture", span[0] + (span[1] - span[0]) * number / (len(rows) + 1))
+        frame = int(looks.numbers[row])
+        image, mask = request.clip.read(frame), request.mask(frame)
+        crop = crop_camera(mask, (request.clip.width, request.clip.height), focal, CROP_FILL)
+        coat = Coat(creature.model, looks.light[[row]], *composed(image, mask, crop, BUNDLED.image_size), RENDER_SIZE)
+        rotation, translation = in_crops(looks[[row]], track.rotation[[row]], track.translation[[row]])
+        with torch.no_grad():
+            seen_from = posed[number] @ rotation[0].T + translation[0]
+            rast = rasterize(clip_of(seen_from, float(looks.focal[row])), creature.faces, (RENDER_SIZE, RENDER_SIZE))
+            seen = coat.look(creature.vertices, seen_from, creature.faces, rast)
+        for _ in range(STEPS):
+            coat.fit(seen)
+        light = coat.mean_shading(seen)
+        with torch.no_grad():
+            shading = (coat.shading(coat.normals_of(seen_from, creature.faces)) / light).clamp_min(SHADING_FLOOR).numpy()
+        view = np.eye(4, dtype=np.float32)
+        view[:3, :3], view[:3, 3] = track.rotation[row].numpy(), track.translation[row].numpy()
+        camera = Camera(request.clip.width, request.clip.height, focal, view)
+        baked.append(bake(mesh, np.ascontiguousarray(posed[number].numpy()), camera, image.rgb, mask, shading))
+        best.append(float(baked[-1].confidence.sum()))
+        coats.append((coat, light))
+    coat, light = coats[int(np.argmax(best))]
+    return mesh, fill(mesh, merged(baked), lambda points: coat.albedo(points, light))
+
+
+def merged(baked: list[Baked]) -> Baked:
+    """What several pictures say of the same texels."""
+    weights = np.stack([one.confidence**SHARPNESS for one in baked])  # (k, n)
+    color = (weights[..., None] * np.stack([one.color for one in baked])).sum(0) / np.maximum(weights.sum(0), 1e-9)[:, None]
+    confidence = np.stack([one.confidence for one in baked]).max(0)
+    return Baked(baked[0].texels, color.astype(np.float32), confidence)

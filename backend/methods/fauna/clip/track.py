@@ -1,0 +1,168 @@
+"""The motion: every frame's view and bone angles, solved together as smooth curves.
+
+Enters: what was seen of each frame (`Looks`), a solution a frame to start from, one animal's rest points. Leaves: a `Track`. Terms are a
+photo's (`fitting.evidence`), a frame each; what is added holds the frames together: second differences of the angles, of the view and of
+the place, in the clip's camera. Object units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+from torch import Tensor
+
+from backend.methods.descent import Adam
+from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.views import evidence_of
+from backend.methods.fauna.fitting.creature import move_camera
+from backend.methods.fauna.fitting.evidence import (
+    SEEN_REACH,
+    Evidence,
+    joint_residual,
+    lift_excess,
+    lifted_residual,
+    limit_excess,
+    project,
+    stiffness,
+)
+from backend.methods.fauna.fitting.viewpoint import Solution
+from backend.methods.fauna.model import Fauna
+from backend.rig.kinematics import pose_points
+from backend.rig.rotations import euler_to_matrix
+from backend.rig.template import Template
+
+LIFTED = 1.0
+"""Weight of the lifted points against the seen ones."""
+SMOOTH = 0.6
+"""Weight of squared second differences of the angles, radians."""
+KNOTS = {"view": 2.5, "depth": 2.0, "place": 9.0}
+"""Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
+distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
+PRIOR, SIDEWAYS = 0.01, 0.03
+"""Weights of squared angles from rest, and of those out of the plane of legs and trunk."""
+PROPORTIONS = 0.05
+"""Weight of squared changes of the rest points, object units, a frame."""
+FIRST_REACH = 3.0
+"""How many times farther a seen point pulls at the start."""
+
+
+@dataclass
+class Track:
+    """rotation (t, 3, 3), translation (t, 3): object to the clip's camera, OpenCV; angles (t, n, 3) of the deforming bones; rest (P, 3)."""
+
+    rotation: Tensor
+    translation: Tensor
+    angles: Tensor
+    rest: Tensor
+
+    def __getitem__(self, some: slice | Tensor) -> Track:
+        return Track(self.rotation[some], self.translation[some], self.angles[some], self.rest)
+
+
+class Curves:
+    """View and place of a clip's frames as splines about a start, smooth themselves.
+
+    times (t,) seconds; rotation (t, 3, 3), translation (t, 3): object to the clip's camera, however noisy.
+    """
+
+    def __init__(self, times: NDArray[np.float64], rotation: Tensor, translation: Tensor) -> None:
+        self.basis = {name: torch.from_numpy(spline_basis(times, rate)) for name, rate in KNOTS.items()}
+        flat = torch.cat([translation[:, :2] / translation[:, 2:], translation[:, 2:].log()], 1)  # (t, 3)
+        axes = smoothed(self.basis["view"], rotation.flatten(1)).unflatten(1, (3, 3))
+        u, _, vt = torch.linalg.svd(axes)
+        sign = torch.ones(len(u), 3)
+        sign[:, 2] = torch.linalg.det(u @ vt)
+        self.rotation = (u * sign[:, None]) @ vt
+        across, depth = smoothed(self.basis["place"], flat[:, :2]), smoothed(self.basis["depth"], flat[:, 2:]).exp()
+        self.translation = torch.cat([across * depth, depth], 1)
+        self.knots = {name: torch.zeros(basis.shape[1], size, requires_grad=True)
+                      for (name, basis), size in zip(self.basis.items(), (3, 1, 2), strict=True)}  # fmt: skip
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Rotation (t, 3, 3) and translation (t, 3) as the knots have them."""
+        moved = {name: basis @ self.knots[name] for name, basis in self.basis.items()}
+        return move_camera(self.rotation, self.translation, moved["view"], torch.cat([moved["place"], moved["depth"]], 1))
+
+
+def spline_basis(times: NDArray[np.float64], rate: float) -> NDArray[np.float32]:
+    """(t, m) values of the uniform cubic B-splines with so many knots a second at (t,) seconds."""
+    span = max(float(times[-1] - times[0]), 1e-6)
+    pieces = max(1, round(span * rate))
+    step = span / pieces
+    knots = times[0] + step * np.arange(-3, pieces + 4)
+    inside = np.clip(times, times[0], times[0] + span * (1 - 1e-9))
+    return np.asarray(BSpline.design_matrix(inside, knots, 3).toarray(), np.float32)
+
+
+def smoothed(basis: Tensor, values: Tensor) -> Tensor:
+    """The spline (t, c) nearest to values (t, c), outliers taken for less (Cauchy weights)."""
+    weight = torch.ones(len(values), 1)
+    found = values
+    ridge = 1e-4 * torch.eye(basis.shape[1])
+    for _ in range(5):
+        found = basis @ torch.linalg.solve(basis.T @ (weight * basis) + ridge, basis.T @ (weight * values))
+        off = (values - found).norm(dim=1, keepdim=True)
+        weight = 1 / (1 + (off / off.median().clamp_min(1e-6) / 2).square())
+    return found
+
+
+def second_difference(values: Tensor) -> Tensor:
+    """(t, ...) -> (t - 2, ...)."""
+    return values[2:] - 2 * values[1:-1] + values[:-2]
+
+
+def in_crops(looks: Looks, rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
+    """Views of the clip's camera (t, 3, 3), (t, 3) as the frames' crops have them."""
+    return looks.turn @ rotation, (looks.turn @ translation[..., None])[..., 0]
+
+
+def in_clip(looks: Looks, rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
+    """Views of the crops (t, 3, 3), (t, 3) as the clip's camera has them."""
+    back = looks.turn.transpose(1, 2)
+    return back @ rotation, (back @ translation[..., None])[..., 0]
+
+
+def pose_terms(points: Tensor, angles: Tensor, evidence: Evidence, template: Template) -> Tensor:
+    """(t,) what is believed of a pose before anything is seen of it: posed points (t, P, 3), angles (t, n, 3)."""
+    return (
+        PRIOR * angles.square().sum((-1, -2))
+        + SIDEWAYS * (angles[..., 1:].square().sum(-1) * evidence.sideways).sum(-1)
+        + 0.1 * limit_excess(angles, evidence.limits)
+        + 0.3 * lift_excess(points, template)
+    )
+
+
+def solve_track(model: Fauna, looks: Looks, start: Solution, times: NDArray[np.float64], steps: int = 200) -> Track:
+    """From a solution a frame (stacked, as `choose_views` leaves it; times (t,) seconds) to a smooth one with one animal's proportions."""
+    evidence, count = evidence_of(model, looks), len(looks)
+    curves = Curves(times, *in_clip(looks, start.rotation, start.translation))
+    bend = start.angles.clone().requires_grad_(True)
+    head = model.netInstance.netRest
+    half = head.fold(start.rest[:1])
+    change = torch.zeros_like(half, requires_grad=True)
+    stiff = stiffness(model.template)
+    groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}, {"params": [change], "rate": 0.01}]
+    optimizer = Adam([{**group, "lr": group["rate"]} for group in groups])
+    root = torch.eye(3).expand(count, 1, 3, 3)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * (1.0 if step < steps // 2 else 0.3)
+        points = pose_points(head.unfold(half + change), torch.cat([root, euler_to_matrix(bend)], 1))
+        rotation, translation = in_crops(looks, *curves())
+        reach = SEEN_REACH * max(1.0, FIRST_REACH * (1 - 2 * step / steps))
+        seen = (
+            joint_residual(project(points, rotation, translation, evidence.focal), evidence, reach)
+            + LIFTED * lifted_residual(points, rotation, evidence)
+            + pose_terms(points, bend, evidence, model.template)
+        )
+        shaped = PROPORTIONS * count * (change.square() * stiff).sum()
+        energy = seen.sum() + SMOOTH * second_difference(bend).square().sum() + shaped
+        optimizer.zero_grad()
+        energy.backward()
+        optimizer.step()
+    with torch.no_grad():
+        return Track(*curves(), bend.detach(), head.unfold(half + change)[0])

@@ -1,0 +1,198 @@
+"""Ground, feet and camera: what stands still while an animal moves.
+
+Enters: posed points of a clip in its camera's axes. Leaves: which way is up, where the ground is, when each foot stands on it, whether the
+camera moves; the term that holds standing feet. Object units; camera axes OpenCV, of the clip's first frame: what is known of the camera's
+turning is undone first.
+
+A camera that goes along with an animal and shows nothing of the ground is known by the feet alone: those that stand run backwards together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from torch import Tensor
+
+from backend.methods.fauna.clip.views import cheapest_path
+from backend.methods.request import CameraKind
+from backend.rig.template import Template
+
+Array = NDArray[np.float64]
+
+SLOW, SLOW_SHARE = 0.5, 0.8
+"""Speed at which a foot stands or not as likely: leg lengths a second, and share of the animal's speed over the ground, the larger."""
+LOW = 0.1
+"""Height over the ground at which it does, leg lengths."""
+CHANGE = 1.0
+"""Cost of a foot that is put down or lifted, over that of a frame at both borders."""
+ALONG_SIGHT = 0.3
+"""Share of a speed along the line of sight that counts: a picture tells little of it."""
+TRUSTED = np.array([1.0, 1.0, ALONG_SIGHT])
+OFTEN_LOW = 0.3
+"""Share of a foot's heights that are below its level: feet stand for half of a walk."""
+DEAREST = 4.0
+"""The most that one frame may say against standing."""
+GOES_ALONG = 0.5
+"""Share of the animal's speed by which its way over the ground and the way seen differ where the camera moves."""
+STEADY = 6.0
+"""Weight of squared changes of the body's speed against the feet's squared distance from standing."""
+MISSTEP = 0.03
+"""Leg lengths a frame by which a foot may miss the ground's speed and count half."""
+ROUNDS = 6
+PLANTED, GROUNDED, SUNK = 30.0, 10.0, 30.0
+"""Weights of squared object units: of a standing foot from its place, of its height, of any foot below the ground."""
+
+
+@dataclass(frozen=True)
+class Feet:
+    """tips (t, 4, 3) of the toes in the template's order of legs, body (t, 3) the hips' place; leg: a leg's length, object units."""
+
+    tips: Array
+    body: Array
+    leg: float
+
+
+@dataclass(frozen=True)
+class World:
+    """up (3,) unit; height (t,): the ground's along it; path (t, 3): where the camera has gone since the first frame, what stood at x then
+    is at x - path now; contacts (t, 4); moving: whether the camera moves."""
+
+    up: Array
+    height: Array
+    path: Array
+    contacts: NDArray[np.bool_]
+    moving: bool
+
+
+def foot_indices(template: Template) -> tuple[list[int], list[int]]:
+    """Points of the four tips, and of the four knuckles, in the order of `Template.legs`."""
+    return [leg.points[-1] for leg in template.legs], [leg.points[-2] for leg in template.legs]
+
+
+def leg_length(rest: Tensor, template: Template) -> float:
+    """Mean length of the legs' chains at rest, (P, 3) points."""
+    chains = [rest[list(leg.points)] for leg in template.legs]
+    return float(torch.stack([(chain[1:] - chain[:-1]).norm(dim=-1).sum() for chain in chains]).mean())
+
+
+def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template: Template) -> Feet:
+    """Posed points (t, P, 3), object frame, and the view of them, in the first frame's camera."""
+    tips, _ = foot_indices(template)
+    some = [*tips, template.point_index["pelvis"]]
+    seen = (points[:, some] @ view.transpose(1, 2) + place[:, None]).double().numpy()
+    return Feet(seen[:, :4], seen[:, 4], leg_length(rest, template))
+
+
+def upward(view: Tensor) -> Array:
+    """(3,) unit: the objects' up in the camera, through all frames (t, 3, 3)."""
+    up = view[:, :, 1].double().numpy()
+    middle = np.median(up, 0)
+    return np.asarray(middle / np.linalg.norm(middle))
+
+
+def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind) -> World:
+    """Feet in the first frame's axes -> what stands. camera: "auto" finds out whether it moves.
+
+    Feet are looked at from the body first: those that stand run backwards together, however the camera goes and whatever distance the
+    picture was taken from. What they run over is the animal's way; where it is not the way that was seen, the camera has moved.
+    """
+    count = len(feet.tips)
+    heights = feet.tips @ up  # (t, 4)
+    level = np.quantile(heights, OFTEN_LOW, axis=0)  # (4,): a shape's feet are not quite of one height
+    low = np.exp(-np.square((heights - level) / (LOW * feet.leg)))
+    path = way = np.zeros((count, 3))
+    contacts = np.ones((count, 4), bool)
+    if count >= 3:
+        weight = low
+        for _ in range(ROUNDS):
+            way = way_over_ground(feet, up, weight)
+            path = way - flat(feet.body - feet.body[0], up)
+            contacts = find_contacts(feet, up, level, path, fps)
+            weight = contacts + 0.02 * low
+    ground = np.full(count, np.median(heights[contacts]) if contacts.any() else np.median(heights.min(1)))
+    moving = camera == "moving" or (camera == "auto" and count >= 3 and goes_along(feet, up, way, fps))
+    return World(up, ground, path if moving else np.zeros((count, 3)), contacts, moving)
+
+
+def goes_along(feet: Feet, up: Array, way: Array, fps: float) -> bool:
+    """Whether the animal went elsewhere than its feet say."""
+    seconds = (len(way) - 1) / fps
+    seen, walked = flat(feet.body[-1] - feet.body[0], up) / seconds, (way[-1] - way[0]) / seconds
+    fastest = max(float(np.linalg.norm(seen)), float(np.linalg.norm(walked)))
+    return bool(np.linalg.norm(seen - walked) > max(GOES_ALONG * fastest, SLOW * feet.leg))
+
+
+def way_over_ground(feet: Feet, up: Array, weight: Array) -> Array:
+    """(t, 3) the body's way on the level, from 0: steps that let feet stand by their weights (t, 4), smooth in time (reweighted least
+    squares)."""
+    steps = flat(np.diff(feet.tips - feet.body[:, None], axis=0), up)  # (t - 1, 4, 3)
+    both = np.minimum(weight[:-1], weight[1:]) + 1e-6
+    count = len(steps)
+    change = np.diff(np.eye(count), axis=0)
+    stiff = STEADY * change.T @ change
+    now, moved = both, np.zeros((count, 3))
+    for _ in range(ROUNDS):
+        total = now.sum(1)
+        moved = np.linalg.solve(np.diag(total) + stiff * total.mean(), (now[..., None] * steps).sum(1))
+        off = np.linalg.norm((steps - moved[:, None]) * TRUSTED, axis=-1)
+        now = both / (1 + np.square(off / (MISSTEP * feet.leg)))
+    return np.concatenate([np.zeros((1, 3)), -np.cumsum(moved, 0)])
+
+
+def find_contacts(feet: Feet, up: Array, level: Array, path: Array, fps: float) -> NDArray[np.bool_]:
+    """(t, 4) which feet stand: low, and slow on the ground once the body's path (t, 3) is added; each for whole stretches (Viterbi)."""
+    there = feet.tips + path[:, None]
+    steps = flat(np.gradient(uniform_filter1d(there, 3, axis=0, mode="nearest"), axis=0), up)
+    speed = np.linalg.norm(steps * TRUSTED, axis=-1) * fps / feet.leg  # (t, 4)
+    travel = np.linalg.norm(flat(feet.body[-1] + path[-1] - feet.body[0] - path[0], up)) * fps / feet.leg / (len(path) - 1)
+    slow = max(SLOW, SLOW_SHARE * float(travel))
+    height = feet.tips @ up - level
+    against = np.square(speed / slow) + np.square(np.maximum(height, 0) / (LOW * feet.leg))
+    cost = np.stack([np.ones_like(against), np.minimum(against, DEAREST)], -1)  # (t, 4, 2): lifted, standing
+    change = np.tile(CHANGE * (1 - np.eye(2)), (len(cost) - 1, 1, 1))
+    return np.stack([cheapest_path(cost[:, foot], change) == 1 for foot in range(4)], 1)
+
+
+def flat(vectors: Array, up: Array) -> Array:
+    """(..., 3) without what points up."""
+    return np.asarray(vectors - (vectors @ up)[..., None] * up)
+
+
+class Standing:
+    """The term that holds standing feet, for the fit: posed points, view and place, in the clip's own cameras -> ()."""
+
+    def __init__(self, world: World, steady: Tensor, template: Template) -> None:
+        """steady (t, 3, 3): turns each frame's camera axes to the first frame's."""
+        self.steady, self.tips = steady, foot_indices(template)[0]
+        self.up = torch.from_numpy(world.up).float()
+        self.height, self.path = torch.from_numpy(world.height).float(), torch.from_numpy(world.path).float()
+        self.contacts = torch.from_numpy(world.contacts).float()
+        # (s, t) of each stretch of standing, with its foot: what stands has one place through it.
+        rows, feet = [], []
+        for foot in range(4):
+            stands = world.contacts[:, foot]
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], stands, [False]]).astype(np.int8)))
+            for start, end in zip(edges[::2], edges[1::2], strict=True):
+                row = np.zeros(len(stands), np.float32)
+                row[start:end] = 1
+                rows.append(row)
+                feet.append(foot)
+        self.stretches = torch.from_numpy(np.array(rows, np.float32).reshape(-1, len(world.contacts)))
+        self.feet = torch.tensor(feet, dtype=torch.long)
+
+    def __call__(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        seen = points[:, self.tips] @ view.transpose(1, 2) + place[:, None]
+        there = seen @ self.steady.transpose(1, 2) + self.path[:, None]  # (t, 4, 3)
+        height = there @ self.up - self.height[:, None]
+        energy = SUNK * (-height).clamp_min(0).square().sum() + GROUNDED * (self.contacts * height.square()).sum()
+        if len(self.stretches):
+            level = there - (there @ self.up)[..., None] * self.up
+            mine = level[:, self.feet].transpose(0, 1)  # (s, t, 3)
+            weight = self.stretches[..., None]
+            middle = (mine * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+            energy = energy + PLANTED * (weight * (mine - middle).square()).sum()
+        return energy
