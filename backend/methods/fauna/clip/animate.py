@@ -5,8 +5,6 @@ Object frame and units until `asset.place`.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,17 +14,19 @@ from backend import VERSION
 from backend.asset.place import place
 from backend.methods.fauna.clip.character import consensus, find_character
 from backend.methods.fauna.clip.follow import Posed, Told, follow
-from backend.methods.fauna.clip.legs import lift_again, tell_apart
+from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
 from backend.methods.fauna.clip.stage import put_on_stage
-from backend.methods.fauna.clip.track import Track, in_crops, solve_track
+from backend.methods.fauna.clip.track import Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
 from backend.methods.fauna.clip.world import Standing, World, feet_of, find_world, upward
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, overlap, picture
 from backend.methods.fauna.networks import WEIGHTS, load_networks
 from backend.methods.request import ClipRequest, Result
+from backend.rig.kinematics import pose_points
+from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import Template
 from backend.types import Asset, Camera, Cost, Motion, Pose, Progress
 from backend.weights import manifest_hash
@@ -34,8 +34,10 @@ from backend.weights import manifest_hash
 SECONDS, SECONDS_PER_FRAME = 25.0, 0.9
 """Of a clip whose masks are given."""
 MEMORY_MIB, MEMORY_MIB_PER_FRAME = 700.0, 0.25
-FIRST_STEPS, STANDING_STEPS, ROUNDS = 60, 50, 2
-"""Of `follow`: before anything is known of the ground, and in each round after."""
+SOLVED_AGAIN = 3
+"""Rounds of the joints alone, each from the ground that the last one has found."""
+ROUNDS, STEPS = 2, 70
+"""Of `follow`, likewise."""
 
 
 def estimate_clip(request: ClipRequest) -> Cost:
@@ -49,19 +51,22 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     torch.manual_seed(request.seed)
     progress("networks", 0.01)
     networks = load_networks()
-    model, template = networks.model, networks.model.template
+    model = networks.model
     focal = clip_focal(request)
     seen = look_through(networks, request, focal, progress, (0.02, 0.3))
     times = request.clip.times[seen.numbers.numpy()]
     progress("views", 0.3)
     start = choose_views(model, seen, consensus(seen).rest)
-    looks = lift_again(model, tell_apart(seen, template), seen)
+    looks = tell_apart(model, seen)
     known = consensus(looks)
     progress("motion", 0.32)
-    track = solve_track(model, looks, replace(start, rest=known.rest.expand_as(start.rest)), times)
+    steady = camera_turns(request, looks, focal)
+    track = solve_track(model, looks, begin(looks, start, known.rest), times)
+    for _ in range(SOLVED_AGAIN):
+        world = look_down(pose_track(track), track, steady, request, model.template)
+        track = solve_track(model, looks, track, times, Standing(world, steady, model.template, request.clip.fps))
     character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
     posed = Posed.of(character.creature)
-    steady = camera_turns(request, looks, focal)
     track, world = stand(posed, looks, track, times, steady, request, progress)
     progress("texture", 0.9)
     rows = [key.row for key in character.keys]
@@ -96,19 +101,28 @@ def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
 
 def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
           span: tuple[float, float] = (0.55, 0.9)) -> tuple[Track, World]:  # fmt: skip
-    """Follow the clip, find the ground, and follow it again with feet that stand."""
+    """Follow the clip with feet that stand, as the ground comes to be known better."""
     template = posed.creature.model.template
     low, high = span
-    first = low + (high - low) / (1 + ROUNDS)
-    track = follow(posed, looks, track, times, FIRST_STEPS, request.seed, told(progress, "follow", low, first))
-    world = look_down(posed, track, steady, request, template)
     for number in range(ROUNDS):
-        size = (high - first) / ROUNDS
-        ground = Standing(world, steady, template)
-        tell = told(progress, "feet", first + number * size, first + (number + 1) * size)
-        track = follow(posed, looks, track, times, STANDING_STEPS, request.seed, tell, ground)
-        world = look_down(posed, track, steady, request, template)
+        world = look_down(posed_points(posed, track), track, steady, request, template)
+        tell = told(progress, "follow", low + (high - low) * number / ROUNDS, low + (high - low) * (number + 1) / ROUNDS)
+        ground = Standing(world, steady, template, request.clip.fps)
+        track = follow(posed, looks, track, times, STEPS, request.seed, tell, ground)
     return track, world
+
+
+@torch.no_grad()
+def pose_track(track: Track) -> Tensor:
+    """(t, P, 3) posed points of a track, on its own rest points."""
+    root = torch.eye(3).expand(len(track.angles), 1, 3, 3)
+    return pose_points(track.rest[None], torch.cat([root, euler_to_matrix(track.angles)], 1))
+
+
+@torch.no_grad()
+def posed_points(posed: Posed, track: Track) -> Tensor:
+    """(t, P, 3) posed points of the settled creature."""
+    return posed.points(posed.transforms(track.angles))
 
 
 def told(progress: Progress, stage: str, begin: float, end: float) -> Told:
@@ -116,12 +130,10 @@ def told(progress: Progress, stage: str, begin: float, end: float) -> Told:
     return lambda done, view: progress(stage, begin + (end - begin) * done, view)
 
 
-def look_down(posed: Posed, track: Track, steady: Tensor, request: ClipRequest, template: Template) -> World:
-    """What stands still about the creature's feet."""
-    with torch.no_grad():
-        points = posed.points(posed.transforms(track.angles))
-        view, place_ = steady @ track.rotation, (steady @ track.translation[..., None])[..., 0]
-    feet = feet_of(points, view, place_, posed.creature.rest, template)
+def look_down(points: Tensor, track: Track, steady: Tensor, request: ClipRequest, template: Template) -> World:
+    """What stands still about the feet of posed points (t, P, 3)."""
+    view, place_ = steady @ track.rotation, (steady @ track.translation[..., None])[..., 0]
+    feet = feet_of(points, view, place_, track.rest, template)
     return find_world(feet, upward(view), request.clip.fps, request.camera)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import SMOOTH, Curves, Track, in_crops, pose_terms, second_difference
+from backend.methods.fauna.clip.track import SMOOTH, Curves, Ground, Track, in_crops, pose_terms, second_difference
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -38,9 +38,6 @@ RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
 Told = Callable[[float, ByteArray | None], None]
-Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> () what feet do against the ground."""
-
 
 @dataclass(frozen=True)
 class Posed:

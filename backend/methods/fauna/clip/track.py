@@ -7,6 +7,7 @@ the place, in the clip's camera. Object units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,19 +36,23 @@ from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import Template
 
-LIFTED = 1.0
-"""Weight of the lifted points against the seen ones."""
+LIFTED = 0.3
+"""Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
 SMOOTH = 0.6
 """Weight of squared second differences of the angles, radians."""
-KNOTS = {"view": 2.5, "depth": 2.0, "place": 9.0}
+KNOTS = {"view": 1.0, "depth": 1.0, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
-PRIOR, SIDEWAYS = 0.01, 0.03
+PRIOR, SIDEWAYS = 0.01, 0.3
 """Weights of squared angles from rest, and of those out of the plane of legs and trunk."""
-PROPORTIONS = 0.05
+PROPORTIONS = 0.3
 """Weight of squared changes of the rest points, object units, a frame."""
 FIRST_REACH = 3.0
 """How many times farther a seen point pulls at the start."""
+
+
+Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> () what feet do against the ground."""
 
 
 @dataclass
@@ -136,13 +141,20 @@ def pose_terms(points: Tensor, angles: Tensor, evidence: Evidence, template: Tem
     )
 
 
-def solve_track(model: Fauna, looks: Looks, start: Solution, times: NDArray[np.float64], steps: int = 200) -> Track:
-    """From a solution a frame (stacked, as `choose_views` leaves it; times (t,) seconds) to a smooth one with one animal's proportions."""
+def begin(looks: Looks, start: Solution, rest: Tensor) -> Track:
+    """A solution a frame, stacked, as `choose_views` leaves it, of an animal with rest points (P, 3)."""
+    return Track(*in_clip(looks, start.rotation, start.translation), start.angles, rest)
+
+
+def solve_track(
+    model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, steps: int = 200
+) -> Track:
+    """However rough a track to a smooth one with one animal's proportions; times (t,) seconds."""
     evidence, count = evidence_of(model, looks), len(looks)
-    curves = Curves(times, *in_clip(looks, start.rotation, start.translation))
+    curves = Curves(times, start.rotation, start.translation)
     bend = start.angles.clone().requires_grad_(True)
     head = model.netInstance.netRest
-    half = head.fold(start.rest[:1])
+    half = head.fold(start.rest[None])
     change = torch.zeros_like(half, requires_grad=True)
     stiff = stiffness(model.template)
     groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}, {"params": [change], "rate": 0.01}]
@@ -152,8 +164,9 @@ def solve_track(model: Fauna, looks: Looks, start: Solution, times: NDArray[np.f
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * (1.0 if step < steps // 2 else 0.3)
         points = pose_points(head.unfold(half + change), torch.cat([root, euler_to_matrix(bend)], 1))
-        rotation, translation = in_crops(looks, *curves())
-        reach = SEEN_REACH * max(1.0, FIRST_REACH * (1 - 2 * step / steps))
+        view, place = curves()
+        rotation, translation = in_crops(looks, view, place)
+        reach = SEEN_REACH * max(1.0, FIRST_REACH * (1 - 2 * step / steps)) if ground is None else SEEN_REACH
         seen = (
             joint_residual(project(points, rotation, translation, evidence.focal), evidence, reach)
             + LIFTED * lifted_residual(points, rotation, evidence)
@@ -161,6 +174,8 @@ def solve_track(model: Fauna, looks: Looks, start: Solution, times: NDArray[np.f
         )
         shaped = PROPORTIONS * count * (change.square() * stiff).sum()
         energy = seen.sum() + SMOOTH * second_difference(bend).square().sum() + shaped
+        if ground is not None:
+            energy = energy + ground(points, view, place)
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()

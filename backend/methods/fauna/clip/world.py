@@ -43,8 +43,10 @@ STEADY = 6.0
 MISSTEP = 0.03
 """Leg lengths a frame by which a foot may miss the ground's speed and count half."""
 ROUNDS = 6
-PLANTED, GROUNDED, SUNK = 30.0, 10.0, 30.0
-"""Weights of squared object units: of a standing foot from its place, of its height, of any foot below the ground."""
+PLANTED, GROUNDED, SUNK, ASKEW = 30.0, 10.0, 30.0, 6.0
+"""Weights of squared object units: of a standing foot from its place, of its height, of any foot below the ground, and of the body's way in
+`STRIDE` seconds to its side: animals walk where they face."""
+STRIDE = 0.3
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,10 @@ def flat(vectors: Array, up: Array) -> Array:
 class Standing:
     """The term that holds standing feet, for the fit: posed points, view and place, in the clip's own cameras -> ()."""
 
-    def __init__(self, world: World, steady: Tensor, template: Template) -> None:
+    def __init__(self, world: World, steady: Tensor, template: Template, fps: float) -> None:
         """steady (t, 3, 3): turns each frame's camera axes to the first frame's."""
         self.steady, self.tips = steady, foot_indices(template)[0]
+        self.pelvis, self.stride = template.point_index["pelvis"], max(1, round(STRIDE * fps))
         self.up = torch.from_numpy(world.up).float()
         self.height, self.path = torch.from_numpy(world.height).float(), torch.from_numpy(world.path).float()
         self.contacts = torch.from_numpy(world.contacts).float()
@@ -189,6 +192,12 @@ class Standing:
         there = seen @ self.steady.transpose(1, 2) + self.path[:, None]  # (t, 4, 3)
         height = there @ self.up - self.height[:, None]
         energy = SUNK * (-height).clamp_min(0).square().sum() + GROUNDED * (self.contacts * height.square()).sum()
+        if len(points) > self.stride:
+            body = (view @ points[:, self.pelvis, :, None])[..., 0] + place  # (t, 3)
+            body = (self.steady @ body[..., None])[..., 0] + self.path
+            sideways = torch.linalg.cross(self.up.expand(len(view), 3), (self.steady @ view)[:, :, 2])  # (t, 3) the animal's left
+            moved = body[self.stride :] - body[: -self.stride]
+            energy = energy + ASKEW * (moved * (sideways[self.stride :] + sideways[: -self.stride]) / 2).sum(-1).square().sum()
         if len(self.stretches):
             level = there - (there @ self.up)[..., None] * self.up
             mine = level[:, self.feet].transpose(0, 1)  # (s, t, 3)
