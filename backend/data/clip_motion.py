@@ -36,6 +36,9 @@ FINEST = 24
 ROUNDS = 2
 """Of placing the feet: after each, what the skin's own toes still miss is asked for on top."""
 
+STILL_THERE = 0.01
+"""Body lengths within which a foot is where it stands."""
+
 
 @dataclass(frozen=True)
 class Play:
@@ -50,10 +53,9 @@ class Play:
 
 @dataclass(frozen=True)
 class ClipMotion:
-    """World frame. vertices (t, v, 3), points (t, 42, 3), contacts (t, 4) in the template's order of legs, speed in body lengths a
-    second; at rest, standing on y = 0, with bones as long as the clip has
-    them: rest_vertices (v, 3), rest_points (42, 3); influence (v, b) of the template's bones; index (v,):
-    welded places; scale: body lengths a unit of the animal's."""
+    """World frame. vertices (t, v, 3), points (t, 42, 3), contacts (t, 4) in the template's order of legs, speed in body lengths a second;
+    at rest, standing on y = 0, with bones as long as the clip has them: rest_vertices (v, 3), rest_points (42, 3); influence (v, b) of
+    the template's bones; index (v,): welded places."""
 
     vertices: FloatArray
     points: FloatArray
@@ -63,7 +65,6 @@ class ClipMotion:
     rest_points: FloatArray
     influence: FloatArray
     index: NDArray[np.int64]
-    scale: float
 
 
 def read_motion(animal: Quadruped, clip: BoneClip, play: Play, fps: float) -> ClipMotion:
@@ -90,7 +91,7 @@ def read_motion(animal: Quadruped, clip: BoneClip, play: Play, fps: float) -> Cl
     shot = moved[shown] + travel[:, None, None] * np.array([0.0, 0.0, 1.0])
     return ClipMotion(
         shot[:, count:].astype(np.float32), shot[:, :count].astype(np.float32), contacts[shown], speed,
-        rest[count:], rest[:count], influence, index, scale,
+        rest[count:], rest[:count], influence, index,
     )  # fmt: skip
 
 
@@ -158,7 +159,27 @@ def keep_feet(
     carried = turns[:, template.point_bones]  # (k, 42, 4, 4)
     points = (carried[..., :3, :3] @ cycle[:, :count, :, None])[..., 0] + carried[..., :3, 3]
     skin = np.stack([stretch_vertices(t, influence, v.astype(np.float32)) for t, v in zip(turns, cycle[:, count:], strict=True)])
-    return np.concatenate([points, skin], 1), contacts, speed
+    tips = points[:, [leg.points[4] for leg in template.legs]]
+    return np.concatenate([points, skin], 1), still_standing(tips, contacts, speed, seconds), speed
+
+
+def still_standing(tips: Array, contacts: NDArray[np.bool_], speed: float, seconds: float) -> NDArray[np.bool_]:
+    """Tips (k, 4, 3) of a cycle's feet after they were placed, contacts (k, 4) that they were placed for -> contacts with the frames
+    before and after each stance in which the tip is still where it stands: what the pictures show."""
+    count, longer = len(tips), contacts.copy()
+    for foot in range(tips.shape[1]):
+        for start, length in gait.runs(contacts[:, foot]):
+            steps = np.arange(-(count - length), count)
+            frames = (start + steps) % count
+            world = tips[frames, foot] + (speed * seconds / count) * steps[:, None] * [0.0, 0.0, 1.0]
+            place = world[(steps >= 0) & (steps < length)].mean(0)
+            there = np.linalg.norm(world - place, axis=1) < STILL_THERE
+            there |= (steps >= 0) & (steps < length)
+            first = steps[: count - length][~there[: count - length]].max(initial=-(count - length) - 1) + 1
+            after = steps[steps >= length]
+            last = after[~there[steps >= length]].min(initial=count) - 1
+            longer[(start + np.arange(first, last + 1)) % count, foot] = True
+    return longer
 
 
 def _pose(rest: Array, rotations: Array, hips: Array) -> torch.Tensor:
