@@ -48,7 +48,7 @@ def draw_strip(scored: ScoredClip, target: Path) -> None:
     count, files = len(scored.points), frame_files(scored.folder)
     cells: list[list[ByteArray]] = [[], [], []]
     for number in np.linspace(0, count - 1, FRAMES).astype(int):
-        photo = visible_photo(read_photo(files[number]))
+        photo = visible_photo(read_photo(files[scored.frames.start + number]))
         creature = at_frame(scored.asset, int(number))
         for row, picture in zip(cells, (photo, overlay_mask(creature, photo)[1], draw_bones(creature)), strict=True):
             row.append(picture)
@@ -77,11 +77,11 @@ def draw_feet(scored: ScoredClip, width: int) -> PillowImage.Image:
     """One row a foot: on the left how far forward its tip is, on the right how high, over the clip's time; both in the truth's world, the
     way of the true pelvis's mean pace taken off. Bars below: when it truly stands (grey) and when the creature's does."""
     count, template = len(scored.points), load_quadruped()
-    true, own = feet(scored.truth.points[:count]).astype(np.float64), feet(scored.aligned).astype(np.float64)
-    ahead = forward_of(scored.truth.points[:count]).mean(0)
-    pelvis = scored.truth.points[:count, template.point_index["pelvis"]] @ ahead
+    true, own = feet(scored.truth.points[scored.frames]).astype(np.float64), feet(scored.aligned).astype(np.float64)
+    ahead = forward_of(scored.truth.points[scored.frames]).mean(0)
+    pelvis = scored.truth.points[scored.frames, template.point_index["pelvis"]] @ ahead
     pace = np.linspace(pelvis[0], pelvis[-1], count)[:, None]
-    stands = scored.truth.contacts[:count], find_contacts(scored.points, scored.truth.fps, rest_lengths(scored.asset)[0])
+    stands = scored.truth.contacts[scored.frames], find_contacts(scored.points, scored.truth.fps, rest_lengths(scored.asset)[0])
     picture = PillowImage.new("RGB", (width, PLOT * len(template.legs)), (255, 255, 255))
     draw = ImageDraw.Draw(picture)
     columns = [(true @ ahead - pace, own @ ahead - pace), (true[..., 1], own[..., 1])]
@@ -108,7 +108,7 @@ def draw_gif(scored: ScoredClip, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pages = []
         for number in range(len(scored.points)):
-            photo = visible_photo(read_photo(files[number]))
+            photo = visible_photo(read_photo(files[scored.frames.start + number]))
             creature = at_frame(scored.asset, number)
             grey = np.full_like(photo, GREY)
             through = draw_creature(creature, creature.camera, grey)

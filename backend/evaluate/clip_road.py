@@ -33,12 +33,14 @@ CLEAR = Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Found:
-    """seconds: of all frames; memory_mib: the process's highest while it worked, 0 where unknown; scores: the method's own."""
+    """seconds: of all frames; memory_mib: the process's highest while it worked, 0 where unknown; scores: the method's own; start: the
+    clip's frame that the motion begins with."""
 
     asset: Asset
     seconds: float
     memory_mib: float
     scores: dict[str, float] = field(default_factory=dict)
+    start: int = 0
 
 
 Road = Callable[[Path, ClipTruth, Path, int], Found]
@@ -106,7 +108,8 @@ def by_command(folder: Path, truth: ClipTruth, out: Path, seed: int) -> Found:
         raise MenagerieError("internal", f"The clip {folder.name} could not be animated: {line}")
     report = json.loads((out / "report.json").read_text("utf-8"))
     scores = {name: float(value) for name, value in report.get("scores", {}).items()}
-    return Found(read_asset(out / "asset.safetensors"), seconds, float(report["peak_memory_mib"]), scores)
+    start = int(report["frames"]["numbers"][0])
+    return Found(read_asset(out / "asset.safetensors"), seconds, float(report["peak_memory_mib"]), scores, start)
 
 
 def forget_peak() -> None:

@@ -14,7 +14,7 @@ its motion, skeleton, skin and camera, nothing of what the method knew. Columns 
   contacts       contact_f1 of find_contacts with the true contacts; contacts_best: of find_contacts on the true motion
   seconds        a frame; memory_mib: the highest
 
-A creature with fewer frames than the clip is scored on those that it has, from the first one on; `covered` says how many that is.
+A creature with fewer frames than the clip is scored on those that it has; `covered` says what share of the clip's that is.
 """
 
 from __future__ import annotations
@@ -52,16 +52,21 @@ from backend.types import Asset
 
 Array = NDArray[np.float64]
 
+SAME_RATE = 0.01
+"""Frames a second."""
+
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """asset: as its file holds it; points (t, 42, 3): its own, in its world; aligned: in the truth's world."""
+    """asset: as its file holds it; points (t, 42, 3): its own, in its world; aligned: in the truth's world; frames: those of the clip that
+    it was scored on; t is their number."""
 
     folder: Path
     truth: ClipTruth
     asset: Asset
     points: Array
     aligned: Array
+    frames: slice
     row: Row
 
 
@@ -85,21 +90,27 @@ def evaluate_clips(clips: list[Path], road: Road | None, out: Path, seed: int = 
 
 
 def score_clip(folder: Path, truth: ClipTruth, asset: Asset, found: Found, beside: Array | None = None) -> ScoredClip:
-    """Score a creature. beside: (t, 42, 3) joints of the frames' own reconstructions, camera axes, NaN where one failed."""
-    count = min(frame_count(asset), len(truth.points))
-    points = moving_points(asset)
-    cover = [mask_iou(silhouette(at_frame(asset, k)), true_mask(folder, k) > 0.5) for k in range(count)]
-    motion, aligned = score_motion(points[:count], rest_lengths(asset), truth, count)
+    """Score a creature. beside: (t, 42, 3) joints of the frames' own reconstructions, camera axes, NaN where one failed.
+
+    Raises internal where the motion is not at the clip's rate.
+    """
+    rate = asset.motions[0].fps
+    if abs(rate - truth.fps) > SAME_RATE:
+        raise MenagerieError("internal", f"The creature moves at {rate:.2f} frames a second, its clip at {truth.fps:.2f}.")
+    count = min(frame_count(asset), len(truth.points) - found.start)
+    points, frames = moving_points(asset)[:count], slice(found.start, found.start + count)
+    cover = [mask_iou(silhouette(at_frame(asset, k)), true_mask(folder, found.start + k) > 0.5) for k in range(count)]
+    motion, aligned = score_motion(points, rest_lengths(asset), truth, frames)
     row: Row = {
         "clip": truth.facts["name"], "species": truth.facts["species"], "kind": truth.facts["kind"], "camera": truth.facts["camera"],
         "covered": count / len(truth.points), "iou": float(np.mean(cover)), "iou_worst": float(np.min(cover)), **motion,
     }  # fmt: skip
     if beside is not None:
-        placed = in_the_world(beside[:count], truth.cameras[:count], truth.points[:count])
-        alone = acceleration_error(placed, truth.points[:count], truth.fps, truth.body)
+        placed = in_the_world(beside[frames], truth.cameras[frames], truth.points[frames])
+        alone = acceleration_error(placed, truth.points[frames], truth.fps, truth.body)
         row |= {"jitter_each_frame": alone, "of_each_frame": float(motion["jitter"]) / alone}
     row |= {"seconds": round(found.seconds / len(truth.points), 3), "memory_mib": round(found.memory_mib), **_own(found.scores, row)}
-    return ScoredClip(folder, truth, asset, points[:count], aligned, row)
+    return ScoredClip(folder, truth, asset, points, aligned, frames, row)
 
 
 def _own(scores: dict[str, float], row: Row) -> dict[str, float]:
@@ -114,10 +125,10 @@ def rest_lengths(asset: Asset) -> tuple[float, float]:
     return float(np.linalg.norm(points[index["withers"]] - tail)), leg_length(points)
 
 
-def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, count: int) -> tuple[dict[str, float], Array]:
-    """Points (count, 42, 3) in the creature's world, its body's and leg's length -> scores, points in the truth's world."""
+def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, frames: slice) -> tuple[dict[str, float], Array]:
+    """Points (t, 42, 3) in the creature's world, its body's and leg's length -> scores against the truth's frames, points in its world."""
     body, leg = lengths
-    true, contacts = truth.points[:count], truth.contacts[:count]
+    true, contacts = truth.points[frames], truth.contacts[frames]
     aligned = align(points, true)
     stiff = mean_pose_error(true, truth.body)
     joints = joint_error(aligned, true, truth.body)

@@ -78,6 +78,10 @@ def test_worse_creatures_score_worse(data: Path, creature: Asset) -> None:
     short = replace(motion, rotations=motion.rotations[:6], root_translations=motion.root_translations[:6])
     row = score(folder, replace(creature, motions=(short,)))
     assert row["covered"] == 6 / FRAMES and row["iou"] == 1
+    late = replace(motion, rotations=motion.rotations[2:], root_translations=motion.root_translations[2:])
+    found = Found(replace(creature, motions=(late,)), 1.0, 0.0, start=2)  # the clip was cut before the animal came
+    row = score_clip(folder, read_truth(folder), found.asset, found).row
+    assert row["covered"] == 6 / FRAMES and row["iou"] == 1 and row["joints"] < EXACT  # type: ignore[operator]
 
 
 def test_the_truth_makes_an_asset_of_itself(data: Path) -> None:
@@ -90,10 +94,12 @@ def test_the_truth_makes_an_asset_of_itself(data: Path) -> None:
     assert row["iou"] > 0.98 and row["joints"] < 5e-3 and row["swapped"] == 0  # type: ignore[operator]
 
 
-def test_a_creature_without_a_motion_is_a_coded_error(creature: Asset) -> None:
+def test_a_creature_without_a_motion_or_at_another_rate_is_a_coded_error(data: Path, creature: Asset) -> None:
     with pytest.raises(MenagerieError) as refusal:
         as_file(replace(creature, motions=()))
     assert refusal.value.code == "bad_request"
+    with pytest.raises(MenagerieError, match="12.00 frames a second"):
+        score(data / "walk", replace(creature, motions=(replace(creature.motions[0], fps=12.0),)))
 
 
 def test_the_method_is_given_frames_without_a_lens_and_the_true_masks(
@@ -128,7 +134,7 @@ def test_the_command_is_asked_as_an_artist_asks_it(data: Path, creature: Asset, 
         out = Path(command[command.index("--out") + 1])
         out.mkdir(parents=True)
         write_asset(creature, out / "asset.safetensors")
-        (out / "report.json").write_text(json.dumps({"peak_memory_mib": 900, "scores": {"steps": 1}}))
+        (out / "report.json").write_text(json.dumps({"peak_memory_mib": 900, "scores": {"steps": 1}, "frames": {"numbers": [0, 1]}}))
         return SimpleNamespace(returncode=0, stderr="")
 
     monkeypatch.setattr(clip_road.subprocess, "run", run)
