@@ -119,7 +119,7 @@ def close_in_time(posed: Array, frame_seconds: float, seconds: float, fps: float
     return cycle, whole / fps, refined
 
 
-def face_forward(rest: Array, cycle: Array) -> Array:
+def face_forward(rest: NDArray[np.floating], cycle: Array) -> Array:
     """Rest points (42, 3), a cycle (k, 42 + v, 3) -> the cycle turned: its mean heading is +Z, its mean pelvis at x = z = 0."""
     points = len(rest)
     placement = solve_pose(rest, cycle[:, :points])[1]

@@ -99,7 +99,7 @@ def write_truth(
     rotations, placements = solve_pose(motion.rest_points, motion.points)
     bones = np.argsort(-motion.influence, axis=1, kind="stable")[:, :4]
     four = np.take_along_axis(motion.influence, bones, 1)
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "cameras": cameras, "points": motion.points, "contacts": motion.contacts, "rotations": rotations.astype(np.float32),
         "placements": placements.astype(np.float32), "rest_points": motion.rest_points, "rest_vertices": motion.rest_vertices,
         "faces": faces, "influence": (four / four.sum(1, keepdims=True)).astype(np.float32), "influence_bones": bones.astype(np.int32),

@@ -71,8 +71,8 @@ def true_mask(folder: Path, number: int) -> Mask:
     """(h, w) share of each pixel that the animal covers: the frame's alpha, or the mask beside it."""
     image = read_photo(frame_files(folder)[number])
     if image.alpha is not None:
-        return image.alpha.astype(np.float32) / 255
-    return read_photo(folder / "masks" / f"{number:04}.png").rgb[..., 0].astype(np.float32) / 255
+        return image.alpha.astype(np.float32) / np.float32(255)
+    return read_photo(folder / "masks" / f"{number:04}.png").rgb[..., 0].astype(np.float32) / np.float32(255)
 
 
 def by_method(folder: Path, truth: ClipTruth, out: Path, seed: int) -> Found:

@@ -7,7 +7,8 @@ its motion, skeleton, skin and camera, nothing of what the method knew. Columns 
   joints         joint_error after one similarity for the clip, over the body's length
   mean_pose      mean_pose_error: what a stiff creature could score at best; of_mean_pose = joints / mean_pose
   bones          bone_angle_error, degrees
-  jitter         acceleration_error; with --per-frame, of_each_frame: over that of frames reconstructed each on its own
+  jitter         acceleration_error; jitter_pose: of the joints about the pelvis, which a trembling distance from the camera leaves out;
+                 with --per-frame, of_each_frame and pose_of_each_frame: over those of frames reconstructed each on its own
   slide ...      foot_slide: slide, slide_most, slide_ends
   swapped        frames in which front or hind legs are taken for each other (find_swaps)
   range ...      swing_scores: range, range_within
@@ -35,6 +36,7 @@ from backend.evaluate.creature_scores import Row
 from backend.evaluate.frame_by_frame import each_frame, in_the_world
 from backend.evaluate.metrics import mask_iou
 from backend.evaluate.motion_scores import (
+    about_pelvis,
     acceleration_error,
     align,
     bone_angle_error,
@@ -108,7 +110,9 @@ def score_clip(folder: Path, truth: ClipTruth, asset: Asset, found: Found, besid
     if beside is not None:
         placed = in_the_world(beside[frames], truth.cameras[frames], truth.points[frames])
         alone = acceleration_error(placed, truth.points[frames], truth.fps, truth.body)
-        row |= {"jitter_each_frame": alone, "of_each_frame": float(motion["jitter"]) / alone}
+        pose_alone = acceleration_error(about_pelvis(placed), about_pelvis(truth.points[frames]), truth.fps, truth.body)
+        row |= {"jitter_each_frame": alone, "of_each_frame": motion["jitter"] / alone}
+        row |= {"jitter_pose_each_frame": pose_alone, "pose_of_each_frame": motion["jitter_pose"] / pose_alone}
     row |= {"seconds": round(found.seconds / len(truth.points), 3), "memory_mib": round(found.memory_mib), **_own(found.scores, row)}
     return ScoredClip(folder, truth, asset, points, aligned, frames, row)
 
@@ -135,6 +139,7 @@ def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, 
     scores: dict[str, Any] = {
         "joints": joints, "mean_pose": stiff, "of_mean_pose": joints / stiff if stiff > 0 else float("nan"),
         "bones": bone_angle_error(aligned, true), "jitter": acceleration_error(aligned, true, truth.fps, truth.body),
+        "jitter_pose": acceleration_error(about_pelvis(aligned), about_pelvis(true), truth.fps, truth.body),
         **foot_slide(points, contacts, leg), "swapped": float(find_swaps(aligned, true, truth.leg).any(1).sum()),
         **swing_scores(points, true), "contacts": contact_f1(find_contacts(points, truth.fps, body), contacts),
         "contacts_best": contact_f1(find_contacts(true, truth.fps, truth.body), contacts),

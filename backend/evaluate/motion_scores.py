@@ -100,6 +100,12 @@ def acceleration_error(aligned: NDArray[np.floating], truth: NDArray[np.floating
     return float(np.linalg.norm(second, axis=-1).mean() * fps**2 / body) if len(second) else float("nan")
 
 
+def about_pelvis(points: NDArray[np.floating]) -> Array:
+    """(t, 42, 3) -> the same, each frame's pelvis at the origin."""
+    pelvis = load_quadruped().point_index["pelvis"]
+    return np.asarray(points - points[:, pelvis : pelvis + 1], np.float64)
+
+
 def bone_angle_error(aligned: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
     """Degrees between the directions of found and true bones, head to tail, mean over frames and the bones that both have."""
     template = load_quadruped()

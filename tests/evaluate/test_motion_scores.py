@@ -91,6 +91,7 @@ def test_trembling_has_the_acceleration_of_its_step() -> None:
     tremble = truth + size * (-1.0) ** np.arange(FRAMES)[:, None, None] * [1.0, 0, 0]
     assert scores.acceleration_error(tremble, truth, FPS, 1.0) == pytest.approx(4 * size * FPS**2)
     assert scores.acceleration_error(truth + [3.0, 1, 0], truth, FPS, 1.0) < EXACT  # a shift is no tremble
+    assert scores.acceleration_error(scores.about_pelvis(tremble), scores.about_pelvis(truth), FPS, 1.0) < 1e-3  # the whole of it trembles
     gap = tremble.copy()
     gap[10] = np.nan
     assert scores.acceleration_error(gap, truth, FPS, 1.0) == pytest.approx(4 * size * FPS**2)
