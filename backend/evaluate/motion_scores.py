@@ -31,8 +31,6 @@ SWING = (5.0, 95.0)
 """Percentiles of a joint's angle over the clip between which it swings."""
 ALIKE = 0.2
 """How far from the true swing still counts as the same."""
-LEVEL = 10.0
-"""Percentile of a toe tip's height that counts as its ground."""
 CHAINS = (("shoulder", "elbow", "wrist", "front_knuckle", "front_tip"), ("hip", "knee", "hock", "hind_knuckle", "hind_tip"))
 """The five joints of a front and of a hind leg, from the trunk."""
 
@@ -199,22 +197,23 @@ def swing_scores(found: NDArray[np.floating], truth: NDArray[np.floating]) -> di
 def find_contacts(points: NDArray[np.floating], fps: float, body: float) -> NDArray[np.bool_]:
     """Points (t, 42, 3) in a world whose ground is level -> (t, 4) which feet stand, in the template's order of legs.
 
-    The rule of `data.gait`, for an animal that is moving through its world: low (the tip within LOW body lengths of its own ground) and,
-    where it travels, the knuckle left behind or the tip still, against the pelvis's mean speed; where it stays, the tip still. Speeds
-    are the slower of those to the frame before and to the one after, so that the first and last frame of a stance belong to it.
+    The rule of `data.gait`, for an animal that is moving through its world. A foot is slow where its tip is still or, if the animal
+    travels, its knuckle is left behind, both against the pelvis's mean speed; it stands where it is slow and its tip less than LOW body
+    lengths above the height that it has in its slow frames. Speeds are the lower ones of those to the frame before and to the one
+    after, so that the first and last frame of a stance belong to it.
     """
     template = load_quadruped()
     tips, knuckles = (points[:, [leg.points[joint] for leg in template.legs]].astype(np.float64) / body for joint in (4, 3))
     pelvis = points[:, template.point_index["pelvis"]].astype(np.float64)[:, [0, 2]] / body
     travel = (pelvis[-1] - pelvis[0]) * (fps / max(len(points) - 1, 1))
     speed = float(np.linalg.norm(travel))
-    height = tips[..., 1] - np.percentile(tips[..., 1], LEVEL, axis=0)
-    low = height < gait.LOW
     still = _slower(np.linalg.norm(np.diff(tips[..., [0, 2]], axis=0), axis=-1) * fps)
     if speed < gait.STILL:
-        return np.asarray(low & (still < gait.STILL))
-    ahead = _slower((np.diff(knuckles[..., [0, 2]], axis=0) @ (travel / speed)) * fps)
-    return np.asarray(low & ((ahead < (1 - gait.BACKWARD) * speed) | (still < gait.AS_THE_GROUND * speed)))
+        slow = still < gait.STILL
+    else:
+        ahead = _slower((np.diff(knuckles[..., [0, 2]], axis=0) @ (travel / speed)) * fps)
+        slow = (ahead < (1 - gait.BACKWARD) * speed) | (still < gait.AS_THE_GROUND * speed)
+    return np.asarray(slow & (tips[..., 1] < gait.level(tips[..., 1], slow) + gait.LOW))
 
 
 def _slower(steps: Array) -> Array:
