@@ -3,11 +3,14 @@
     python -m backend benchmark [PHOTO ...] [--quality fast|fine|both] [--repeat N] [--threads N] [--json FILE]
     python -m backend benchmark --raster [--json FILE]
     python -m backend benchmark --parity [--json FILE]
+    python -m backend benchmark --animate [CLIP] [--json FILE]
 
 Prints each stage of photo to asset, process start included, by the clock and in processor seconds, and peak memory. Without
 PHOTO the project's own photos are used, and one of them again as a 12-megapixel photo. --raster times the rasteriser against
 Open3D's (a development dependency); --parity compares the CPU's renderer with nvdiffrast's on a GPU, values and gradients.
---json writes the same numbers to a file.
+--animate turns a clip into a creature, once over 100 frames and once over 600, and prints seconds a frame and whether memory stays flat:
+CLIP is a folder of frames, played to and fro; without one, a photo of the project's drifts through the picture. --json writes the
+same numbers to a file.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import VERSION
+from backend.benchmark.clips import FRAMES, time_clips
 from backend.benchmark.stages import ROOT, make_large_photo, time_stages
 from backend.errors import MenagerieError
 
@@ -98,6 +102,19 @@ def benchmark_parity() -> dict[str, Any]:
     return found
 
 
+def benchmark_clips(given: Sequence[Path], threads: int) -> dict[str, Any]:
+    """A clip of each length to a creature, printed. -> number of frames -> numbers, and `memory_growth`."""
+    source = given[0] if given else ROOT / "tests" / "photos" / PHOTOS[0]
+    found = time_clips(source, threads)
+    print(f"clips made of {source.name}, {threads} threads, process start included:")
+    for count in FRAMES:
+        one = found[str(count)]
+        print(f"  {count:4} frames  {one['seconds_a_frame']:6.2f} s a frame  {one['cpu_seconds_a_frame']:6.2f} s of the processor  "
+              f"peak memory {one['peak_memory_mib']} MiB")  # fmt: skip
+    print(f"  memory of {FRAMES[-1]} frames over that of {FRAMES[0]}: {found['memory_growth']:.3f}", flush=True)
+    return found
+
+
 def print_values(found: dict[str, Any]) -> None:
     """A line a number."""
     for name, value in found.items():
@@ -115,14 +132,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--raster", action="store_true", help="time the rasteriser against Open3D's ray caster")
     parser.add_argument("--parity", action="store_true", help="compare the CPU's renderer with the GPU's")
+    parser.add_argument("--animate", action="store_true", help="time clips of two lengths")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     args = parser.parse_args(argv)
     found: dict[str, Any] = {"version": VERSION, "machine": platform.machine(), "python": platform.python_version()}
-    if args.raster or args.parity:
+    if args.raster or args.parity or args.animate:
         if args.raster:
             found["raster"] = benchmark_raster()
         if args.parity:
             found["parity"] = benchmark_parity()
+        if args.animate:
+            found["animate"] = benchmark_clips(args.photos, args.threads)
     else:
         found |= benchmark_stages(args.photos, args.quality, args.repeat, args.threads)
     if args.json is not None:

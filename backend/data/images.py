@@ -108,9 +108,8 @@ def place_camera(vertices: FloatArray, view: View, size: int) -> FloatArray:
     return out
 
 
-def random_coat(figure: Figure, rng: np.random.Generator) -> Coat:
-    """One of the animal's skins, recoloured; sometimes with stripes or spots, or replaced by one colour."""
-    skins = figure.stage.skins
+def random_coat(skins: tuple[ByteArray, ...], rng: np.random.Generator) -> Coat:
+    """One of an animal's skins, recoloured; sometimes with stripes or spots, or replaced by one colour."""
     skin = skins[int(rng.integers(len(skins)))] if skins else np.full((2, 2, 3), 150, np.uint8)
     tint = np.eye(3, 4)
     kind = rng.random()
@@ -182,7 +181,7 @@ def take_picture(figure: Figure, frame: int, view: View, rng: np.random.Generato
     fine = size * SUPERSAMPLING
     focal = fine / 2 / np.tan(view.fov / 2)
     animal = figure.stage.animal
-    coat, light = random_coat(figure, rng), random_light(camera[:3, :3], rng)
+    coat, light = random_coat(figure.stage.skins, rng), random_light(camera[:3, :3], rng)
     colour, cover, depth = draw(seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, coat, light)
     cropped = _grass(cover, rng) if rng.random() < 0.08 else cover
     visibility = visible_points(points, figure.radii, camera, depth, focal) & _kept(points, camera, cropped, cover, focal)

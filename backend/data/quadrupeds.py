@@ -137,6 +137,14 @@ def posed_points(animal: Quadruped, matrices: FloatArray) -> FloatArray:
     return pose(animal.points, animal.point_weights, matrices)
 
 
+def dense_weights(animal: Quadruped) -> FloatArray:
+    """(v, b) weights of the animal's skin on all bones of its rig, as `pose` takes them."""
+    dense = np.zeros((len(animal.vertices), animal.point_weights.shape[1]), np.float32)
+    for slot in range(animal.bones.shape[1]):
+        np.add.at(dense, (np.arange(len(dense)), animal.bones[:, slot]), animal.weights[:, slot])
+    return dense
+
+
 def skin_image(archive: Archive, name: str) -> ByteArray:
     """(h, w, 4) of one of `Quadruped.skins`."""
     return archive.skin(name)

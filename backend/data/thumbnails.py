@@ -37,10 +37,7 @@ def draw(archive: Archive, name: str, clip_name: str, kind: str) -> bytes:
     animal = quadrupeds.load(archive, name)
     matrices = quadrupeds.skin_matrices(animal, archive.clip(f"quadraped/{clip_name}.dae"))
     points = np.stack([quadrupeds.posed_points(animal, each) for each in matrices])
-    dense = np.zeros((len(animal.vertices), matrices.shape[1]), np.float32)
-    for slot in range(animal.bones.shape[1]):
-        np.add.at(dense, (np.arange(len(dense)), animal.bones[:, slot]), animal.weights[:, slot])
-    vertices = quadrupeds.pose(animal.vertices, dense, matrices[telling_frame(points, kind)])
+    vertices = quadrupeds.pose(animal.vertices, quadrupeds.dense_weights(animal), matrices[telling_frame(points, kind)])
     picture = PillowImage.fromarray(paint(animal, vertices, quadrupeds.skin_image(archive, animal.skins[0])), "RGBA")
     buffer = io.BytesIO()
     small = picture.resize((SIDE, SIDE), PillowImage.Resampling.BOX)

@@ -2,6 +2,7 @@
 
     python -m backend evaluate fauna [--set photos|pins|zero-ad-val|composites] [--quality fast|fine] [--ablate PART] [--data DIR]
         [--weights FILE] [--out DIR]
+    python -m backend evaluate animate ...      (clips; see `backend.evaluate.clip_command`)
 
 photos: the photos in tests/photos, a row each. pins: the same as they are, and with the joints that were read wrong pinned where they
 are. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions; split "val" (relatives in training) and split
@@ -25,6 +26,7 @@ import numpy as np
 from backend.data.prepare import validation_sets
 from backend.errors import MenagerieError
 from backend.evaluate.animals import SPLITS, evaluate_animals, make_pictures
+from backend.evaluate.clip_command import main as evaluate_clips
 from backend.evaluate.creature_scores import Row, Sheet
 from backend.evaluate.creature_views import HEADINGS
 from backend.evaluate.masks import COUNT, evaluate_masks, summarise_masks
@@ -171,6 +173,8 @@ def write_report(args: argparse.Namespace, name: str, report: dict[str, object],
 
 def main(argv: list[str]) -> int:
     """The command of the module's docstring; returns the exit status."""
+    if argv[:1] == ["animate"]:
+        return evaluate_clips(argv[1:])
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m backend evaluate", description=__doc__, formatter_class=layout)
     parser.add_argument("method", choices=["fauna"])

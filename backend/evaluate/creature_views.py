@@ -90,6 +90,11 @@ def overlay_mask(asset: Asset, photo: NDArray[np.uint8]) -> tuple[NDArray[np.boo
     return cover, np.where(cover[..., None], blend, photo)
 
 
+def draw_creature(asset: Asset, camera: Camera, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The posed creature with its texture, seen by any camera, over a background of the camera's size."""
+    return _draw(posed_surface(asset).vertices, asset, camera, background)[1]
+
+
 def side_views(asset: Asset) -> list[NDArray[np.uint8]]:
     """The posed creature from its left side, from behind, and from the front on its left, on grey."""
     vertices = posed_surface(asset).vertices

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image as Picture
 
-from backend.benchmark import command, stages
+from backend.benchmark import clips, command, stages
 from backend.errors import MenagerieError
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,46 @@ def test_parity_without_a_gpu_or_nvdiffrast_is_coded(monkeypatch: pytest.MonkeyP
         with pytest.raises(MenagerieError) as refusal:
             command.main(["--parity"])
         assert refusal.value.code == "bad_request" and word in refusal.value.sentence and refusal.value.remedy
+
+
+def test_clips_of_two_lengths_are_timed_and_their_memory_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lengths: list[int] = []
+
+    def run(asked: list[str], **_: Any) -> SimpleNamespace:
+        frames, out = Path(asked[asked.index("animate") + 1]), Path(asked[asked.index("--out") + 1])
+        lengths.append(len(list(frames.glob("*.png"))))
+        out.mkdir()
+        (out / "report.json").write_text(json.dumps({"seconds": {"method": 1.0}, "peak_memory_mib": 500 + lengths[-1]}))
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(clips, "FRAMES", (3, 8))
+    monkeypatch.setattr(command, "FRAMES", (3, 8))
+    monkeypatch.setattr(clips.subprocess, "run", run)
+    assert command.main(["--animate", "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["animate"]
+    assert lengths == [3, 8] and found["8"]["peak_memory_mib"] == 508
+    assert found["memory_growth"] == pytest.approx(508 / 503) and "1.010" in capsys.readouterr().out
+    monkeypatch.setattr(clips.subprocess, "run", lambda asked, **_: SimpleNamespace(returncode=1, stderr="first\nno animal in it\n"))
+    with pytest.raises(MenagerieError, match="no animal in it"):
+        command.main(["--animate"])
+    with pytest.raises(MenagerieError) as refusal:
+        command.main(["--animate", str(tmp_path / "none")])
+    assert refusal.value.code == "bad_request"
+
+
+def test_a_made_up_clip_goes_to_and_fro(tmp_path: Path) -> None:
+    assert [clips.to_and_fro(number, 4) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert clips.to_and_fro(5, 1) == 0
+    drifting = clips.make_clip(ROOT / "tests" / "photos" / "horse.png", tmp_path / "drift", 3)
+    lefts = []
+    for file in sorted(drifting.iterdir()):
+        with Picture.open(file) as frame:
+            assert frame.mode == "RGBA" and frame.size == clips.SIZE
+            box = frame.getchannel("A").getbbox()
+            assert box is not None
+            lefts.append(box[0])
+    assert lefts == sorted(set(lefts))
+    again = clips.make_clip(drifting, tmp_path / "again", 5)
+    assert [file.read_bytes() for file in sorted(again.iterdir())][3] == sorted(drifting.iterdir())[1].read_bytes()
