@@ -76,8 +76,7 @@ class Animation:
         with self._path.open("rb") as stream:
             for number, picture in self._run(stream):
                 if number >= first - 1:
-                    copy = _converted(picture)
-                    yield number, lambda copy=copy: copy
+                    yield number, _converted(picture).copy
                 if number >= last:
                     return
 

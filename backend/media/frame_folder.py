@@ -75,6 +75,6 @@ class FrameFolder:
             pixels = image.rgb if image.alpha is None else np.dstack([image.rgb, image.alpha])
             picture = PIL.Image.fromarray(pixels)
             kept = picture if picture.size == self._size else picture.resize(self._size, PIL.Image.Resampling.BOX)
-            yield number, lambda kept=kept: kept
+            yield number, kept.copy
         if damage is not None and self._size is None:
             raise damage

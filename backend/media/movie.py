@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ import av
 import numpy as np
 import PIL.Image
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from backend.errors import MenagerieError
 from backend.media.frame_store import LONGEST_SIDE
 from backend.media.orientation import Orientation, orientation_of
 from backend.media.source import LARGEST_FRAME, MOST_LISTED, Frame, check_size, fitted, refuse, too_many
+from backend.media.tone import screen_table
 
 DECODERS = (
     "h264", "hevc", "libdav1d", "av1", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video", "mjpeg", "prores", "dnxhd", "cfhd",
@@ -169,7 +170,7 @@ class Movie:
                 if number <= seen:
                     continue
                 seen = number
-                yield number, lambda frame=frame: self._picture(frame, stream)
+                yield number, partial(self._picture, frame, stream)
                 if number >= last:
                     return
 
@@ -181,7 +182,7 @@ class Movie:
 
     def _decoder(self, stream: VideoStream) -> Any:
         """What turns packets into frames."""
-        context = stream.codec_context
+        context: Any = stream.codec_context
         alpha = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
         if alpha and context.codec.name in WITH_ALPHA:
             context = av.CodecContext.create(WITH_ALPHA[context.codec.name], "r")
@@ -194,15 +195,15 @@ class Movie:
     def _picture(self, frame: VideoFrame, stream: VideoStream) -> PIL.Image.Image:
         """A decoded frame as it is shown."""
         orientation = Orientation()
-        turned = frame.side_data.get(SideData.DISPLAYMATRIX)
-        if turned is not None:
-            orientation = orientation_of(bytes(turned))
+        beside: Any = frame.side_data  # its stubs know no names
+        if "DISPLAYMATRIX" in beside:
+            orientation = orientation_of(bytes(beside["DISPLAYMATRIX"]))
         if self._size is None:
             pixel = float(stream.sample_aspect_ratio or 1)
             pixel = pixel if 1 / WIDEST_PIXEL <= pixel <= WIDEST_PIXEL else 1.0
             # A wide pixel's rows are thinned out, a narrow one's columns: nothing is made up.
-            shown = (frame.width, frame.height / pixel) if pixel > 1 else (frame.width * pixel, frame.height)
-            self._size = orientation.size(*fitted(*shown, LONGEST_SIDE))
+            shown = fitted(frame.width * min(pixel, 1.0), frame.height / max(pixel, 1.0), LONGEST_SIDE)
+            self._size = orientation.size(*shown)
         size, matrix = orientation.size(*self._size), matrix_of(frame)
         if has_alpha(frame):
             whole = self._converter.reformat(frame, format="rgba", src_colorspace=matrix, interpolation=Interpolation.BICUBIC | FINE)
@@ -215,6 +216,8 @@ class Movie:
                 frame, width=size[0], height=size[1], format="rgb24", src_colorspace=matrix, interpolation=kind | FINE
             )
             pixels = made.to_ndarray()
+            if (table := screen_table(frame.color_trc)) is not None:
+                pixels = np.asarray(PIL.Image.fromarray(pixels).filter(table))
         return PIL.Image.fromarray(orientation.apply(pixels))
 
 
@@ -233,8 +236,8 @@ def has_alpha(frame: VideoFrame) -> bool:
     return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
 
 
-def matrix_of(frame: VideoFrame) -> str | None:
+def matrix_of(frame: VideoFrame) -> Colorspace | None:
     """The YUV matrix to convert by; None where the frame names one that is known, or is RGB."""
     if frame.format.is_rgb or frame.colorspace in KNOWN_MATRICES:
         return None
-    return "itu709" if max(frame.height, frame.width * 9 // 16) >= HIGH_DEFINITION else "itu601"
+    return Colorspace.ITU709 if max(frame.height, frame.width * 9 // 16) >= HIGH_DEFINITION else Colorspace.ITU601

@@ -79,21 +79,22 @@ def choose_frames(
         most = f"{LONGEST_RANGE:.0f} can be worked on at a time"
         raise MenagerieError("clip_too_long", f"The stretch has {last - start:.0f} seconds; {most}.")
     if steady and (fps is None or abs(fps / rate - 1) <= 1e-3):
-        numbers = np.nonzero((times >= start - EDGE) & (times < last - EDGE))[0]
+        numbers = np.nonzero((times >= start - EDGE) & (times < last - EDGE))[0].astype(np.int64)
     else:
         rate = fps or rate
         first = max(start, float(times[0]))
         steps = first + np.arange(max(0, int(np.ceil((last - first) * rate - EDGE)))) / rate
         numbers = nearest_frames(times, steps)
-    numbers = numbers[::stride].astype(np.int32)
+    numbers = numbers[::stride]
     if len(numbers) < 2:
         raise MenagerieError("clip_too_short", f"The stretch has fewer than two frames; the clip is {length:.2f} seconds long.")
     if len(numbers) > MOST_FRAMES:
         raise MenagerieError("clip_too_long", f"The stretch has {len(numbers)} frames; {MOST_FRAMES} can be worked on at a time.")
-    return Choice(numbers, rate / stride, tuple(warnings))
+    return Choice(np.asarray(numbers, np.int32), rate / stride, tuple(warnings))
 
 
 def nearest_frames(times: Times, steps: Times) -> NDArray[np.int64]:
     """(s,) numbers of the frames that are nearest to each step; of two as near, the earlier."""
     after = np.clip(np.searchsorted(times, steps), 1, len(times) - 1)
-    return np.where(times[after] - steps < steps - times[after - 1] - 1e-6, after, after - 1)
+    nearest: NDArray[np.int64] = np.where(times[after] - steps < steps - times[after - 1] - 1e-6, after, after - 1)
+    return nearest

@@ -14,7 +14,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -92,8 +92,9 @@ def animate(
     module = load_for_clips(choices.method, methods)
     with work_folder(out.parent, identify(clip, choices), bulky=(FRAMES,)) as work:
         resumed = any(work.iterdir())
-        chosen = {"start": choices.start, "end": choices.end, "fps": choices.fps, "stride": choices.stride}
-        whole = read_clip(clip, work / FRAMES, **chosen, progress=stages)
+        whole = read_clip(
+            clip, work / FRAMES, start=choices.start, end=choices.end, fps=choices.fps, stride=choices.stride, progress=stages
+        )
         fit_folder = work / FIT
         fit_folder.mkdir(exist_ok=True)
         request = ClipRequest(
@@ -126,8 +127,7 @@ def animate(
                 "out": str(out),
                 "files": sorted([path.name for path in folder.iterdir()] + [REPORT]),
                 "method": choices.method,
-                "settings": {**chosen, "mask_dir": None if choices.mask_dir is None else str(choices.mask_dir), "camera": choices.camera,
-                             "seed": choices.seed},
+                "settings": {**asdict(choices), "mask_dir": None if choices.mask_dir is None else str(choices.mask_dir)},
                 "frames": describe(stretch),
                 "warnings": [*whole.warnings, *track.warnings, *stretch.warnings, *cost.warnings],
                 "scores": result.scores,

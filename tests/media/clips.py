@@ -46,8 +46,10 @@ def write_movie(
     path: Path, codec: str = "libx264", pixel_format: str = "yuv420p", frames: int = 12, *, fps: float | Fraction = 24,
     size: tuple[int, int] = SIZE, alpha: bool = False, times: Sequence[float] | None = None, options: dict[str, str] | None = None,
     container: dict[str, str] | None = None, matrix: int | None = None, full: bool | None = None, pixel: Fraction | None = None,
+    grey: Sequence[int] | None = None, transfer: int | None = None,
 ) -> Path:  # fmt: skip
-    """times: seconds of the frames, otherwise at `fps`; matrix: AVColorSpace; full: range; pixel: width over height."""
+    """times: seconds of the frames, otherwise at `fps`; matrix: AVColorSpace; full: range; pixel: width over height; grey: of each frame,
+    in place of what is drawn; transfer: AVColorTransferCharacteristic, in BT.2020."""
     if codec.startswith("libvpx") and alpha:
         options = {"auto-alt-ref": "0", **(options or {})}
     if codec == "libx265":
@@ -63,10 +65,13 @@ def write_movie(
             context.sample_aspect_ratio = pixel
         if matrix is not None:
             context.colorspace = matrix
+        if transfer is not None:
+            context.color_trc, context.color_primaries, context.colorspace = transfer, 9, 9
         if full is not None:
             context.color_range = 2 if full else 1
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(draw(number, size, alpha), "rgba" if alpha else "rgb24")
+            picture = draw(number, size, alpha) if grey is None else np.full((size[1], size[0], 3), grey[number], np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgba" if alpha else "rgb24")
             frame = frame.reformat(
                 format=pixel_format, dst_colorspace={None: None, 1: "itu709", 5: "itu601", 6: "itu601"}[matrix],
                 dst_color_range={None: None, True: 2, False: 1}[full],
