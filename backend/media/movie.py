@@ -47,6 +47,8 @@ FINE = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation
 CUT_SECONDS, CUT_SHARE = 0.5, 0.03
 """What a stream may be shorter than its file says before it counts as cut off."""
 
+INTERLACED = "The clip is interlaced: fast legs show combs. A copy that was deinterlaced gives a better motion."
+
 
 class Movie:
     """A `source.Source`. kind: libav's name of the file's format."""
@@ -192,8 +194,14 @@ class Movie:
         context.thread_type = "AUTO"
         return context
 
+    def _note(self, frame: VideoFrame) -> None:
+        """Say once what the person should know of the frames."""
+        if frame.interlaced_frame and INTERLACED not in self.warnings:
+            self.warnings.append(INTERLACED)
+
     def _picture(self, frame: VideoFrame, stream: VideoStream) -> PIL.Image.Image:
         """A decoded frame as it is shown."""
+        self._note(frame)
         orientation = Orientation()
         beside: Any = frame.side_data  # its stubs know no names
         if "DISPLAYMATRIX" in beside:

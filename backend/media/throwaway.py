@@ -71,7 +71,7 @@ def _end_with_parent() -> None:
 
 
 def take_no_more_memory(most: int) -> None:
-    """In the process: from now on at most `most` bytes more, where the system holds a process to it (Linux; macOS takes it as a hint)."""
+    """In the process: from now on at most `most` bytes more, on Linux; elsewhere the limits of pixels and frames have to do."""
     if sys.platform == "win32":
         return
     import resource

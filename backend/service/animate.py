@@ -95,10 +95,10 @@ def animate(
         whole = read_clip(
             clip, work / FRAMES, start=choices.start, end=choices.end, fps=choices.fps, stride=choices.stride, progress=stages
         )
-        fit_folder = work / FIT
-        fit_folder.mkdir(exist_ok=True)
+        for kept in (MASKS, FIT):
+            (work / kept).mkdir(exist_ok=True)
         request = ClipRequest(
-            whole, unseen(whole), np.ones(len(whole.times), bool), fit_folder, camera=choices.camera, seed=choices.seed,
+            whole, unseen(whole), np.ones(len(whole.times), bool), work / FIT, camera=choices.camera, seed=choices.seed,
             name=fit_name(name or clip.stem),
         )  # fmt: skip
         cost = module.estimate_clip(request)

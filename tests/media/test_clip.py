@@ -166,6 +166,12 @@ def test_hdr_of_a_phone_comes_to_a_screens_range(tmp_path: Path, transfer: int, 
     assert np.abs(shown[0] - 137).max() <= 4 and np.abs(shown[1] - 242).max() <= 4
 
 
+def test_an_interlaced_clip_is_read_with_a_warning(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "a.mp4", options={"x264-params": "tff=1"})
+    clip = decode_here(path, tmp_path / "work")
+    assert len(clip.times) == 12 and len(clip.warnings) == 1 and "interlaced" in clip.warnings[0]
+
+
 def test_large_frames_are_made_smaller_and_what_is_transparent_does_not_leak(tmp_path: Path) -> None:
     clip = decode_here(write_movie(tmp_path / "a.mp4", size=(2560, 1440), frames=3), tmp_path / "work")
     assert (clip.width, clip.height) == (1280, 720) and clip.read(1).rgb.shape == (720, 1280, 3)
