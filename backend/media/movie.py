@@ -57,6 +57,7 @@ class Movie:
         self._path, self._kind = path, kind
         self._ticks: NDArray[np.int64]
         self._size: tuple[int, int] | None = None
+        self._orientation = Orientation()
         self._converter = VideoReformatter()
         self.warnings: list[str] = []
         try:
@@ -202,17 +203,15 @@ class Movie:
     def _picture(self, frame: VideoFrame, stream: VideoStream) -> PIL.Image.Image:
         """A decoded frame as it is shown."""
         self._note(frame)
-        orientation = Orientation()
-        beside: Any = frame.side_data  # its stubs know no names
-        if "DISPLAYMATRIX" in beside:
-            orientation = orientation_of(bytes(beside["DISPLAYMATRIX"]))
         if self._size is None:
+            beside: Any = frame.side_data  # of the first alone: who looks at it there is tied to the frame, and frees it late
+            self._orientation = orientation_of(bytes(beside["DISPLAYMATRIX"])) if "DISPLAYMATRIX" in beside else Orientation()
             pixel = float(stream.sample_aspect_ratio or 1)
             pixel = pixel if 1 / WIDEST_PIXEL <= pixel <= WIDEST_PIXEL else 1.0
             # A wide pixel's rows are thinned out, a narrow one's columns: nothing is made up.
             shown = fitted(frame.width * min(pixel, 1.0), frame.height / max(pixel, 1.0), LONGEST_SIDE)
-            self._size = orientation.size(*shown)
-        size, matrix = orientation.size(*self._size), matrix_of(frame)
+            self._size = self._orientation.size(*shown)
+        size, matrix = self._orientation.size(*self._size), matrix_of(frame)
         if has_alpha(frame):
             whole = self._converter.reformat(frame, format="rgba", src_colorspace=matrix, interpolation=Interpolation.BICUBIC | FINE)
             picture = PIL.Image.fromarray(whole.to_ndarray())
@@ -226,7 +225,7 @@ class Movie:
             pixels = made.to_ndarray()
             if (table := screen_table(frame.color_trc)) is not None:
                 pixels = np.asarray(PIL.Image.fromarray(pixels).filter(table))
-        return PIL.Image.fromarray(orientation.apply(pixels))
+        return PIL.Image.fromarray(self._orientation.apply(pixels))
 
 
 def _open_nothing(url: str, flags: int, options: dict[str, str]) -> None:

@@ -255,6 +255,28 @@ def test_a_long_clip_is_told_before_it_is_decoded(tmp_path: Path, monkeypatch: p
     assert refusal.value.code == "clip_too_long"
 
 
+MEASURER = """
+import sys
+from pathlib import Path
+from tests.media.clips import decode_here
+for end in (0.5, 5.0):
+    clip = decode_here(Path(sys.argv[1]), Path(sys.argv[2]), end=end)
+    for k in range(len(clip.times)):
+        clip.read(k)
+    print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "a.mp4", "mpeg4", size=(640, 360), frames=120)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", MEASURER, str(path), str(tmp_path / "work")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    short, long = (int(kib) / 1024 for kib in done.stdout.split())
+    assert long < 1.1 * short
+
+
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "backend.media.decode" in child.cmdline()]
 
