@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from backend import VERSION
 from backend.errors import CODES, MenagerieError
@@ -90,10 +91,38 @@ def reconstruct(argv: list[str]) -> int:
         flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name,
         pins=None if args.pins is None else read_pins(args.pins), progress=bar, expect=bar.expect,
     )  # fmt: skip
+    return told(args.out, report)
+
+
+def animate(argv: list[str]) -> int:
+    """A clip -> asset with a motion, glTF, a movie of the creature over the clip and report in a folder."""
+    parser = argparse.ArgumentParser(prog="python -m backend animate", description=animate.__doc__)
+    parser.add_argument("clip", type=Path, help="a movie, an animated GIF, WebP or PNG, or a folder of frames")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the result, made if absent")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds of the clip at which the stretch begins")
+    parser.add_argument("--end", type=float, help="seconds at which it ends; the clip's end by default")
+    parser.add_argument("--fps", type=float, help="frames a second to keep; all by default (of a folder: its rate, 24 by default)")
+    parser.add_argument("--stride", type=int, default=1, help="keep each so-many-th frame only")
+    parser.add_argument("--mask-dir", type=Path, help="a folder of masks of the animal, one for each frame kept, in order")
+    parser.add_argument("--method", default="fauna")
+    parser.add_argument("--camera", choices=["auto", "still", "moving"], default="auto", help="whether the camera stood still")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", help="the creature's name; the clip's by default")
+    args = parser.parse_args(argv)
+    from backend.service.animate import Choices
+    from backend.service.animate import animate as run
+
+    bar = Bar()
+    choices = Choices(args.start, args.end, args.fps, args.stride, args.mask_dir, args.method, args.camera, args.seed)
+    return told(args.out, run(args.clip, args.out, choices, name=args.name, progress=bar, expect=bar.expect))
+
+
+def told(out: Path, report: dict[str, Any]) -> int:
+    """Print what a job's report says. -> exit status."""
     for warning in report["warnings"]:
         print(f"note: {warning}", file=sys.stderr)
     for file in report["files"]:
-        print(args.out / file)
+        print(out / file)
     print(f"{report['seconds_total']:.1f} s, peak memory {report['peak_memory_mib']} MiB", file=sys.stderr)
     return 0
 
@@ -156,6 +185,7 @@ def doctor(argv: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "reconstruct": reconstruct,
+    "animate": animate,
     "batch": batch,
     "train": train,
     "evaluate": evaluate,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend.__main__ import COMMANDS
+from backend.service.doctor import decode_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +34,7 @@ def test_a_batch_hands_out_its_work_without_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "batch", "serve", "doctor", "benchmark"])
+@pytest.mark.parametrize("command", ["reconstruct", "animate", "batch", "serve", "doctor", "benchmark"])
 def test_each_command_has_help(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0 and "usage" in done.stdout
@@ -46,6 +47,14 @@ def test_an_unreadable_photo_is_a_coded_sentence_and_leaves_no_folder(tmp_path: 
     assert done.returncode == 1
     assert "error [photo_unreadable]" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unreadable_clip_is_a_coded_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"#EXTM3U\n")
+    done = call("animate", str(clip), "--out", str(tmp_path / "out"))
+    assert done.returncode == 1 and "error [clip_unsupported]" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [clip]
 
 
 def test_an_unknown_method_names_the_known_ones(tmp_path: Path) -> None:
@@ -64,7 +73,12 @@ def test_doctor_finds_this_environment_good() -> None:
     done = call("doctor", "--quick")
     found = json.loads(done.stdout)
     assert done.returncode == 0 and found["good"] and not found["problems"]
+    assert {"av", "opencv-python-headless"} <= found["packages"].keys()
     assert found["packages"]["torch"].startswith("2.13.0") and set(found["weights"].values()) <= {"good", "absent"}
+
+
+def test_doctor_writes_and_decodes_a_clip() -> None:
+    assert decode_clip() == {"frames": 3, "size": [64, 48]}
 
 
 def test_threads_sleep_while_they_wait_unless_the_person_says_otherwise() -> None:

@@ -37,11 +37,10 @@ def place(asset: Asset) -> Asset:
         turn = root_turns(skeleton, root, rotations)
         return np.asarray(translations * scale - shift + (turn @ shift[:, None])[..., 0], np.float32)
 
-    def seen(views: FloatArray) -> FloatArray:
-        """Views (..., 4, 4) of the creature before it was placed, as they see it now."""
-        placed_views = views.astype(np.float64)
-        placed_views[..., :3, 3] = scale * (placed_views[..., :3, :3] @ ground + placed_views[..., :3, 3])
-        return placed_views.astype(np.float32)
+    def seen(object_to_camera: FloatArray) -> FloatArray:
+        views = object_to_camera.astype(np.float64)
+        views[..., :3, 3] = scale * (views[..., :3, :3] @ ground + views[..., :3, 3])
+        return views.astype(np.float32)
 
     camera = asset.camera
     return replace(

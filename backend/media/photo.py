@@ -52,7 +52,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         raise _refuse("photo_unsupported", path, f"has only {width} x {height} pixels")
 
 
-def _webp_canvas(head: bytes) -> tuple[int, int] | None:
+def webp_canvas(head: bytes) -> tuple[int, int] | None:
     """Width and height from a WebP header: its decoder makes the canvas before its size could be asked."""
     if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
         return None
@@ -78,7 +78,7 @@ def _open(path: Path, stream: BinaryIO, head: bytes) -> PIL.Image.Image:
     """The picture, its header read and its size checked, no pixel decoded."""
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
         _enable_heif(path)
-    if canvas := _webp_canvas(head):
+    if canvas := webp_canvas(head):
         _check_size(path, *canvas)
     PIL.Image.init()
     formats = [name for name in FORMATS if name in PIL.Image.OPEN]

@@ -1,9 +1,9 @@
-"""Is this environment able to work? Versions, weights' hashes, a rendered triangle and a whole small job, as JSON.
+"""Is this environment able to work? Versions, weights' hashes, a rendered triangle, a decoded clip and a whole small job, as JSON.
 
     python -m backend doctor [--quick] [--warm]
 
 Set-up runs it before an environment is put to use, and "Copy diagnostics" quotes it. Exit status 0 where nothing
-failed. `--quick` leaves the whole job out. `--warm` only compiles the kernels (half a minute), so that no artist's job has to.
+failed. `--quick` leaves clip and job out. `--warm` only compiles the kernels (half a minute), so that no artist's job has to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from backend.errors import MenagerieError
 from backend.service.failures import as_error
 from backend.types import ByteArray
 
-PACKAGES = ("torch", "numpy", "scipy", "numba", "pillow", "pillow-heif", "safetensors", "huggingface-hub", "xatlas")
+PACKAGES = (
+    "torch", "numpy", "scipy", "numba", "pillow", "pillow-heif", "safetensors", "huggingface-hub", "xatlas", "av", "opencv-python-headless",
+)  # fmt: skip
 """What the backend needs, by the names that pip knows."""
 
 PHOTO_SIZE = 192
@@ -89,6 +91,21 @@ def compile_kernels() -> None:
     embed.compile_kernels()
 
 
+def decode_clip() -> dict[str, Any]:
+    """Write a movie of three grey frames and decode it, which takes a process of its own. -> frames and their size."""
+    from backend.media.clip import read_clip
+    from backend.media.movie_writer import write_movie
+
+    with tempfile.TemporaryDirectory(prefix="menagerie-doctor-") as folder:
+        movie = Path(folder) / "clip.mp4"
+        write_movie(movie, (np.full((48, 64, 3), shade, np.uint8) for shade in (40, 120, 200)), 24.0)
+        clip = read_clip(movie, Path(folder) / "frames")
+        shades = [round(float(clip.read(k).rgb.mean())) for k in range(len(clip.times))]
+    if len(shades) != 3 or shades != sorted(shades):
+        raise MenagerieError("internal", "A clip that was just written doesn't come back as it was in this environment.")
+    return {"frames": len(shades), "size": [clip.width, clip.height]}
+
+
 def draw_animal() -> ByteArray:
     """A crude animal from the side, (PHOTO_SIZE, PHOTO_SIZE, 4) uint8 with alpha."""
     from PIL import Image, ImageDraw
@@ -122,7 +139,7 @@ def examine(quick: bool = False) -> dict[str, Any]:
     """Run every check and go on after a failure. -> JSON-able; `good` says whether all passed."""
     checks: dict[str, Callable[[], Any]] = {"packages": find_versions, "weights": check_weights, "render": render_triangles}
     if not quick:
-        checks["job"] = run_small_job
+        checks |= {"clip": decode_clip, "job": run_small_job}
     found: dict[str, Any] = {
         "version": VERSION, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine(), "good": True,
         "problems": [],

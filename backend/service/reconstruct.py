@@ -51,16 +51,16 @@ class Stages:
     seconds: by the clock; cpu_seconds: of all the process's threads, what a stage costs however busy the machine is.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, shares: Mapping[str, tuple[float, float]] = SHARES) -> None:
+        self._progress, self._shares = progress, shares
         self._range = (0.0, 1.0)
         self._stage, self._since, self._cpu_since = "", time.perf_counter(), time.process_time()
         self.seconds: dict[str, float] = {}
         self.cpu_seconds: dict[str, float] = {}
 
     def part(self, name: str) -> Stages:
-        """From now on fractions are within the part `name` of `SHARES`."""
-        self._range = SHARES[name]
+        """From now on fractions are within the part `name` of the shares."""
+        self._range = self._shares[name]
         return self
 
     def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:

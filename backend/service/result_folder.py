@@ -17,7 +17,10 @@ from backend.service.machine import lock
 
 ASSET, GLB, MASK, OVERLAY, REPORT = "asset.safetensors", "asset.glb", "mask.png", "overlay.png", "report.json"
 PHOTO = "photo.jpg"
-"""An upright sRGB copy, only of photos that Blender can't open or would show otherwise (HEIC, profiles, turned PNG)."""
+"""An upright sRGB copy, only of photos that Blender can't open or would show otherwise (HEIC, profiles, turned PNG); of a clip its first
+frame."""
+MOVIE = "overlay.mp4"
+"""Of a clip: the creature over every frame."""
 VIEWPOINT = "viewpoint-{}.png"
 UNFINISHED, LOCK = ".unfinished-", ".lock"
 """How the hidden folder's name begins, and the ending of the file beside it that its process holds locked."""
@@ -101,6 +104,6 @@ def move_all(folder: Path, out: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (ASSET, GLB, MASK, OVERLAY, PHOTO, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
+    return name in (ASSET, GLB, MASK, OVERLAY, MOVIE, PHOTO, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
 
 

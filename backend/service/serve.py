@@ -1,7 +1,7 @@
 """The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
 
-Methods: initialize, reconstruct, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress, finished, failed.
-stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
+Methods: initialize, reconstruct, animate, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress, finished,
+failed. stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
 Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
 """
 
@@ -29,6 +29,7 @@ from backend.service.machine import lower_priority, peak_memory_mib, take_stdout
 
 if TYPE_CHECKING:
     from backend.observe.clicks import Clicker
+    from backend.service.animate import Tracker
 
 TIDY_SECONDS = 1.2
 """How long a running job may take to remove its unfinished files once the parent is gone."""
@@ -42,7 +43,7 @@ Answer = Callable[[], None]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method. kind: its JSON type; needed: may not be left out; choices: allowed values."""
+    """One parameter of a method. kind: its JSON type, float for any number; needed: may not be left out; choices: allowed values."""
 
     kind: type
     needed: bool = False
@@ -63,6 +64,19 @@ RECONSTRUCT: dict[str, Parameter] = {
     "pins": Parameter(dict),
 }
 
+ANIMATE: dict[str, Parameter] = {
+    "clip": Parameter(str, needed=True),
+    "out": Parameter(str, needed=True),
+    "start": Parameter(float),
+    "end": Parameter(float),
+    "fps": Parameter(float),
+    "stride": Parameter(int),
+    "mask_dir": Parameter(str),
+    "method": Parameter(str),
+    "camera": Parameter(str, choices=("auto", "still", "moving")),
+    "seed": Parameter(int),
+    "name": Parameter(str),
+}
 
 MASK: dict[str, Parameter] = {
     "photo": Parameter(str, needed=True),
@@ -91,7 +105,7 @@ def check_parameters(params: dict[str, Any], known: Mapping[str, Parameter]) -> 
                 raise InvalidParams(f"{name!r} is missing")
             continue
         # bool is an int in Python, not on the wire.
-        if type(given[name]) is not parameter.kind:
+        if type(given[name]) is not parameter.kind and not (parameter.kind is float and type(given[name]) is int):
             raise InvalidParams(f"{name!r} must be of type {parameter.kind.__name__}")
         if parameter.choices and given[name] not in parameter.choices:
             raise InvalidParams(f"{name!r} must be one of {parameter.choices}")
@@ -118,16 +132,17 @@ def check_pins(pins: dict[str, Any]) -> None:
 
 
 class Server:
-    """Answers calls. output: binary stream of the protocol; methods: name -> module, as in `methods.index`."""
+    """Answers calls. output: binary stream of the protocol; methods: name -> module, as in `methods.index`; tracker: see `animate`."""
 
-    def __init__(self, output: BinaryIO, methods: Mapping[str, str]) -> None:
-        self._output, self._methods = output, methods
+    def __init__(self, output: BinaryIO, methods: Mapping[str, str], tracker: Tracker | None = None) -> None:
+        self._output, self._methods, self._tracker = output, methods, tracker
         self._lock = threading.Lock()
         self._welcome = False
         self.worker = Worker(self._reconstruct, self._post, self._warm_up)
         self._table: dict[str, Callable[[dict[str, Any]], tuple[Any, Answer | None]]] = {
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
+            "animate": self._call_animate,
             "mask": self._call_mask,
             "reskin": self._call_reskin,
             "install": self._call_install,
@@ -199,6 +214,11 @@ class Server:
         check_pins(given.get("pins", {}))
         return self._queue(given, "photo", "out")
 
+    def _call_animate(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        given = check_parameters(params, ANIMATE)
+        folders = ("mask_dir",) if "mask_dir" in given else ()
+        return self._queue(given, "clip", "out", *folders, run=self._animate)
+
     def _call_mask(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         given = check_parameters(params, MASK)
         check_clicks(given["clicks"])
@@ -232,6 +252,18 @@ class Server:
         photo, out, mask = Path(given.pop("photo")), Path(given.pop("out")), given.pop("mask", None)
         report = reconstruct(
             photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, expect=progress.expect, **given
+        )
+        return {"out": str(out), "files": report["files"], "report": report}
+
+    def _animate(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.service.animate import Choices, animate
+
+        self._clicker = None
+        given = dict(params)
+        clip, out, name, mask_dir = Path(given.pop("clip")), Path(given.pop("out")), given.pop("name", None), given.pop("mask_dir", None)
+        choices = Choices(mask_dir=Path(mask_dir) if mask_dir else None, **given)
+        report = animate(
+            clip, out, choices, name=name, methods=self._methods, tracker=self._tracker, progress=progress, expect=progress.expect
         )
         return {"out": str(out), "files": report["files"], "report": report}
 
@@ -281,7 +313,7 @@ class Server:
         return {}, partial(setattr, self, "stopping", True)
 
 
-def main(methods: Mapping[str, str] = METHODS) -> int:
+def main(methods: Mapping[str, str] = METHODS, tracker: Tracker | None = None) -> int:
     """Serve until stdin ends or `shutdown`; ends the process itself. 2 after a broken frame."""
     output = os.fdopen(take_stdout(), "wb")
     sys.dont_write_bytecode = True
@@ -289,7 +321,7 @@ def main(methods: Mapping[str, str] = METHODS) -> int:
     faulthandler.enable()
     lower_priority()
     log.info("serving, version %s, python %s", VERSION, sys.version.split()[0])
-    server = Server(output, methods)
+    server = Server(output, methods, tracker)
     code = 0
     # A buffered reader of our own: sys.stdin's lock would block the interpreter's end.
     with os.fdopen(os.dup(0), "rb") as stream:

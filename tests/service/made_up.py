@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 
 from backend.errors import MenagerieError
-from backend.methods.request import Request, Result, Viewpoint
-from backend.types import Asset, Cost, Progress
-from tests.asset.creature import make_creature
+from backend.methods.request import ClipRequest, Request, Result, Viewpoint
+from backend.types import Asset, Cost, Motion, Progress
+from tests.asset.creature import look_at, make_creature, with_moving_camera
 
 NAME = "made_up"
-INPUTS = ("photo",)
+INPUTS = ("photo", "clip")
 FAR_TOO_LONG = 60.0
 SLOW = {"slow": FAR_TOO_LONG, "patient": 180.0}
 """Seconds of the jobs that do nothing but go on."""
@@ -40,6 +40,43 @@ def run(request: Request, progress: Progress) -> Result:
     progress("done", 1.0)
     thumbnail = np.full((32, 32, 3), 90, np.uint8)
     return Result(asset, {"iou": float(request.mask.mean())}, tuple(Viewpoint(0.25, thumbnail) for _ in range(4)), 0)
+
+
+def estimate_clip(request: ClipRequest) -> Cost:
+    return Cost(SECONDS, MEMORY_MIB, ("A made-up warning.",) if request.name == "warns" else ())
+
+
+def animate(request: ClipRequest, progress: Progress) -> Result:
+    """The made-up creature, walking through the clip and turning from frame to frame, with a checkpoint a frame in the request's folder.
+
+    Named "breaks at N" it breaks off at frame N, once; its score `made` counts the frames that were worked on this time.
+    """
+    behave(request.name, progress)
+    asset, frames, made = small_creature(), len(request.clip.times), 0
+    for k in range(frames):
+        done = request.folder / f"{k}.json"
+        if done.exists():
+            continue
+        if request.name == f"breaks at {k}" and not (request.folder / "broke").exists():
+            (request.folder / "broke").touch()
+            raise RuntimeError("a made-up break")
+        done.write_text(str(float(request.mask(k).mean())))
+        made += 1
+        progress("fit", k / frames, request.clip.read(k).rgb)
+    walk = asset.motions[0]
+    moves = np.zeros((frames, 3), np.float32)
+    moves[:, 2] = np.linspace(0, 0.5, frames)
+    motion = Motion(request.name, request.clip.fps, np.resize(walk.rotations, (frames, *walk.rotations.shape[1:])), moves)
+    camera = dataclasses.replace(
+        asset.camera, width=request.clip.width, height=request.clip.height, focal_px=1.2 * max(request.clip.width, request.clip.height),
+        object_to_camera=look_at((3.0, 1.2, 1.5), (0.0, 0.7, 0.5)),
+    )  # fmt: skip
+    asset = dataclasses.replace(asset, name=request.name, camera=camera, motions=(motion,), provenance={"seed": request.seed})
+    if request.camera == "moving":
+        asset = with_moving_camera(asset)
+    progress("done", 1.0)
+    masks = [float((request.folder / f"{k}.json").read_text()) for k in range(frames)]
+    return Result(asset, {"made": made, "cover": float(np.mean(masks)), "unseen": int((~request.visible).sum())})
 
 
 @cache
