@@ -78,9 +78,14 @@ def _agree(one: NDArray[np.bool_], other: NDArray[np.bool_], share: float = AGRE
 
 
 def look_closely(rgb: ByteArray) -> Mask:
-    """Both networks' answer about a part of a photo: their odds multiplied, or the decoder's alone where the other means something else."""
-    subject = look_for_subject(rgb)
-    animal = np.asarray(shrink(look_for_animal(rgb), *subject.shape[::-1]), np.float32)
+    """Both networks' answer about a part of a photo, joined."""
+    return join_looks(look_for_animal(rgb), look_for_subject(rgb))
+
+
+def join_looks(animal: Mask, subject: Mask) -> Mask:
+    """The answers of the decoder (h, w) and of the other network (s, s) about one picture -> (s, s): their odds multiplied, or the
+    decoder's alone where the other means something else."""
+    animal = np.asarray(shrink(animal, *subject.shape[::-1]), np.float32)
     if not _agree(animal > LEVEL, subject > LEVEL):
         return animal
     most = HALF_SURE if _agree(animal > LEVEL, subject > LEVEL, CLOSE) else SURE
