@@ -17,6 +17,7 @@ from backend.methods.fauna.clip.follow import Posed, Told, follow
 from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
+from backend.methods.fauna.clip.plant import plant
 from backend.methods.fauna.clip.stage import put_on_stage
 from backend.methods.fauna.clip.track import Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
@@ -109,7 +110,8 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
         tell = told(progress, "follow", low + (high - low) * number / ROUNDS, low + (high - low) * (number + 1) / ROUNDS)
         ground = Standing(world, steady, template, request.clip.fps)
         track = follow(posed, looks, track, times, STEPS, request.seed, tell, ground)
-    return track, world
+    world = look_down(posed_points(posed, track), track, steady, request, template)
+    return plant(posed, looks, track, times, Standing(world, steady, template, request.clip.fps)), world
 
 
 @torch.no_grad()

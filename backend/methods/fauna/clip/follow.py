@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import SMOOTH, Curves, Ground, Track, in_crops, pose_terms, second_difference
+from backend.methods.fauna.clip.track import Curves, Ground, Track, in_crops, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -27,7 +27,7 @@ from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_fra
 from backend.rig.rotations import euler_to_matrix
 from backend.types import ByteArray
 
-JOINTS, LIFTED = 0.5, 0.4
+JOINTS, LIFTED = 0.5, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
 BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""
@@ -99,7 +99,7 @@ def follow(
             + BELIEFS * pose_terms(points, bend, evidence, template)
             + INSIDE * legs_inside(points, trunk, template)
         )
-        energy = seen.sum() + BELIEFS * SMOOTH * second_difference(bend).square().sum()
+        energy = seen.sum() + BELIEFS * unsteadiness(bend, template)
         if ground is not None:
             energy = energy + ground(points, view, place)
         some = order[torch.arange(step * each, (step + 1) * each) % count]

@@ -38,8 +38,8 @@ from backend.rig.template import Template
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
-SMOOTH = 0.6
-"""Weight of squared second differences of the angles, radians."""
+SMOOTH = {"leg": 0.8, "other": 20.0}
+"""Weight of squared second differences of the angles, radians: of legs' bones, and of all others, which swing less and slower."""
 KNOTS = {"view": 1.0, "depth": 1.0, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
@@ -115,9 +115,10 @@ def smoothed(basis: Tensor, values: Tensor) -> Tensor:
     return found
 
 
-def second_difference(values: Tensor) -> Tensor:
-    """(t, ...) -> (t - 2, ...)."""
-    return values[2:] - 2 * values[1:-1] + values[:-2]
+def unsteadiness(angles: Tensor, template: Template) -> Tensor:
+    """() of squared second differences of angles (t, n, 3), weighted."""
+    weight = torch.tensor([SMOOTH["leg" if "leg" in bone.group else "other"] for bone in template.bones if bone.deform])
+    return ((angles[2:] - 2 * angles[1:-1] + angles[:-2]).square().sum(-1) * weight).sum()
 
 
 def in_crops(looks: Looks, rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,7 +174,7 @@ def solve_track(
             + pose_terms(points, bend, evidence, model.template)
         )
         shaped = PROPORTIONS * count * (change.square() * stiff).sum()
-        energy = seen.sum() + SMOOTH * second_difference(bend).square().sum() + shaped
+        energy = seen.sum() + unsteadiness(bend, model.template) + shaped
         if ground is not None:
             energy = energy + ground(points, view, place)
         optimizer.zero_grad()
