@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import Curves, Ground, Track, in_crops, pose_terms, unsteadiness
+from backend.methods.fauna.clip.track import Curves, Ground, Track, in_crops, pace_of, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -78,6 +78,7 @@ def follow(
     curves = Curves(times, track.rotation, track.translation)
     bend = track.angles.clone().requires_grad_(True)
     optimizer = Adam([{"params": [*curves.knots.values()], "rate": RATES[0]}, {"params": [bend], "rate": RATES[1]}])
+    pace = pace_of(track.angles, template)
     trunk = inscribed_balls(creature.vertices, creature.rest, template)
     limb = creature.dense.argmax(1)
     with torch.no_grad():
@@ -99,7 +100,7 @@ def follow(
             + BELIEFS * pose_terms(points, bend, evidence, template)
             + INSIDE * legs_inside(points, trunk, template)
         )
-        energy = seen.sum() + BELIEFS * unsteadiness(bend, template)
+        energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace)
         if ground is not None:
             energy = energy + ground(points, view, place)
         some = order[torch.arange(step * each, (step + 1) * each) % count]

@@ -23,8 +23,8 @@ APART = 0.09
 """Half widths between two limbs from which on they are told apart."""
 FEWEST = 2
 """Joints of a pair that must have two places."""
-SMOOTH = 2.5
-"""Weight of squared second differences: half of a stride that takes eight frames is let through, nearly all of slower ones."""
+SMOOTH = 1.5
+"""Weight of squared second differences: half of a stride that takes seven frames is let through, nearly all of slower ones."""
 UNTOLD = 0.1
 """Weight of a frame in which the legs are one in the picture, over one in which they lie apart."""
 READING = 0.02
