@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import Curves, Ground, Track, in_crops, pace_of, pose_terms, unsteadiness
+from backend.methods.fauna.clip.track import Curves, Ground, Kept, Track, in_crops, pace_of, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -38,6 +38,7 @@ RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
 Told = Callable[[float, ByteArray | None], None]
+
 
 @dataclass(frozen=True)
 class Posed:
@@ -69,9 +70,11 @@ class Posed:
 
 
 def follow(
-    posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steps: int, seed: int, told: Told, ground: Ground | None = None
-) -> Track:
-    """`track`, from any creature alike, as this one's; times (t,) seconds. told: called with the share done and a preview."""
+    posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steps: int, seed: int, told: Told, ground: Ground | None = None,
+    kept: Kept | None = None,
+) -> Track:  # fmt: skip
+    """`track`, from any creature alike, as this one's; times (t,) seconds. told: called with the share done and a
+    preview; kept: see `Kept`."""
     creature = posed.creature
     template, count = creature.model.template, len(looks)
     evidence = evidence_of(creature.model, looks)
@@ -103,6 +106,8 @@ def follow(
         energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace)
         if ground is not None:
             energy = energy + ground(points, view, place)
+        if kept is not None:
+            energy = energy + kept(bend, view, place)
         some = order[torch.arange(step * each, (step + 1) * each) % count]
         outline = torch.zeros(())
         for k in some.tolist():

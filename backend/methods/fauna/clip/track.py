@@ -57,6 +57,8 @@ FIRST_REACH = 3.0
 
 Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> () what feet do against the ground."""
+Kept = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Angles (t, n, 3), view and place, likewise -> () how far they are from what is to be kept."""
 
 
 @dataclass
@@ -163,9 +165,11 @@ def begin(looks: Looks, start: Solution, rest: Tensor) -> Track:
 
 
 def solve_track(
-    model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, steps: int = 200
-) -> Track:
-    """However rough a track to a smooth one with one animal's proportions; times (t,) seconds."""
+    model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, kept: Kept | None = None,
+    proportions: bool = True, steps: int = 200,
+) -> Track:  # fmt: skip
+    """However rough a track to a smooth one, with proportions that fit all frames if asked; times (t,) seconds; kept: see
+    `Kept`."""
     evidence, count = evidence_of(model, looks), len(looks)
     curves = Curves(times, start.rotation, start.translation)
     bend = start.angles.clone().requires_grad_(True)
@@ -173,7 +177,8 @@ def solve_track(
     half = head.fold(start.rest[None])
     change = torch.zeros_like(half, requires_grad=True)
     stiff = stiffness(model.template)
-    groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}, {"params": [change], "rate": 0.01}]
+    groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}]
+    groups.append({"params": [change], "rate": 0.01 if proportions else 0.0})
     optimizer = Adam([{**group, "lr": group["rate"]} for group in groups])
     root = torch.eye(3).expand(count, 1, 3, 3)
     pace = pace_of(start.angles, model.template)
@@ -193,6 +198,8 @@ def solve_track(
         energy = seen.sum() + unsteadiness(bend, model.template, pace) + shaped
         if ground is not None:
             energy = energy + ground(points, view, place)
+        if kept is not None:
+            energy = energy + kept(bend, view, place)
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()

@@ -69,6 +69,9 @@ class World:
     contacts: NDArray[np.bool_]
     moving: bool
 
+    def __getitem__(self, some: slice) -> World:
+        return World(self.up, self.height[some], self.path[some], self.contacts[some], self.moving)
+
 
 def foot_indices(template: Template) -> tuple[list[int], list[int]]:
     """Points of the four tips, and of the four knuckles, in the order of `Template.legs`."""
