@@ -17,8 +17,9 @@ from . import legs
 from .body import Body
 from .contacts import flat, stride
 from .laps import Lap
-from .limbs import LEAST_SWING, Limb, postured
+from .limbs import Limb, postured
 from .rotations import Array, nearest_rotation, shortest_turn, to_angles, to_matrices, to_quaternions, transposed, unit
+from .swing import LEAST_SWING, fitted, swings_of
 
 STRETCH, STRETCH_AS_SEEN = 0.985, 0.998
 """Share of a leg's full length beyond which the body comes down: in its own stance, in the source's."""
@@ -38,16 +39,10 @@ TIGHTNESS = 3
 """How much more a leg counts for the ground's speed the wider it must swing."""
 MOST_UNEVEN = 12.0
 """How many times readier the readiest joint of a leg may give way than another."""
-AIRBORNE = 3
-"""Rounds in which a leg in the air is fitted between ground and swing."""
 NUDGE = 1.5
 """Of what a leg lacks of its spot, by which the spot comes to meet it, or the body goes down."""
 MOST_PITCH = np.radians(8.0)
 """By how much the body may be turned about its left, so that front and hind feet stand on one ground."""
-MOST_WIDER = np.radians(30.0)
-"""By how much a leg in the air may bend more or less, in the middle of its swing."""
-NEAR_ENOUGH = 0.05
-"""Share by which a joint's swing may differ from the motion's."""
 POSTURES, REACHING = 7, 3
 """Rounds in all, and those of them at the end in which no posture changes any more, only spots that are out of reach."""
 
@@ -83,6 +78,10 @@ class Foot:
         _, heads, tip = self.limb.stand(base, angles)
         return tip if self.rolls else heads[:, -1]
 
+    def with_ease(self, ease: Array) -> Foot:
+        """The foot of a leg whose bones give way like this (n,)."""
+        return replace(self, limb=replace(self.limb, leg=replace(self.limb.leg, ease=ease)))
+
 
 def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: float) -> Array:
     """Turns the legs' bones of a settled body and raises or lowers it, so that standing feet stand. -> the ground's velocity (3,)."""
@@ -90,11 +89,14 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
     bases = [foot.limb.base(body, count) for foot in feet]
     postures = [postured(foot.limb, np.zeros(len(foot.limb.bones))) * ground.own for foot in feet]
     given = [posed(foot, posture, lap) for foot, posture in zip(feet, postures, strict=True)]
-    rise = np.zeros(count)
+    rise, asked = np.zeros(count), []
     if ground.own:
         pitch(body, feet, held_points(feet, bases, given), ground)
         bases = [foot.limb.base(body, count) for foot in feet]
         rise = on_ground(held_points(feet, bases, given), ground, lap, leg_length)
+        asked = [np.maximum(swings_of(foot.limb, base, lap.cut(foot.limb.given), up), LEAST_SWING)
+                 for foot, base in zip(feet, bases, strict=True)]  # fmt: skip
+        feet = [foot.with_ease(ask[:-1]) for foot, ask in zip(feet, asked, strict=True)]
     bases = [(turn, heads + rise[:, None] * up) for turn, heads in bases]
     tight, nudges, deeper = np.ones(len(feet)), np.zeros((count, len(feet), 3)), np.zeros(count)
     for left in reversed(range(POSTURES if ground.own else 1)):
@@ -109,12 +111,13 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
         found = [plant(foot, body, lower[k], given[k], *steps[k], ground, leg_length) for k, foot in enumerate(feet)]
         stood = [angles[ground.stands[:, k]] for k, angles in enumerate(found)]
         if left > REACHING:
-            shares = [swing_shares(foot, after) for foot, after in zip(feet, stood, strict=True)]
+            shares = [swings_of(foot.limb, (base[0][st], base[1][st]), after, up) / ask if len(after) else np.ones_like(ask)
+                      for foot, base, after, ask, st in zip(feet, lower, stood, asked, ground.stands.T, strict=True)]  # fmt: skip
             postures = [better_posture(posture, foot, before[ground.stands[:, k]], stood[k])
                         for k, (posture, foot, before) in enumerate(zip(postures, feet, given, strict=True))]  # fmt: skip
             given = [posed(foot, posture, lap) for foot, posture in zip(feet, postures, strict=True)]
             feet = [evened(foot, share) for foot, share in zip(feet, shares, strict=True)]
-            tight = np.array([max(share[:-1].max(), 0.5) for share in shares]) ** TIGHTNESS
+            tight = np.array([max(share[:-2].max(), 0.5) for share in shares]) ** TIGHTNESS
         elif left:
             lacks = np.where(ground.stands[..., None], goals - held_points(feet, lower, found), 0.0)
             if np.abs(lacks).max() < legs.MISSED * leg_length:
@@ -123,7 +126,8 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
             deeper = deeper + lap.widest(NUDGE * np.maximum(-(lacks @ up).min(1), 0), SOFT * stride(ground.stands, lap))
     rise = rise - sunk
     if ground.own:
-        found = [swung(foot, body, lower[k], given[k], found[k], goals[:, k], ground, lap, leg_length, k) for k, foot in enumerate(feet)]
+        found = [swung(foot, body, lower[k], given[k], found[k], goals[:, k], asked[k], ground, lap, leg_length, k)
+                 for k, foot in enumerate(feet)]  # fmt: skip
     body.place = body.place + lap.whole(rise)[:, None] * up
     body.settle()
     for foot, angles in zip(feet, found, strict=True):
@@ -155,45 +159,31 @@ def wanted_step(
 
 
 def swung(
-    foot: Foot, body: Body, base: tuple[Array, Array], given: Array, found: Array, goal: Array, ground: Ground, lap: Lap,
+    foot: Foot, body: Body, base: tuple[Array, Array], given: Array, found: Array, goal: Array, asked: Array, ground: Ground, lap: Lap,
     leg_length: float, k: int,
 ) -> Array:  # fmt: skip
-    """Angles (count, n, 3) of a leg that stands as found, and in the air swings as wide as the motion asks for."""
-    stands = ground.stands[:, k]
+    """Angles (count, n, 3) of a leg that stands as found, and in the air swings as wide as asked for (n + 1,)."""
+    stands, up = ground.stands[:, k], ground.up
     if not stands.any() or stands.all():
         return found
     change = (found - given).reshape(lap.count, -1)
     angles = given + lap.filled(change, stands, np.zeros(change.shape[1])).reshape(given.shape)
-    high = lifted(ground.stands, lap)[:, k]
-    for _ in range(AIRBORNE):
-        angles = in_the_air(foot, body, base, angles, goal, high, ground, leg_length, k)
-        foot = evened(foot, swing_shares(foot, angles))
-    return angles
-
-
-def in_the_air(
-    foot: Foot, body: Body, base: tuple[Array, Array], angles: Array, goal: Array, high: Array, ground: Ground, leg_length: float, k: int
-) -> Array:
-    """One round of `swung`: every joint's swing as asked for, then the foot out of the ground."""
-    stands, given = ground.stands[:, k], foot.limb.given
-    angles = angles.copy()
-    for joint in range(given.shape[1] - 1):
-        angles[:, joint, 0] += widened(angles[:, joint, 0], float(np.ptp(foot.limb.given[..., joint, 0])), high)
-    angles = legs.clamped(angles, foot.limb.leg.limits)
+    through = steps_through(~stands, lap)
+    lowest = ground.floor + ground.heights[:, k] + LIFT * leg_length * np.sin(np.pi * through)
+    angles = fitted(foot.limb, base, angles, asked, through, ~stands, lowest, up, leg_length)
     points = foot.held_point(base, angles)
-    lowest = ground.floor + ground.heights[:, k] + LIFT * leg_length * high
-    points = points + np.maximum(lowest - points @ ground.up, 0)[:, None] * ground.up
+    points = points + np.maximum(lowest - points @ up, 0)[:, None] * up
     wanted = np.where(stands[:, None], goal, points)
     sole = foot.limb.stand(base, angles)[0][:, -1]
     return plant(foot, body, base, angles, *knuckles_for(foot, body, wanted, sole, ground), ground, leg_length)
 
 
-def widened(angles: Array, swing: float, high: Array) -> Array:
-    """(count,) what to add to a hinge's angles while the foot is in the air, high (count,), so that it swings over `swing` radians."""
-    amounts = np.linspace(-MOST_WIDER, MOST_WIDER, 61)
-    off = np.abs(np.ptp(angles[:, None] + amounts * high[:, None], axis=0) / max(swing, 1e-9) - 1)
-    best = np.lexsort((np.abs(amounts), np.maximum(off, NEAR_ENOUGH)))[0]
-    return amounts[best] * high
+def steps_through(air: Array, lap: Lap) -> Array:
+    """(count,) frames in the air -> 0..1 through each step, 0 on the ground."""
+    through = np.zeros(lap.count)
+    for start, length in lap.runs(air):
+        through[lap.frames(start, length)] = (np.arange(length) + 1) / (length + 1)
+    return through
 
 
 def pitch(body: Body, feet: list[Foot], points: Array, ground: Ground) -> None:
@@ -232,17 +222,10 @@ def on_ground(points: Array, ground: Ground, lap: Lap, leg_length: float) -> Arr
     return -(mean + lap.smooth(lack, sigma) / np.maximum(lap.smooth(standing.astype(float), sigma), 0.5))
 
 
-def swing_shares(foot: Foot, angles: Array) -> Array:
-    """(n,) how far each hinge swings in these angles (t, n, 3), against what the motion asks for."""
-    asked = np.maximum(np.ptp(foot.limb.given[..., 0], axis=0), LEAST_SWING)
-    return np.ptp(angles[..., 0], axis=0) / asked if len(angles) else np.ones_like(asked)
-
-
 def evened(foot: Foot, shares: Array) -> Foot:
-    """The foot whose leg gives way less where its swing has grown, and more where it has room: shares (n,) of what is asked for."""
-    leg = foot.limb.leg
-    ease = leg.ease * np.clip(1 / np.maximum(shares, 1e-3), 0.5, 1.6)
-    return replace(foot, limb=replace(foot.limb, leg=replace(leg, ease=np.clip(ease, ease.max() / MOST_UNEVEN, None))))
+    """The foot whose leg gives way less where its swing has grown, and more where it has room: shares (n + 1,) of what is asked for."""
+    ease = foot.limb.leg.ease * np.clip(1 / np.maximum(shares[:-1], 1e-3), 0.5, 1.6)
+    return foot.with_ease(np.maximum(ease, ease.max() / MOST_UNEVEN))
 
 
 def own_speed(points: Array, ground: Ground, lap: Lap, tight: Array) -> Array:

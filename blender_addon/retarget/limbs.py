@@ -27,8 +27,6 @@ UNLIMITED = 10.0
 """Radians that no angle gets to."""
 LEAST_BEND = np.radians(2.0)
 """That a knee, an elbow and a hock keep."""
-LEAST_SWING = np.radians(12.0)
-"""Below which a joint's own swing says nothing of how readily it may turn."""
 MOST_POSTURE = np.radians(30.0)
 """Turn by which a joint may be held otherwise all the time, to keep its whole swing within its limits."""
 
@@ -113,9 +111,9 @@ def limb_of(body: Body, bones: tuple[int, ...], tip: Array | None, left: Array, 
                 limits[number, 0] = narrowed(limits[number, 0], HINGES[stems[number]], frames[number][:, 0], *np.diff(
                     np.vstack([joints, end]), axis=0)[number - 1 : number + 1])  # fmt: skip
     reach = np.zeros(3) if tip is None else frames[-1].T @ (tip - joints[-1])
-    ease = np.maximum(np.ptp(given[..., 0], axis=0), LEAST_SWING)
     limits = np.clip(limits, -UNLIMITED, UNLIMITED)
-    leg = legs.Leg(constant(rests), constant(offsets), reach, limits, np.array([FOLD.get(stem, 0.0) for stem in stems]), ease)
+    fold = np.array([FOLD.get(stem, 0.0) for stem in stems])
+    leg = legs.Leg(constant(rests), constant(offsets), reach, limits, fold, np.ones(len(bones)))
     return Limb(tuple(bones), frames, leg, given, np.zeros(3) if tip is None else tip - joints[-1])
 
 
