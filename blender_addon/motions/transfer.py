@@ -27,7 +27,7 @@ from ..retarget.rotations import from_angles, to_angles, to_matrices, to_quatern
 from ..scene.asset_file import Array
 from . import muzzle, stances, turns
 from .library import ReadyMotion
-from .rig import HIPS, LEGS, Target, limits_on, missing_bones, source_rig
+from .rig import HIPS, LEGS, Target, limits_on, missing_bones, pose, source_rig
 
 STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L", "shoulder.R")
 UP, LEFT = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
@@ -66,13 +66,19 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
     step = 0.0
     if hold_feet:
         usual = motion.speed * motion.seconds / frames * target.leg_length / source.leg_length
-        angles, hips, step = on_its_feet(target, angles, hips, limits, contacts, usual)
+        toes = [source.index[leg[3]] for leg in LEGS.values()]
+        posed = pose(source, to_matrices(source_turns), source_hips)[0][:, toes]
+        soles = posed @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3), each toe's turn from rest
+        angles, hips, step = on_its_feet(target, angles, hips, limits, contacts, soles, usual)
     angles = nod(target, clamped(angles, limits), hips, limits, source, to_matrices(source_turns), source_hips)
     return Steps(to_quaternions(from_angles(angles)), hips, contacts, step)
 
 
-def on_its_feet(target: Target, angles: Array, hips: Array, limits: Array, contacts: Array, step: float) -> tuple[Array, Array, float]:
-    """Angles (t, b, 3), hips (t, 3) and the step a frame, about `step`, with which feet stand by the contacts (t, 4)."""
+def on_its_feet(
+    target: Target, angles: Array, hips: Array, limits: Array, contacts: Array, soles: Array, step: float
+) -> tuple[Array, Array, float]:
+    """Angles (t, b, 3), hips (t, 3) and the step a frame, about `step`, with which feet stand by the contacts (t, 4), their soles turned
+    like that (t, 4, 3, 3)."""
     tails = target.rest[:, :3, 3] + target.rest[:, :3, 1] * target.lengths[:, None]
     rig = Rig(target.names, target.parents, target.rest, tails, UP, limits)
     found = match_scheme(rig)
@@ -83,10 +89,10 @@ def on_its_feet(target: Target, angles: Array, hips: Array, limits: Array, conta
     held[:, [target.index[bone] for bone in legs]] = angles[:, [target.index[bone] for bone in legs]]  # these get a posture for it
     body.pose(from_angles(held))
     limbs = []
-    for name, leg in LEGS.items():
+    for number, (name, leg) in enumerate(LEGS.items()):
         bones = tuple(target.index[bone] for bone in leg)
         limb = limb_of(body, bones, tails[bones[-1]], LEFT, True, False)
-        limbs.append(feet.Foot(name, limb, body.turns[:, bones[-1]].copy(), True, True))
+        limbs.append(feet.Foot(name, limb, soles[:, number], True, True, False))
     body.place = body.rest_heads[target.index[HIPS]] + hips
     body.settle()
     heights = np.tile(target.grounds, (len(angles), 1))

@@ -16,7 +16,7 @@ import numpy as np
 from . import legs
 from .body import Body
 from .contacts import flat, stride
-from .laps import Lap
+from .laps import Lap, eased
 from .limbs import Limb, postured
 from .rotations import Array, nearest_rotation, shortest_turn, to_angles, to_matrices, to_quaternions, transposed, unit
 from .swing import LEAST_SWING, fitted, swings_of
@@ -39,6 +39,8 @@ TIGHTNESS = 3
 """How much more a leg counts for the ground's speed the wider it must swing."""
 MOST_UNEVEN = 12.0
 """How many times readier the readiest joint of a leg may give way than another."""
+EDGE = 0.25
+"""Share of a step in the air over which a foot goes as the source's, at either end."""
 NUDGE = 1.5
 """Of what a leg lacks of its spot, by which the spot comes to meet it, or the body goes down."""
 MOST_PITCH = np.radians(8.0)
@@ -51,7 +53,9 @@ POSTURES, REACHING = 7, 3
 class Ground:
     """In the target's lengths. up (3,); velocity (3,), not 0 where a clip walks on the spot; floor: its height; stands (count, k): which
     foot stands; heights (count, k): where its held point then is, over the floor; advance (3,): how much further the body is with every
-    round; own: the target keeps its own way to stand."""
+    round; own: the target keeps its own way to stand; seen (count, k, 3): the source's feet over the ground, which doesn't
+    run in it, heights counted from where they stand, None where nobody saw them; seen_round (3,): how much further they are with
+    every round."""
 
     up: Array
     velocity: Array
@@ -60,18 +64,22 @@ class Ground:
     heights: Array
     advance: Array
     own: bool
+    seen: Array | None = None
+    seen_round: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Foot:
     """One leg and its foot on the ground. name: "front.L" ...; limb; sole (t, 3, 3): turn of its last bone that is wanted; rolls: the tip
-    is held and the sole turned about it, else the last bone's head is; toe: the last bone is a toe, which has a direction to keep."""
+    is held and the sole turned about it, else the last bone's head is; toe: the last bone is a toe, which has a direction to keep; soft:
+    its sole gives way as the leg's joints do, else it is turned as wanted."""
 
     name: str
     limb: Limb
     sole: Array
     rolls: bool
     toe: bool
+    soft: bool = True
 
     def held_point(self, base: tuple[Array, Array], angles: Array) -> Array:
         """(t, 3) what stands on the ground."""
@@ -85,7 +93,7 @@ class Foot:
 
 def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: float) -> Array:
     """Turns the legs' bones of a settled body and raises or lowers it, so that standing feet stand. -> the ground's velocity (3,)."""
-    count, up = lap.count, ground.up
+    count, up, usual = lap.count, ground.up, float(np.linalg.norm(ground.velocity))
     bases = [foot.limb.base(body, count) for foot in feet]
     postures = [postured(foot.limb, np.zeros(len(foot.limb.bones))) * ground.own for foot in feet]
     given = [posed(foot, posture, lap) for foot, posture in zip(feet, postures, strict=True)]
@@ -126,7 +134,8 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
             deeper = deeper + lap.widest(NUDGE * np.maximum(-(lacks @ up).min(1), 0), SOFT * stride(ground.stands, lap))
     rise = rise - sunk
     if ground.own:
-        found = [swung(foot, body, lower[k], given[k], found[k], goals[:, k], asked[k], ground, lap, leg_length, k)
+        pace = float(np.linalg.norm(ground.velocity)) / usual if usual > 0 else 1.0
+        found = [swung(foot, body, lower[k], given[k], found[k], goals[:, k], asked[k], ground, pace, lap, leg_length, k)
                  for k, foot in enumerate(feet)]  # fmt: skip
     body.place = body.place + lap.whole(rise)[:, None] * up
     body.settle()
@@ -152,6 +161,8 @@ def wanted_step(
     foot: Foot, body: Body, base: tuple[Array, Array], given: Array, goal: Array, ground: Ground, lap: Lap, k: int
 ) -> tuple[Array, Array]:
     """-> (count, 3) where the last bone's head is to be, (count, 3, 3) how the sole is to be turned: it gives way as the others do."""
+    if foot.rolls and not foot.soft:
+        return knuckles_for(foot, body, goal, lap.cut(foot.sole), ground)
     if foot.rolls:
         reached = legs.reach(foot.limb.leg, base, given, goal, len(foot.limb.bones))
         return knuckles_for(foot, body, goal, foot.limb.stand(base, reached)[0][:, -1], ground)
@@ -159,8 +170,8 @@ def wanted_step(
 
 
 def swung(
-    foot: Foot, body: Body, base: tuple[Array, Array], given: Array, found: Array, goal: Array, asked: Array, ground: Ground, lap: Lap,
-    leg_length: float, k: int,
+    foot: Foot, body: Body, base: tuple[Array, Array], given: Array, found: Array, goal: Array, asked: Array, ground: Ground, pace: float,
+    lap: Lap, leg_length: float, k: int,
 ) -> Array:  # fmt: skip
     """Angles (count, n, 3) of a leg that stands as found, and in the air swings as wide as asked for (n + 1,)."""
     stands, up = ground.stands[:, k], ground.up
@@ -170,12 +181,20 @@ def swung(
     angles = given + lap.filled(change, stands, np.zeros(change.shape[1])).reshape(given.shape)
     through = steps_through(~stands, lap)
     lowest = ground.floor + ground.heights[:, k] + LIFT * leg_length * np.sin(np.pi * through)
-    angles = fitted(foot.limb, base, angles, asked, through, ~stands, lowest, up, leg_length)
+    free = ~stands * 1.0
+    if ground.seen is not None:
+        points, free = as_seen(foot.held_point(base, angles), goal, ground, pace, lap, k)
+        angles = on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)
+    angles = fitted(foot.limb, base, angles, asked, through, free, lowest, up, leg_length)
     points = foot.held_point(base, angles)
-    points = points + np.maximum(lowest - points @ up, 0)[:, None] * up
-    wanted = np.where(stands[:, None], goal, points)
+    points = points + np.maximum(lowest - points @ up, 0)[:, None] * up * free[:, None]
+    return on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)
+
+
+def on_the_way(foot: Foot, body: Body, base: tuple[Array, Array], angles: Array, points: Array, ground: Ground, leg_length: float) -> Array:
+    """Angles (count, n, 3) near these with the held point at its places (count, 3)."""
     sole = foot.limb.stand(base, angles)[0][:, -1]
-    return plant(foot, body, base, angles, *knuckles_for(foot, body, wanted, sole, ground), ground, leg_length)
+    return plant(foot, body, base, angles, *knuckles_for(foot, body, points, sole, ground), ground, leg_length)
 
 
 def steps_through(air: Array, lap: Lap) -> Array:
@@ -184,6 +203,35 @@ def steps_through(air: Array, lap: Lap) -> Array:
     for start, length in lap.runs(air):
         through[lap.frames(start, length)] = (np.arange(length) + 1) / (length + 1)
     return through
+
+
+def as_seen(points: Array, goal: Array, ground: Ground, pace: float, lap: Lap, k: int) -> tuple[Array, Array]:
+    """-> (count, 3) where a foot is, in the air just after and just before it stands moved to where the source's is then, so that it
+    leaves the ground and comes to it in the same frame; (count,) how free it still is, 1 in mid-air, 0 on the ground. goal (count, 3): its
+    spots; pace: how much wider its steps are than those seen."""
+    assert ground.seen is not None and ground.seen_round is not None
+    up, seen, moved, free = ground.up, ground.seen[:, k], points.copy(), np.zeros(lap.count)
+    for start, length in lap.runs(~ground.stands[:, k]):
+        frames, times = lap.frames(start, length), lap.times(start, length)
+        share = (np.arange(length) + 1) / (length + 1)
+        ends = []
+        if lap.round or start > 0:
+            ends.append((start - 1, share))
+        if lap.round or start + length < lap.count:
+            ends.append((start + length, 1 - share))
+        path, rounds = points[frames], lap.rounds(start, length)
+        free[frames] = 1.0
+        for edge, away in ends:
+            at, off = edge % lap.count, (times - lap.times(edge, 1)[0])[:, None]
+            turns = (rounds - edge // lap.count)[:, None]
+            since = flat(seen[frames] - seen[at] + turns * ground.seen_round, up) * pace
+            spot = goal[at] + since + off * ground.velocity - turns * ground.advance
+            spot = spot + (ground.floor + ground.heights[at, k] + seen[frames] @ up - spot @ up)[:, None] * up
+            weight = (1 - eased(away / EDGE))[:, None]
+            path = path * (1 - weight) + spot * weight
+            free[frames] *= 1 - weight[:, 0]
+        moved[frames] = path
+    return moved, free
 
 
 def pitch(body: Body, feet: list[Foot], points: Array, ground: Ground) -> None:

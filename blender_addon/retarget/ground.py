@@ -147,7 +147,12 @@ def ground_of(body: Body, seen: Seen, pairs: list[Pair], lap: Lap, scale: float,
         over = scale * np.where(stands, np.maximum(levels(feet), 0), 0)
         heights = np.maximum(scale * (rests + lowest_levels(feet) - seen.floor), 0) + over
     advance = flat(body.place[-1] - body.place[0], seen.up) if lap.closed else nothing
-    return Ground(seen.up, scale * velocity, floor, stands, heights, advance, own)
+    path = flat(feet.tips - (lap.seconds[:, None] * velocity)[:, None], seen.up)
+    over = np.where(np.isfinite(levels(feet)), np.maximum(levels(feet), 0), 0)
+    return Ground(
+        seen.up, scale * velocity, floor, stands, heights, advance, own, scale * (path + over[..., None] * seen.up),
+        scale * (feet.advance - (lap.period or 0.0) * velocity),
+    )  # fmt: skip
 
 
 def floor_height(rig: Rig, parts: Parts, up: Array, leg: float) -> float:

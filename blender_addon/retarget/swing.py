@@ -46,10 +46,12 @@ def many_swings(limb: Limb, base: Base, angles: Array, up: Array) -> tuple[Array
     return np.concatenate([ranges[:, :1], np.ptp(angles[:, :, 1:, 0], axis=1), ranges[:, 1:]], 1), (tip @ up).reshape(tries, count)
 
 
-def fitted(limb: Limb, base: Base, angles: Array, asked: Array, share: Array, air: Array, lowest: Array, up: Array, length: float) -> Array:
+def fitted(
+    limb: Limb, base: Base, angles: Array, asked: Array, share: Array, free: Array, lowest: Array, up: Array, length: float
+) -> Array:
     """Angles (t, n, 3) with waves in the air that bring the swings near to those asked for (n + 1,). share (t,): 0..1 through each step in
-    the air; air (t,): whether it is; lowest (t,): heights that the tip shall keep; length: of a leg."""
-    waves = np.stack([np.sin(np.pi * share), np.sin(2 * np.pi * share)], 1) * air[:, None]  # (t, 2)
+    the air; free (t,): how much it may; lowest (t,): heights that the tip shall keep; length: of a leg."""
+    waves = np.stack([np.sin(np.pi * share), np.sin(2 * np.pi * share)], 1) * free[:, None]  # (t, 2)
     bones = angles.shape[1]
     heights = np.zeros((bones, 2))
 
