@@ -16,14 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..link.errors import LinkError
-from ..retarget import feet
 from ..retarget.body import Body
+from ..retarget.feet import hold
 from ..retarget.laps import Lap
 from ..retarget.legs import clamped
 from ..retarget.limbs import limb_of
 from ..retarget.parts import match_scheme
 from ..retarget.rig import Rig
 from ..retarget.rotations import from_angles, to_angles, to_matrices, to_quaternions
+from ..retarget.soles import Foot, Ground
 from ..scene.asset_file import Array
 from . import muzzle, stances, turns
 from .library import ReadyMotion
@@ -88,16 +89,16 @@ def on_its_feet(
     held = clamped(angles, limits)
     held[:, [target.index[bone] for bone in legs]] = angles[:, [target.index[bone] for bone in legs]]  # these get a posture for it
     body.pose(from_angles(held))
-    limbs = []
+    feet = []
     for number, (name, leg) in enumerate(LEGS.items()):
         bones = tuple(target.index[bone] for bone in leg)
         limb = limb_of(body, bones, tails[bones[-1]], LEFT, True, False)
-        limbs.append(feet.Foot(name, limb, soles[:, number], True, True, False))
+        feet.append(Foot(name, limb, soles[:, number], True, True, False))
     body.place = body.rest_heads[target.index[HIPS]] + hips
     body.settle()
     heights = np.tile(target.grounds, (len(angles), 1))
-    ground = feet.Ground(UP, np.array([0.0, step, 0.0]), 0.0, contacts, heights, np.zeros(3), True)
-    velocity = feet.hold(body, limbs, ground, Lap(np.arange(len(angles), dtype=float), float(len(angles))), target.leg_length)
+    ground = Ground(UP, np.array([0.0, step, 0.0]), 0.0, contacts, heights, np.zeros(3), True)
+    velocity = hold(body, feet, ground, Lap(np.arange(len(angles), dtype=float), float(len(angles))), target.leg_length)
     local = np.stack([body.basis(bone) for bone in range(len(target.names))], 1)
     return to_angles(local), body.place - body.rest_heads[target.index[HIPS]], float(velocity[1])
 

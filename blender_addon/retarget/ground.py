@@ -12,13 +12,13 @@ import numpy as np
 
 from .body import Body
 from .contacts import Feet, find_gait, flat, levels, lowest_levels
-from .feet import Foot, Ground
 from .frames import limb_paths, tips_known
 from .laps import Lap
 from .limbs import limb_of
 from .parts import FRONT_LEG, HIND_LEG, SIDES, Parts
 from .rig import Rig
 from .rotations import Array, apply
+from .soles import Foot, Ground
 
 STANDS_AT_ZERO = 0.25
 """Leg lengths within which the lowest foot joint (a knuckle, perhaps) is taken to stand on the armature's own ground plane."""
