@@ -19,7 +19,7 @@ from .contacts import flat, stride
 from .laps import Lap, eased
 from .limbs import postured
 from .rotations import Array, to_matrices, unit
-from .soles import STRETCH, STRETCH_AS_SEEN, Foot, Ground, on_the_way, plant, wanted_step
+from .soles import STRETCH, STRETCH_AS_SEEN, Foot, Ground, flesh_heights, on_the_way, plant, wanted_step
 from .swing import LEAST_SWING, fitted, swings_of
 
 SINK = 0.12
@@ -128,7 +128,9 @@ def swung(
     if ground.seen is not None:
         points, free = as_seen(foot.held_point(base, angles), goal, ground, pace, lap, k)
         angles = on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)
-    angles = fitted(foot.limb, base, angles, asked, through, free, lowest, up, leg_length)
+    kept = np.append(flesh_heights(foot, body, ground, leg_length), 0.0) + np.zeros((lap.count, 1))
+    kept[:, -1] = lowest
+    angles = fitted(foot.limb, base, angles, asked, through, free, kept, up, leg_length)
     points = foot.held_point(base, angles)
     points = points + np.maximum(lowest - points @ up, 0)[:, None] * up * free[:, None]
     return on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)

@@ -116,6 +116,17 @@ def knuckles_for(foot: Foot, body: Body, goal: Array, sole: Array, ground: Groun
     return (goal - sole @ tip if foot.rolls else goal), sole
 
 
+def flesh_heights(foot: Foot, body: Body, ground: Ground, leg_length: float) -> Array:
+    """(n,) heights that a leg's joints keep for the flesh under them: a knuckle's at rest, and a hock's or wrist's where it has the ground
+    close under it; minus infinity for the others."""
+    rests = body.rest_heads[list(foot.limb.bones)] @ ground.up
+    kept = np.full(len(rests), -np.inf)
+    kept[-1] = rests[-1]
+    if rests[-2] - ground.floor < LOW_ANKLE * leg_length:
+        kept[-2] = rests[-2]
+    return kept
+
+
 def plant(
     foot: Foot, body: Body, base: tuple[Array, Array], given: Array, knuckle: Array, sole: Array, ground: Ground, leg_length: float
 ) -> Array:
@@ -126,9 +137,9 @@ def plant(
     longest = (STRETCH if ground.own else STRETCH_AS_SEEN) * float(limb.segments.sum())
     goal = knuckle - away * np.maximum(1 - longest / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9), 0)
     found = legs.reach(limb.leg, base, given, goal, count - 1)
-    ankle = float(body.rest_heads[limb.bones[-2]] @ ground.up) - ground.floor
-    if ground.own and count == 4 and ankle < LOW_ANKLE * leg_length:
-        found = with_ankle_up(limb, base, found, goal, ground.floor + ankle, ground.up)
+    ankle = float(flesh_heights(foot, body, ground, leg_length)[-2])
+    if ground.own and count == 4 and np.isfinite(ankle):
+        found = with_ankle_up(limb, base, found, goal, ankle, ground.up)
     found[:, -1] = limb.toe_angles(base, found, sole)
     return legs.reach(limb.leg, base, found, goal + sole @ limb.tip, count) if foot.rolls else found
 

@@ -33,7 +33,7 @@ def swings_of(limb: Limb, base: Base, angles: Array, up: Array) -> Array:
 
 
 def many_swings(limb: Limb, base: Base, angles: Array, up: Array) -> tuple[Array, Array]:
-    """Angles (c, t, n, 3) -> (c, n + 1) radians as above, and (c, t) heights of the held tip."""
+    """Angles (c, t, n, 3) -> (c, n + 1) radians as above, and (c, t, n + 1) heights of the joints and of the held tip."""
     tries, count, bones = angles.shape[:3]
     again = np.tile(np.arange(count), tries)
     leg, hung = limb.leg.of(again), (base[0][again], base[1][again])
@@ -42,15 +42,16 @@ def many_swings(limb: Limb, base: Base, angles: Array, up: Array) -> tuple[Array
     forward = np.cross(up, unit(across - (across @ up)[:, None] * up))
     ways = np.stack([heads[1] - heads[0], tip - heads[0]], 1)  # (c t, 2, 3)
     own = np.arctan2((ways * forward[:, None]).sum(-1), -(ways @ up)).reshape(tries, count, 2)
+    heights = np.stack([*(head @ up for head in heads), tip @ up], 1).reshape(tries, count, bones + 1)
     ranges = np.ptp(np.unwrap(own, axis=1), axis=1)
-    return np.concatenate([ranges[:, :1], np.ptp(angles[:, :, 1:, 0], axis=1), ranges[:, 1:]], 1), (tip @ up).reshape(tries, count)
+    return np.concatenate([ranges[:, :1], np.ptp(angles[:, :, 1:, 0], axis=1), ranges[:, 1:]], 1), heights
 
 
 def fitted(
     limb: Limb, base: Base, angles: Array, asked: Array, share: Array, free: Array, lowest: Array, up: Array, length: float
 ) -> Array:
     """Angles (t, n, 3) with waves in the air that bring the swings near to those asked for (n + 1,). share (t,): 0..1 through each step in
-    the air; free (t,): how much it may; lowest (t,): heights that the tip shall keep; length: of a leg."""
+    the air; free (t,): how much it may; lowest (t, n + 1): heights that joints and tip shall keep; length: of a leg."""
     waves = np.stack([np.sin(np.pi * share), np.sin(2 * np.pi * share)], 1) * free[:, None]  # (t, 2)
     bones = angles.shape[1]
     heights = np.zeros((bones, 2))
@@ -68,9 +69,9 @@ def fitted(
             for wave in range(2):
                 candidates = np.tile(heights, (5, 1, 1))
                 candidates[:, bone, wave] += np.arange(-2, 3) * step
-                ranges, tips = many_swings(limb, base, tried(candidates), up)
+                ranges, places = many_swings(limb, base, tried(candidates), up)
                 off = np.maximum(np.abs(ranges / asked - 1) - NEAR_ENOUGH, 0)
-                depth = np.maximum(lowest - tips, 0).max(1) / length
+                depth = np.maximum(lowest - places, 0).max((1, 2)) / length
                 cost = (counts * off**2).sum(1) + (DEPTH_COUNTS * depth) ** 2 + ((TURN_COUNTS * candidates) ** 2).sum((1, 2))
                 heights = candidates[cost.argmin()]
     return tried(heights[None])[0]
