@@ -11,7 +11,7 @@ import bpy
 from .. import topology
 from ..link import session
 from ..link.errors import LinkError
-from ..scene import asset_file, joints
+from ..scene import asset_file, joints, room
 from ..scene import place as placement
 from ..scene.creature import Creature, find_creature
 from . import fit
@@ -86,7 +86,8 @@ def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetF
     Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
-        return placement.place_asset(context, asset, photo, plan.name, spot=plan.spot, row=plan.row)
+        spot = plan.spot if plan.row else room.free_spot(asset, context.view_layer)
+        return placement.place_asset(context, asset, photo, plan.name, spot=spot, row=plan.row)
     free = standing.mesh.mode == "OBJECT" and standing.armature.mode != "EDIT"  # else `update_asset` refuses
     quads = topology.back_to_triangles(standing.mesh) if free else None
     creature = placement.update_asset(context, standing, asset, photo)
