@@ -33,16 +33,22 @@ KINDS = ("armatures", "objects", "actions", "images")
 
 def write(context: bpy.types.Context, folder: Path) -> int:
     """Writes the folder's file and catalogs anew -> how many motions. Raises LinkError not_writable, asset_damaged."""
-    shared = library.load()
+    shared, manager = library.load(), context.window_manager
+    manager.progress_begin(0, len(shared.motions))  # seconds, which the pointer counts
     try:
         with nothing_stays():
-            made = {build(context, motion) for motion in shared.motions.values()}
+            made = set()
+            for number, motion in enumerate(shared.motions.values()):
+                manager.progress_update(number)
+                made.add(build(context, motion))
             partial = folder / f".{FILE}"
             bpy.data.libraries.write(str(partial), made, fake_user=True, compress=True)
             os.replace(partial, folder / FILE)
         (folder / CATALOGS).write_text(catalogs(shared), encoding="utf-8")
     except (OSError, RuntimeError) as error:
         raise LinkError("not_writable", f"The motions can't be written to {folder}.", "Free some space, or check the folder.") from error
+    finally:
+        manager.progress_end()
     return len(shared.motions)
 
 

@@ -35,5 +35,4 @@ def refresh(context: bpy.types.Context) -> None:
         for area in window.screen.areas:
             if area.ui_type == "ASSETS":
                 with context.temp_override(window=window, area=area):
-                    if bpy.ops.asset.library_refresh.poll():
-                        bpy.ops.asset.library_refresh()
+                    bpy.ops.asset.library_refresh()
