@@ -99,7 +99,8 @@ def catalog(kind: str) -> str:
 def catalogs(shared: library.Library) -> str:
     """The text of Blender's file of catalogs."""
     kinds = dict.fromkeys(motion.kind for motion in shared.motions.values())
-    lines = [f"{catalog(kind)}:Motions/{kind.capitalize()}:Motions-{kind.capitalize()}" for kind in kinds]
+    lines = [f"{catalog('')}:Motions:Motions"]  # else Blender would make it, and call the folder changed
+    lines += [f"{catalog(kind)}:Motions/{kind.capitalize()}:Motions-{kind.capitalize()}" for kind in kinds]
     return "\n".join(["# Menagerie's ready motions; written by the add-on.", "", "VERSION 1", "", *lines, ""])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from tests.gui import artist
-from tests.gui.artist import PACKAGE, call, check, close_second_window, module, picture, until, view
+from tests.gui.artist import DRAWN_SECONDS, PACKAGE, call, check, close_second_window, module, picture, until, view
 
 SCROLLED = 12
 """Steps of the wheel to the next picture."""
@@ -34,6 +34,8 @@ def every_panel() -> Iterator[float]:
         if kind.__name__.startswith("MENAGERIE_PT") and kind.bl_space_type == "VIEW_3D" and hasattr(kind, "bl_parent_id"):
             name = kind.__name__.removeprefix("MENAGERIE_PT_")
             pair = page_of(kind, name)
+            region.tag_redraw()
+            yield DRAWN_SECONDS  # it has its page when it has been drawn
             region.active_panel_category = name
             region.tag_redraw()
             yield from picture(f"panel-{name.replace('_', '-')}")
