@@ -63,13 +63,17 @@ class MENAGERIE_PT_creature(Sidebar, bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         return session.creature_of(context) is not None
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        creature = session.creature_of(context)
+        if creature is not None:
+            self.layout.label(text=creature.name, icon="ARMATURE_DATA")
+
     def draw(self, context: bpy.types.Context) -> None:
         creature = session.creature_of(context)
         record = session.read_record(creature)
         if creature is None:
             return
         column = self.layout.column()
-        column.label(text=creature.name, icon="ARMATURE_DATA")
         for warning in record.get("warnings", []):
             wrapped(column, str(warning), "INFO")
         column.operator("menagerie.use_photo_view", icon="CAMERA_DATA")
