@@ -47,9 +47,17 @@ def time_callbacks(link: Any) -> list[float]:
         return call
 
     link.tick, link.place_if_free = timed_tick, noted_place
+    def timed_draw(plain: Callable[..., None]) -> Callable[[Any, Any], None]:
+        counted = timed(plain)
+
+        def draw(self: Any, context: Any) -> None:  # Blender counts a panel's arguments
+            counted(self, context)
+
+        return draw
+
     for panel in bpy.types.Panel.__subclasses__():
         if panel.__module__.startswith(PACKAGE) and "draw" in vars(panel):
-            panel.draw = timed(panel.draw)
+            panel.draw = timed_draw(panel.draw)
     marks, watch, handlers = module(".panels.joint_marks"), module(".scene.watch"), bpy.app.handlers.depsgraph_update_post
     marks.end()
     marks.draw = timed(marks.draw)
