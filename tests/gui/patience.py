@@ -20,7 +20,7 @@ BLOCKED_SECONDS = 0.050
 """By so much a job may lengthen the usual gap between two turns of the window."""
 
 
-def wait_three_minutes(link: Any, took: list[float]) -> Iterator[float]:
+def wait_three_minutes(link: Any, took: list[seconds.Took]) -> Iterator[float]:
     """Promise: no modal operator lives as long as a job, so autosave fires; and a job takes no time of the main thread."""
     before = names()
     folder = artist.setting.out / "autosave"

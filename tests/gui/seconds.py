@@ -16,22 +16,25 @@ from tests.gui.artist import PACKAGE, check, module, press
 
 CALLBACK_SECONDS = 0.010
 CALLBACK_WORST_SECONDS = 0.050
-"""Promise 1: the 99th percentile, and the longest."""
+"""Promise 1: the 99th percentile by the clock, and the longest of the thread's own work: the clock also counts other programs."""
+
+Took = tuple[float, float]
+"""Seconds of a callback: by the clock, and of the thread's own work."""
 
 
-def time_callbacks(link: Any) -> list[float]:
+def time_callbacks(link: Any) -> list[Took]:
     """-> a list that fills with the seconds of each tick, each drawing of a panel or of joints, each look at what has changed. Ticks that
     place a result don't count."""
-    took: list[float] = []
+    took: list[Took] = []
     placed: list[bool] = []
     tick, place = link.tick, link.place_if_free
 
     def timed_tick() -> float | None:
         placed.clear()
-        start = time.perf_counter()
+        start = now()
         pause: float | None = tick()
         if not placed:
-            took.append(time.perf_counter() - start)
+            took.append(since(start))
         return pause
 
     def noted_place() -> None:
@@ -40,13 +43,12 @@ def time_callbacks(link: Any) -> list[float]:
 
     def timed(plain: Callable[..., None]) -> Callable[..., None]:
         def call(*words: Any) -> None:
-            start = time.perf_counter()
+            start = now()
             plain(*words)
-            took.append(time.perf_counter() - start)
+            took.append(since(start))
 
         return call
 
-    link.tick, link.place_if_free = timed_tick, noted_place
     def timed_draw(plain: Callable[..., None]) -> Callable[[Any, Any], None]:
         counted = timed(plain)
 
@@ -55,6 +57,7 @@ def time_callbacks(link: Any) -> list[float]:
 
         return draw
 
+    link.tick, link.place_if_free = timed_tick, noted_place
     for panel in bpy.types.Panel.__subclasses__():
         if panel.__module__.startswith(PACKAGE) and "draw" in vars(panel):
             panel.draw = timed_draw(panel.draw)
@@ -68,11 +71,23 @@ def time_callbacks(link: Any) -> list[float]:
     return took
 
 
-def check_callbacks(took: list[float], name: str) -> None:
+def now() -> Took:
+    """Both clocks."""
+    return time.perf_counter(), time.thread_time()
+
+
+def since(start: Took) -> Took:
+    """What has passed on both."""
+    clock, work = now()
+    return clock - start[0], work - start[1]
+
+
+def check_callbacks(took: list[Took], name: str) -> None:
     """Promise 1 over what `time_callbacks` noted."""
-    slow = sorted(took)[int(0.99 * (len(took) - 1))]
-    short = slow <= CALLBACK_SECONDS and max(took) <= CALLBACK_WORST_SECONDS
-    check(f"promise 1: callbacks are short {name}", short, f"p99 {slow * 1e3:.1f} ms of {len(took)}, worst {max(took) * 1e3:.1f} ms")
+    clock, work = (sorted(each) for each in zip(*took, strict=True))
+    slow = clock[int(0.99 * (len(clock) - 1))]
+    note = f"p99 {slow * 1e3:.1f} ms of {len(clock)}, worst {work[-1] * 1e3:.1f} ms of work, {clock[-1] * 1e3:.1f} ms by the clock"
+    check(f"promise 1: callbacks are short {name}", slow <= CALLBACK_SECONDS and work[-1] <= CALLBACK_WORST_SECONDS, note)
 
 
 class Gaps:
@@ -81,7 +96,7 @@ class Gaps:
     took: the list of `time_callbacks`. No modal operator: a timer that comes back after a millisecond.
     """
 
-    def __init__(self, took: list[float] | None = None) -> None:
+    def __init__(self, took: list[Took] | None = None) -> None:
         self.took = [] if took is None else took
         self.noted = 0
         self.kept: dict[str, list[float]] = {}
@@ -102,7 +117,7 @@ class Gaps:
             return None
         here = time.perf_counter()
         self.kept.setdefault(self.now, []).append(here - self.last)
-        self.ours.setdefault(self.now, []).append(sum(self.took[self.noted :]))
+        self.ours.setdefault(self.now, []).append(sum(work for _, work in self.took[self.noted :]))
         self.last, self.noted = here, len(self.took)
         return 0.001
 
