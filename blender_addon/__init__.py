@@ -12,7 +12,7 @@ from . import ops, panels, preferences, settings
 from .link import batch, batch_rows, session
 from .motions import made
 from .ops import mask_editor, paint_mask, picking, reskin
-from .panels import joint_marks, pictures
+from .panels import joint_marks, motion_assets, pictures
 from .retarget import choices as retarget_choices
 from .scene import watch
 from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
@@ -35,12 +35,14 @@ def register() -> None:
     watch.begin()
     batch.open_list()
     joint_marks.begin()
+    motion_assets.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     batch.close()
     session.close()
+    motion_assets.end()
     joint_marks.end()
     watch.end()
     reskin.forget()

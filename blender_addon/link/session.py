@@ -20,9 +20,9 @@ import bpy
 from bpy.app.handlers import persistent
 
 from .. import paths, preferences
+from ..control.rigify.again import check as check_control_rig
 from ..scene import kept
-from ..scene.creature import armatures_of
-from ..scene.place import refuse_control_rig
+from ..scene.creature import armatures_of, control_rig_of
 from .environment import SetUp
 from .errors import LinkError
 from .process import Backend, Job
@@ -282,7 +282,8 @@ def may_place(context: bpy.types.Context, plan: Plan) -> bool:
     if not plan.target:
         return True
     target = context.view_layer.objects.get(plan.target)
-    return target is not None and target.visible_get(view_layer=context.view_layer)
+    seen = control_rig_of(target) or target  # a creature is hidden behind its control rig
+    return seen is not None and seen.visible_get(view_layer=context.view_layer)
 
 
 def rendering() -> bool:
@@ -356,7 +357,7 @@ def again(context: bpy.types.Context, **changes: Any) -> Plan:
     record = read_record(creature)
     if creature is None or not record:
         raise LinkError("protocol", "No creature is selected.", "Select a creature that Menagerie made.")
-    refuse_control_rig(creature)  # said now, not when the result is there
+    check_control_rig(creature)  # said now, not when the result is there
     settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
     if settings.get("mask") and not Path(settings["mask"]).is_file():
         settings["mask"] = str(kept.find(creature, Path(record["out"]), kept.MASK) or settings["mask"])

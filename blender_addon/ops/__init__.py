@@ -2,7 +2,9 @@
 
 from . import (
     add_ik,
+    add_motion_library,
     apply_motion,
+    apply_motion_asset,
     bake_control_rig,
     batch_add,
     batch_cancel,
@@ -109,6 +111,8 @@ CLASSES = (
     refit_ik.MENAGERIE_OT_refit_ik,
     copy_diagnostics.MENAGERIE_OT_copy_diagnostics,
     apply_motion.MENAGERIE_OT_apply_motion,
+    add_motion_library.MENAGERIE_OT_add_motion_library,
+    apply_motion_asset.MENAGERIE_OT_apply_motion_asset,
     retarget_bake.MENAGERIE_OT_retarget_bake,
     retarget_guess.MENAGERIE_OT_retarget_guess,
     retarget_load_map.MENAGERIE_OT_retarget_load_map,

@@ -9,9 +9,10 @@ from typing import Any
 import bpy
 
 from .. import topology
+from ..control.rigify import again
 from ..link import session
 from ..link.errors import LinkError
-from ..scene import asset_file, joints
+from ..scene import asset_file, joints, room
 from ..scene import place as placement
 from ..scene.creature import Creature, find_creature
 from . import fit
@@ -82,18 +83,30 @@ def read_report(out: Path) -> dict[str, Any]:
 
 
 def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> Creature:
-    """The result as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new ones.
-    Raises `LinkError`."""
+    """The result as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new ones,
+    and one with a control rig another that fits. Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
     if standing is None:
-        return placement.place_asset(context, asset, photo, plan.name, spot=plan.spot, row=plan.row)
+        spot = plan.spot if plan.row else room.free_spot(asset, context.view_layer)
+        return placement.place_asset(context, asset, photo, plan.name, spot=spot, row=plan.row)
     free = standing.mesh.mode == "OBJECT" and standing.armature.mode != "EDIT"  # else `update_asset` refuses
+    control = again.let_go(context, standing.armature) if free else None
     quads = topology.back_to_triangles(standing.mesh) if free else None
-    creature = placement.update_asset(context, standing, asset, photo)
+    try:
+        creature = placement.update_asset(context, standing, asset, photo)
+    except LinkError:
+        if control is not None:
+            again.tie_again(control)
+        raise
     if quads is not None:
         try:
             topology.put_on_quads(context, creature.mesh, creature.armature, quads)
         except LinkError as error:  # the new result stands, in triangles
+            session.state.error = error.to_wire()
+    if control is not None:
+        try:
+            again.make_again(context, creature.armature, control)
+        except LinkError as error:  # the new result stands, and beside it the old controls with their keys
             session.state.error = error.to_wire()
     return creature
 

@@ -42,20 +42,11 @@ class MENAGERIE_PT_main(Sidebar, bpy.types.Panel):
         chosen = settings.of(context)
         column = layout.column()
         column.enabled = session.state.job is None
-        column.prop(chosen, "photo", text="")
+        draw_photo(column, chosen)
         row = column.row(align=True)
         row.prop(chosen, "quality", expand=True)
-        column.prop(chosen, "mask_kind")
-        if chosen.mask_kind == "PAINTED":
-            row = column.row(align=True)
-            row.prop(chosen, "mask_image", text="")
-            row.operator("menagerie.paint_mask", text="", icon="BRUSH_DATA")
-        elif chosen.mask_kind == "FILE":
-            row = column.row(align=True)
-            row.prop(chosen, "mask_path", text="")
-            row.operator("menagerie.load_mask", text="", icon="FILEBROWSER")
-        draw_picking(column)
-        column.prop(chosen, "seed")
+        if picking.current is not None:
+            draw_picking(column)
         draw_job(layout)
         draw_ready(layout)
         draw_error(layout)
@@ -72,13 +63,17 @@ class MENAGERIE_PT_creature(Sidebar, bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         return session.creature_of(context) is not None
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        creature = session.creature_of(context)
+        if creature is not None:
+            self.layout.label(text=creature.name, icon="ARMATURE_DATA")
+
     def draw(self, context: bpy.types.Context) -> None:
         creature = session.creature_of(context)
         record = session.read_record(creature)
         if creature is None:
             return
         column = self.layout.column()
-        column.label(text=creature.name, icon="ARMATURE_DATA")
         for warning in record.get("warnings", []):
             wrapped(column, str(warning), "INFO")
         column.operator("menagerie.use_photo_view", icon="CAMERA_DATA")
@@ -127,6 +122,18 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         draw_picking(self.layout)
         draw_error(self.layout)
+
+
+def draw_photo(layout: bpy.types.UILayout, chosen: settings.MenagerieSettings) -> None:
+    """The photo's path, and under it the photo's name: of a long path the field shows the beginning."""
+    layout.prop(chosen, "photo", text="")
+    if chosen.photo:
+        path = bpy.path.abspath(chosen.photo)
+        icon = pictures.icon(path)
+        if icon:
+            layout.label(text=Path(path).name, icon_value=icon)
+        else:
+            layout.label(text=Path(path).name, icon="IMAGE_DATA")
 
 
 def draw_picking(layout: bpy.types.UILayout) -> None:

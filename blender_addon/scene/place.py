@@ -16,6 +16,7 @@ from mathutils import Vector
 
 from ..control import dress, ik, snap
 from ..control.rig import has_controls
+from ..control.rigify import skeleton
 from ..link.errors import LinkError
 from . import armature as armatures
 from . import material as materials
@@ -202,8 +203,8 @@ def update_asset(
 
 
 def refuse_control_rig(rig: bpy.types.Object) -> None:
-    """Raises LinkError control_rig_exists where the armature follows a control rig."""
-    if control_rig_of(rig) is not None:
+    """Raises LinkError control_rig_exists where the armature follows a control rig (`control.rigify.again` lets it go)."""
+    if control_rig_of(rig) is not None and skeleton.ties(rig):
         remedy = "Bake what you animated, remove the control rig, and make it again afterwards."
         raise LinkError("control_rig_exists", f"{rig.name} has a control rig, which would not fit the new bones.", remedy)
 
