@@ -2,7 +2,8 @@
 
 Node transforms hold the photo pose, inverse bind matrices the rest pose. Each joint's local +Y runs along its bone and
 `extras.length` gives the bone's length. Motions are animations in their order, from time 0. The node `photo_camera`
-has the photo's vertical field of view and aspect. Vertices are split at texture seams, normals are smooth across them.
+has the photo's vertical field of view and aspect, and moves where a motion's camera does. Vertices are split at texture seams, normals
+are smooth across them.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def encode_gltf(asset: Asset) -> bytes:
         ],
     }
     if asset.motions:
-        document["animations"] = animations(asset, rest, buffer)
+        document["animations"] = animations(asset, rest, camera_node, buffer)
     document["bufferViews"], document["accessors"] = buffer.views, buffer.accessors
     buffer.data += b"\0" * (-len(buffer.data) % 4)
     document["buffers"] = [{"byteLength": len(buffer.data)}]
@@ -227,8 +228,8 @@ def exact_weights(weights: FloatArray) -> NDArray[np.float32]:
     return rounded
 
 
-def animations(asset: Asset, rest: NDArray[np.float64], buffer: Buffer) -> list[dict[str, Any]]:
-    """One animation a motion: every bone's rotation and the root's translation, linear between frames."""
+def animations(asset: Asset, rest: NDArray[np.float64], camera_node: int, buffer: Buffer) -> list[dict[str, Any]]:
+    """One animation a motion: every bone's rotation, the root's translation and a moving camera's both, linear between frames."""
     made = []
     for motion in asset.motions:
         turns, places = posed_locals(asset, rest, motion.rotations, motion.root_translations)
@@ -237,11 +238,21 @@ def animations(asset: Asset, rest: NDArray[np.float64], buffer: Buffer) -> list[
         channels: list[dict[str, Any]] = []
         tracks = [("rotation", bone, xyzw(turns[:, bone]), "VEC4") for bone in range(turns.shape[1])]
         tracks.append(("translation", 0, places[:, 0].astype(np.float32), "VEC3"))
-        for path, bone, values, kind in tracks:
-            channels.append({"sampler": len(samplers), "target": {"node": bone, "path": path}})
+        if motion.cameras is not None:
+            tracks.extend(camera_tracks(motion.cameras, camera_node))
+        for path, node, values, kind in tracks:
+            channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
             samplers.append({"input": times, "output": buffer.add_array(values, kind), "interpolation": "LINEAR"})
         made.append({"name": motion.name, "samplers": samplers, "channels": channels, "extras": {"loop": motion.loop}})
     return made
+
+
+def camera_tracks(cameras: FloatArray, node: int) -> list[tuple[str, int, NDArray[np.float32], str]]:
+    """Rotation and translation of the camera's node for (t, 4, 4) object_to_camera; between frames a turn takes its shorter way."""
+    worlds = np.array([camera_to_object_opengl(camera) for camera in cameras]).astype(np.float64)
+    turns = np.array([quaternion(world) for world in worlds])
+    turns[1:] *= np.cumprod(np.where((turns[1:] * turns[:-1]).sum(1) < 0, -1.0, 1.0))[:, None]
+    return [("rotation", node, xyzw(turns), "VEC4"), ("translation", node, worlds[:, :3, 3].astype(np.float32), "VEC3")]
 
 
 def transform(turn: NDArray[np.float64], place: NDArray[np.float64]) -> dict[str, list[float]]:

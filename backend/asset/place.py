@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.types import Asset, Camera, FloatArray, Mesh, Motion, Pose, Skeleton
+from backend.types import Asset, Camera, FloatArray, Mesh, Pose, Skeleton
 
 
 def place(asset: Asset) -> Asset:
@@ -37,17 +37,24 @@ def place(asset: Asset) -> Asset:
         turn = root_turns(skeleton, root, rotations)
         return np.asarray(translations * scale - shift + (turn @ shift[:, None])[..., 0], np.float32)
 
+    def seen(object_to_camera: FloatArray) -> FloatArray:
+        views = object_to_camera.astype(np.float64)
+        views[..., :3, 3] = scale * (views[..., :3, :3] @ ground + views[..., :3, 3])
+        return views.astype(np.float32)
+
     camera = asset.camera
-    view = camera.object_to_camera.astype(np.float64)
-    view[:3, 3] = scale * (view[:3, :3] @ ground + view[:3, 3])
     return replace(
         asset,
         mesh=Mesh(moved(asset.mesh.vertices), asset.mesh.faces, asset.mesh.uvs, asset.mesh.mirror),
         skeleton=placed,
-        camera=Camera(camera.width, camera.height, camera.focal_px, view.astype(np.float32)),
+        camera=Camera(camera.width, camera.height, camera.focal_px, seen(camera.object_to_camera)),
         photo_pose=Pose(asset.photo_pose.rotations, translated(asset.photo_pose.rotations, asset.photo_pose.root_translation)),
         motions=tuple(
-            Motion(motion.name, motion.fps, motion.rotations, translated(motion.rotations, motion.root_translations), motion.loop)
+            replace(
+                motion,
+                root_translations=translated(motion.rotations, motion.root_translations),
+                cameras=None if motion.cameras is None else seen(motion.cameras),
+            )
             for motion in asset.motions
         ),
         metres=None if asset.metres is None else 1.0,

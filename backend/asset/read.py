@@ -33,7 +33,7 @@ REQUIRED: dict[str, type] = {
     "photo_pose.rotations": np.float32, "photo_pose.root_translation": np.float32,
     "camera.blender_to_camera": np.float32, "texture.base_color": np.uint8,
 }  # fmt: skip
-MOTION_NAME = re.compile(r"motion\.(0|[1-9][0-9]{0,3})\.(rotations|root_translations)")
+MOTION_NAME = re.compile(r"motion\.(0|[1-9][0-9]{0,3})\.(rotations|root_translations|cameras)")
 
 
 def read_asset(path: str | os.PathLike[str]) -> Asset:
@@ -93,12 +93,14 @@ def check_names(arrays: Arrays, motions: int) -> None:
     expected: dict[str, type] = dict(REQUIRED)
     if "mesh.mirror" in arrays:
         expected["mesh.mirror"] = np.int32
+    always = 0
     for name in arrays:
         found = MOTION_NAME.fullmatch(name)
         if found and int(found[1]) < motions:
             expected[name] = np.float32
+            always += found[2] != "cameras"
     missing, extra = expected.keys() - arrays.keys(), arrays.keys() - expected.keys()
-    if missing or extra or len(expected) - len(REQUIRED) - ("mesh.mirror" in arrays) != 2 * motions:
+    if missing or extra or always != 2 * motions:
         raise ValueError("arrays are missing or not of this schema")
     for name, dtype in expected.items():
         if arrays[name].dtype != dtype:
@@ -115,9 +117,11 @@ def assemble(arrays: Arrays, metadata: dict[str, Any]) -> Asset:
     for number, entry in enumerate(metadata["motions"]):
         moves = arrays[f"motion.{number}.root_translations"]
         schema.check_array(moves, (-1, 3), np.floating, f"motion {number}")
-        motions.append(
-            Motion(entry["name"], entry["fps"], owned(arrays[f"motion.{number}.rotations"]), blender_to_object(moves), entry["loop"])
-        )
+        rotations, cameras = owned(arrays[f"motion.{number}.rotations"]), arrays.get(f"motion.{number}.cameras")
+        if cameras is not None:
+            schema.check_array(cameras, (-1, 4, 4), np.floating, f"the camera of motion {number}")
+            cameras = cameras @ np.linalg.inv(blender_to_object_matrix())
+        motions.append(Motion(entry["name"], entry["fps"], rotations, blender_to_object(moves), entry["loop"], cameras))
     camera = metadata["camera"]
     return Asset(
         name=metadata["name"],

@@ -9,6 +9,7 @@ Arrays (v vertices, f faces, b bones, t frames of motion N):
     skin.bones I32 (v, 4); skin.weights F32 (v, 4)
     photo_pose.rotations F32 (b, 4) wxyz; photo_pose.root_translation F32 (3,)
     motion.N.rotations F32 (t, b, 4); motion.N.root_translations F32 (t, 3), N = 0, 1, ...
+    motion.N.cameras F32 (t, 4, 4), each as camera.blender_to_camera, where the clip's camera moves; absent where it stands still
     camera.blender_to_camera F32 (4, 4), to the OpenCV camera frame; texture.base_color U8 (n,), the bytes of a PNG
 Metadata: schema, name, metres, bones (names), camera {width, height, focal_px}, motions [{name, fps, loop}], provenance.
 The rest pose needs no array: it is all rotations (1, 0, 0, 0).
@@ -155,7 +156,7 @@ def check_pose(pose: Pose, bones: int) -> None:
 
 
 def check_motion(motion: Motion, bones: int) -> None:
-    """Name, rate, and frames of unit quaternions."""
+    """Name, rate, frames of unit quaternions and, where the camera moves, of rigid transforms."""
     check_name(motion.name, "motion")
     if not (math.isfinite(motion.fps) and 0.01 <= motion.fps <= 1000):
         raise ValueError(f"motion {motion.name!r} has no usable frame rate")
@@ -164,6 +165,9 @@ def check_motion(motion: Motion, bones: int) -> None:
     if not 1 <= len(motion.rotations) <= MAX_FRAMES:
         raise ValueError(f"motion {motion.name!r} has no frames or too many")
     check_units(motion.rotations, f"motion {motion.name!r}")
+    if motion.cameras is not None:
+        check_array(motion.cameras, (len(motion.rotations), 4, 4), np.floating, f"the camera of motion {motion.name!r}")
+        check_rigid(motion.cameras, f"the camera of motion {motion.name!r}")
 
 
 def check_units(quaternions: np.ndarray[Any, Any], what: str) -> None:
@@ -180,7 +184,12 @@ def check_camera(camera: Camera) -> None:
     if not (math.isfinite(camera.focal_px) and 1e-3 <= camera.focal_px / max(sizes) <= 1e4):
         raise ValueError("the camera's focal length is not usable")
     check_array(camera.object_to_camera, (4, 4), np.floating, "the camera's transform")
-    turn = camera.object_to_camera[:3, :3].astype(np.float64)
-    rigid = np.abs(turn @ turn.T - np.eye(3)).max() < UNIT_TOLERANCE and np.linalg.det(turn) > 0
-    if not rigid or not np.array_equal(camera.object_to_camera[3], [0, 0, 0, 1]):
-        raise ValueError("the camera's transform is not rigid")
+    check_rigid(camera.object_to_camera, "the camera's transform")
+
+
+def check_rigid(matrices: np.ndarray[Any, Any], what: str) -> None:
+    """(..., 4, 4) of a rotation and a translation each."""
+    turns = matrices[..., :3, :3].astype(np.float64)
+    apart = np.abs(turns @ np.swapaxes(turns, -1, -2) - np.eye(3)).max()
+    if not (apart < UNIT_TOLERANCE and bool((np.linalg.det(turns) > 0).all()) and bool((matrices[..., 3, :] == [0, 0, 0, 1]).all())):
+        raise ValueError(f"{what} is not rigid")

@@ -61,6 +61,8 @@ def encode_asset(asset: Asset) -> bytes:
     for number, motion in enumerate(asset.motions):
         arrays[f"motion.{number}.rotations"] = motion.rotations.astype(np.float32)
         arrays[f"motion.{number}.root_translations"] = object_to_blender(motion.root_translations)
+        if motion.cameras is not None:
+            arrays[f"motion.{number}.cameras"] = motion.cameras.astype(np.float32) @ blender_to_object_matrix()
     provenance = json.dumps(asset.provenance, sort_keys=True, allow_nan=False)
     if len(provenance.encode()) > schema.MAX_PROVENANCE_BYTES:
         raise ValueError("the provenance is too long")

@@ -56,13 +56,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Motion:
-    """A clip: fps frames a second; rotations (t, b, 4) wxyz in the bones' rest axes; root_translations (t, 3)."""
+    """A clip: fps frames a second; rotations (t, b, 4) wxyz in the bones' rest axes; root_translations (t, 3); cameras (t, 4, 4), each
+    as `AssetFile.blender_to_camera`, where the clip's camera moves, else None."""
 
     name: str
     fps: float
     loop: bool
     rotations: Array
     root_translations: Array
+    cameras: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,8 @@ def check_shapes(arrays: dict[str, Array], metadata: dict[str, Any]) -> None:
     for number in range(len(metadata["motions"])):
         expected[f"motion.{number}.rotations"] = ("F32", (f"t{number}", "b", 4))
         expected[f"motion.{number}.root_translations"] = ("F32", (f"t{number}", 3))
+        if f"motion.{number}.cameras" in arrays:
+            expected[f"motion.{number}.cameras"] = ("F32", (f"t{number}", 4, 4))
     need(set(arrays) == set(expected), "arrays are missing or not of this schema")
     lengths: dict[str | int, int] = {"b": len(metadata["bones"])}
     for name, (dtype, shape) in expected.items():
@@ -214,7 +218,14 @@ def gather(arrays: dict[str, Array], metadata: dict[str, Any]) -> AssetFile:
     """Checked arrays and metadata under their names."""
     png = arrays["texture.base_color"].tobytes()
     motions = [
-        Motion(entry["name"], entry["fps"], entry["loop"], arrays[f"motion.{n}.rotations"], arrays[f"motion.{n}.root_translations"])
+        Motion(
+            entry["name"],
+            entry["fps"],
+            entry["loop"],
+            arrays[f"motion.{n}.rotations"],
+            arrays[f"motion.{n}.root_translations"],
+            arrays.get(f"motion.{n}.cameras"),
+        )
         for n, entry in enumerate(metadata["motions"])
     ]
     mirror = arrays.get("mesh.mirror")
@@ -269,9 +280,8 @@ def check_geometry(asset: AssetFile) -> None:
     bones = np.where(weights > 0, asset.skin_bones, -1 - np.arange(4))
     need(all((bones[:, a] != bones[:, b]).all() for a in range(4) for b in range(a)), "a vertex hangs on one bone twice")
     need(units(asset.photo_rotations) and all(units(motion.rotations) for motion in asset.motions), "a rotation is none")
-    view = asset.blender_to_camera.astype(np.float64)
-    rigid = np.abs(view[:3, :3] @ view[:3, :3].T - np.eye(3)).max() < TOLERANCE and np.linalg.det(view[:3, :3]) > 0
-    need(bool(rigid) and np.array_equal(view[3], [0, 0, 0, 1]), "its camera's transform is not rigid")
+    cameras = [asset.blender_to_camera, *(motion.cameras for motion in asset.motions if motion.cameras is not None)]
+    need(all(map(rigid, cameras)), "its camera's transform is not rigid")
 
 
 def check_png(data: bytes) -> tuple[int, int]:
@@ -309,6 +319,13 @@ def units(vectors: Array) -> bool:
     """True if all (..., n) vectors have length 1."""
     squares = np.einsum("...i,...i->...", vectors, vectors, dtype=np.float64)
     return bool((np.abs(np.sqrt(squares) - 1) <= TOLERANCE).all())
+
+
+def rigid(matrices: Array) -> bool:
+    """True if all (..., 4, 4) are a rotation and a translation."""
+    turns = matrices[..., :3, :3].astype(np.float64)
+    apart = np.abs(turns @ np.swapaxes(turns, -1, -2) - np.eye(3)).max()
+    return bool(apart < TOLERANCE and (np.linalg.det(turns) > 0).all() and (matrices[..., 3, :] == [0, 0, 0, 1]).all())
 
 
 def whole_numbers(value: object) -> bool:

@@ -8,6 +8,7 @@ into a closed mesh by naive surface nets on a grid that is mirrored at x = 0, so
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +286,14 @@ def look_at(eye: tuple[float, float, float], target: tuple[float, float, float])
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = turn, -turn @ place
     return matrix.astype(np.float32)
+
+
+def with_moving_camera(asset: Asset) -> Asset:
+    """The asset with a camera that goes half way round it while its first motion plays."""
+    motion = asset.motions[0]
+    angles = np.linspace(0, np.pi, len(motion.rotations))
+    cameras = np.stack([look_at((3.5 * np.cos(angle), 1.4, 0.5 + 3.5 * np.sin(angle)), (0.0, 0.75, 0.5)) for angle in angles])
+    return replace(asset, motions=(replace(motion, cameras=cameras), *asset.motions[1:]))
 
 
 def coat(size: int) -> Texture:

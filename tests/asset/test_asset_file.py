@@ -19,7 +19,7 @@ from backend.asset.read import read_asset
 from backend.asset.write import encode_asset, write_asset
 from backend.errors import MenagerieError
 from backend.types import Asset
-from tests.asset.creature import make_creature
+from tests.asset.creature import make_creature, with_moving_camera
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,13 @@ def test_an_asset_without_motions_mirror_or_metres_comes_back(creature: Asset, t
     bare = dataclasses.replace(creature, motions=(), metres=None, mesh=dataclasses.replace(creature.mesh, mirror=None))
     write_asset(bare, tmp_path / "asset.safetensors")
     assert same(read_asset(tmp_path / "asset.safetensors"), bare)
+
+
+def test_a_moving_camera_comes_back_and_a_file_without_one_is_as_before(creature: Asset, tmp_path: Path) -> None:
+    moving = with_moving_camera(creature)
+    write_asset(moving, tmp_path / "asset.safetensors")
+    assert same(read_asset(tmp_path / "asset.safetensors"), moving)
+    assert "motion.0.cameras" not in safetensors.numpy.load(encode_asset(creature))
 
 
 def test_the_official_library_reads_the_file_in_the_blender_frame(creature: Asset) -> None:

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from backend.asset.gltf import encode_gltf, write_gltf
 from backend.types import Asset
-from tests.asset.creature import make_creature, skin_vertices
+from tests.asset.creature import make_creature, skin_vertices, with_moving_camera
 
 MODULES = Path(__file__).parents[2] / "build" / "node_modules"
 POSE_TOLERANCE = 1e-5  # body lengths; float32 nodes and inverse binds
@@ -89,9 +89,10 @@ def welded(asset: Asset, glb: Glb) -> np.ndarray:
     return np.array([places[vertex.tobytes()] for vertex in glb.attribute("POSITION") + np.float32(0)])
 
 
-def test_khronos_validator_finds_no_error_and_no_warning(creature: Asset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moving", [False, True])
+def test_khronos_validator_finds_no_error_and_no_warning(creature: Asset, tmp_path: Path, moving: bool) -> None:
     path = tmp_path / "creature.glb"
-    write_gltf(creature, path)
+    write_gltf(with_moving_camera(creature) if moving else creature, path)
     script = Path(__file__).with_name("validate.mjs")
     done = subprocess.run(["node", str(script), str(path), str(MODULES)], capture_output=True, text=True, check=True)
     issues = json.loads(done.stdout)
@@ -144,6 +145,30 @@ def test_photo_camera_projects_as_the_asset_does(creature: Asset) -> None:
     there = camera.object_to_camera.astype(np.float64) @ point
     expected = camera.focal_px * there[:2] / there[2] + [camera.width / 2, camera.height / 2]
     assert np.abs([x, y] - expected).max() < PIXEL_TOLERANCE
+
+
+def test_a_moving_camera_is_played_by_its_node_without_a_jump(creature: Asset) -> None:
+    asset = with_moving_camera(creature)
+    glb = Glb(encode_gltf(asset))
+    (animation,), cameras = glb.document["animations"], asset.motions[0].cameras
+    assert cameras is not None
+    camera = glb.document["nodes"].index(glb.node("photo_camera"))
+    tracks = {
+        channel["target"]["path"]: glb.array(animation["samplers"][channel["sampler"]]["output"]).astype(np.float64)
+        for channel in animation["channels"]
+        if channel["target"]["node"] == camera
+    }
+    assert set(tracks) == {"rotation", "translation"}
+    for frame, expected in enumerate(cameras.astype(np.float64)):
+        view = np.linalg.inv(local_matrix({path: values[frame] for path, values in tracks.items()}))
+        assert np.abs(np.diag([1, -1, -1, 1]) @ view - expected).max() < POSE_TOLERANCE
+    assert ((tracks["rotation"][1:] * tracks["rotation"][:-1]).sum(1) > 0).all()
+
+
+def test_a_camera_that_stands_still_has_no_animation(creature: Asset) -> None:
+    glb = Glb(encode_gltf(creature))
+    camera = glb.document["nodes"].index(glb.node("photo_camera"))
+    assert all(channel["target"]["node"] != camera for channel in glb.document["animations"][0]["channels"])
 
 
 def test_seams_split_vertices_but_not_normals_and_uvs_turn_over(creature: Asset) -> None:

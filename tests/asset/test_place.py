@@ -9,7 +9,7 @@ import pytest
 
 from backend.asset.place import place
 from backend.types import Asset, Camera, Mesh, Motion, Pose, Skeleton
-from tests.asset.creature import make_creature, random_pose, skin_vertices
+from tests.asset.creature import look_at, make_creature, random_pose, skin_vertices
 
 PIXEL_TOLERANCE = 2e-2  # float32 vertices a few units off, focal length of about a thousand pixels
 
@@ -76,6 +76,20 @@ def test_photo_and_motion_are_seen_as_before_even_where_the_root_is_turned(befor
     for frame in range(2):
         expected = project(before, Pose(motion.rotations[frame], motion.root_translations[frame]))
         assert np.abs(project(after, Pose(placed.rotations[frame], placed.root_translations[frame])) - expected).max() < PIXEL_TOLERANCE
+
+
+def test_a_moving_camera_sees_each_frame_as_before(before: Asset) -> None:
+    cameras = np.stack([look_at((7.0, 2.0, 1.0), (0.0, 0.1, 0.0)), look_at((6.0, 2.0, 4.0), (0.2, 0.0, 0.0))])
+    moving = replace(before, motions=(replace(before.motions[0], cameras=cameras),))
+    after = place(moving)
+    for frame in range(2):
+        seen = []
+        for asset in (moving, after):
+            motion = asset.motions[0]
+            assert motion.cameras is not None
+            view = replace(asset, camera=replace(asset.camera, object_to_camera=motion.cameras[frame]))
+            seen.append(project(view, Pose(motion.rotations[frame], motion.root_translations[frame])))
+        assert np.abs(seen[0] - seen[1]).max() < PIXEL_TOLERANCE
 
 
 def test_exact_symmetry_stays_exact(before: Asset) -> None:

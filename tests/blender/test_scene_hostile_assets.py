@@ -7,11 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from backend.asset.write import encode_asset
 from blender_addon.scene.asset_file import AssetError, decode_asset_file, read_asset_file
+from tests.asset.creature import with_moving_camera
 from tests.blender.creatures import creature
 from tests.hostile.asset_files import hostile_files
 
-GOOD = creature(600, 32)[1]
+ASSET = with_moving_camera(creature(600, 32)[0])
+GOOD = encode_asset(ASSET)
 FILES = hostile_files(GOOD)
 MEMORY_LIMIT = 64 << 20
 FUZZED = 300
@@ -21,6 +24,17 @@ def test_the_sound_file_is_read_in_blenders_frame() -> None:
     asset = decode_asset_file(GOOD)
     muzzle = asset.tails[asset.bone_names.index("head")]
     assert muzzle[1] < -1 < 1 < muzzle[2]
+
+
+def test_a_moving_camera_is_read_for_blenders_frame() -> None:
+    (motion,), file = ASSET.motions, decode_asset_file(GOOD)
+    assert motion.cameras is not None and file.motions[0].cameras is not None
+    point, place = np.append(ASSET.mesh.vertices[0], 1), np.append(file.vertices[0], 1)
+    assert np.abs(file.motions[0].cameras @ place - motion.cameras @ point).max() < 1e-5
+
+
+def test_a_file_without_a_moving_camera_has_none() -> None:
+    assert decode_asset_file(creature(600, 32)[1]).motions[0].cameras is None
 
 
 @pytest.mark.parametrize("what", FILES)

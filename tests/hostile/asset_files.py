@@ -1,6 +1,6 @@
 """Asset files as an enemy or a bad disk would make them: both readers must refuse each with its code.
 
-`hostile_files(good)` takes a sound file's bytes and gives {name: (bytes, code)}. numpy only.
+`hostile_files(good)` takes the bytes of a sound file whose first motion has a moving camera, and gives {name: (bytes, code)}. numpy only.
 """
 
 from __future__ import annotations
@@ -177,6 +177,14 @@ def hostile_files(good: bytes) -> dict[str, tuple[bytes, str]]:
         "motion rate zero": meta(motions=[{"name": "a", "fps": 0.0, "loop": False}]),
         "motion rate huge": meta(motions=[{"name": "a", "fps": 1e300, "loop": False}]),
         "motion a text": meta(motions=["walk"]),
+        "moving camera of other length": replaced("motion.0.cameras", lambda array: array[:-1]),
+        "moving camera of another shape": replaced("motion.0.cameras", lambda array: array.reshape(-1, 16)),
+        "moving camera not a number": put("motion.0.cameras", (3, 1, 1), np.nan),
+        "moving camera skewed": put("motion.0.cameras", (5, 0, 0), 3),
+        "moving camera mirrored": replaced("motion.0.cameras", lambda array: array * np.float32([[-1], [1], [1], [1]])),
+        "moving camera with a bad last row": put("motion.0.cameras", (2, 3, 0), 1),
+        "moving camera of no motion": with_header(good, lambda head: head.__setitem__("motion.1.cameras", head.pop("motion.0.cameras"))),
+        "moving camera in place of moves": with_header(good, lambda head: head.pop("motion.0.root_translations")),
         "camera width zero": camera(width=0),
         "camera width true": camera(width=True),
         "camera focal zero": camera(focal_px=0.0),

@@ -10,10 +10,10 @@ import pytest
 from backend.asset.read import decode_asset
 from backend.asset.write import encode_asset
 from backend.errors import MenagerieError
-from tests.asset.creature import make_creature
+from tests.asset.creature import make_creature, with_moving_camera
 from tests.hostile.asset_files import hostile_files
 
-GOOD = encode_asset(make_creature(600, texture_size=32))
+GOOD = encode_asset(with_moving_camera(make_creature(600, texture_size=32)))
 FILES = hostile_files(GOOD)
 MEMORY_LIMIT = 64 << 20
 FUZZED = 300
