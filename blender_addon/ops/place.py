@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import topology
+from ..clip import place as clips
 from ..link import session
 from ..link.errors import LinkError
 from ..scene import asset_file, joints
@@ -65,8 +67,10 @@ def place_result(context: bpy.types.Context, plan: session.Plan, result: dict[st
     asset = asset_file.read_asset_file(out / ASSET)
     if context.mode in OWN_UNDO and not bpy.app.background:
         bpy.ops.ed.undo_push(message="Before Place")
-    creature = put(context, plan, asset, shown_photo(plan, out))
-    session.write_record(creature.armature, plan, result["report"], (asset.width, asset.height))
+    said: list[str] = []
+    creature = put(context, plan, asset, shown_photo(plan, out), said)
+    report = {**result["report"], "warnings": [*result["report"].get("warnings", []), *said]}
+    session.write_record(creature.armature, plan, report, (asset.width, asset.height))
     if joints.handles(creature):
         joints.lay(creature, session.read_record(creature.armature))
     return creature
@@ -81,25 +85,32 @@ def read_report(out: Path) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path) -> Creature:
+def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path | None, said: list[str]) -> Creature:
     """The result as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new ones.
-    Raises `LinkError`."""
+    photo: None for a clip, whose motion the creature gets as well; said: gets sentences for the artist. Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
+    moving = None if photo is not None or not asset.motions else clips.Moving(asset, *clips.asked(plan.photo, plan.settings, plan.placing))
+    still = asset if moving is None else replace(asset, motions=asset.motions[1:])
     if standing is None:
-        return placement.place_asset(context, asset, photo, plan.name, spot=plan.spot, row=plan.row)
+        finish = None if moving is None else lambda creature: moving.on_new(context, creature, said)
+        return placement.place_asset(context, still, photo, plan.name, spot=plan.spot, row=plan.row, finish=finish)
     free = standing.mesh.mode == "OBJECT" and standing.armature.mode != "EDIT"  # else `update_asset` refuses
     quads = topology.back_to_triangles(standing.mesh) if free else None
-    creature = placement.update_asset(context, standing, asset, photo)
+    creature = placement.update_asset(context, standing, still, photo)
     if quads is not None:
         try:
             topology.put_on_quads(context, creature.mesh, creature.armature, quads)
         except LinkError as error:  # the new result stands, in triangles
             session.state.error = error.to_wire()
+    if moving is not None:
+        said += moving.on(context, creature)
     return creature
 
 
-def shown_photo(plan: session.Plan, out: Path) -> Path:
-    """The picture for the photo's plane: the backend's upright copy where it made one, else the photo."""
+def shown_photo(plan: session.Plan, out: Path) -> Path | None:
+    """The picture for the photo's plane: the backend's upright copy where it made one, else the photo; None for a clip."""
+    if plan.method == "animate":
+        return None
     copy = out / PHOTO_COPY
     return copy if copy.is_file() else Path(plan.photo)
 

@@ -1,11 +1,12 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import batch_panel, control_rig, correct, export, main, motions, posing, retarget, topology
+from . import batch_panel, clip, control_rig, correct, export, main, motions, posing, retarget, topology
 
 CLASSES = (
     main.MENAGERIE_PT_main,
     main.MENAGERIE_PT_creature,
+    clip.MENAGERIE_PT_clip,
     correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,
     posing.MENAGERIE_PT_posing,
