@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import compat
 from ..retarget.rotations import Array
+from ..scene import view
 from ..scene.creature import NUMBER
 from . import action as actions
 from .timing import movie_numbers, offsets
@@ -45,6 +46,18 @@ def load_movie(path: Path, name: str) -> tuple[bpy.types.Image, float, Array] | 
     if len(frames) > 1 and numbers is not None:
         image.source = "SEQUENCE"
     return image, 0.0, np.array(numbers or [1])
+
+
+def first_picture(image: bpy.types.Image) -> Array:
+    """(h, w, 4) float32 RGBA of the clip's beginning, small, row 0 at the bottom."""
+    kind = image.source
+    if kind != "SEQUENCE":
+        return view.photo_preview(image)
+    image.source = "FILE"  # a sequence shows nothing before it is told a frame
+    try:
+        return view.photo_preview(image)
+    finally:
+        image.source = kind
 
 
 def rate_of(path: Path) -> float:

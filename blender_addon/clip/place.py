@@ -29,6 +29,7 @@ from .keys import Channel, Keys, Moves, Tolerance, Track, away_by, every_key, re
 HALF_A_PIXEL = 0.5
 """By how much a camera's reduced keys may move what is seen."""
 
+NOT_SHOWN = "Blender can't show this clip behind the creature."
 FOLDER_RATE = 24.0
 """Frames a second of a folder of frames, where none are asked for: the backend's own rule."""
 
@@ -115,7 +116,7 @@ def give_motion(context: bpy.types.Context, creature: Creature, asset: AssetFile
     if creature.camera is not None:
         move_camera(creature.camera, asset, motion, frames, places, wishes)
     if creature.photo is not None and not show_clip(scene, creature, asset, clip, motion, frames):
-        said.append("Blender can't show this clip behind the creature.")
+        said.append(NOT_SHOWN)
     scene.frame_end = max(scene.frame_end, int(frames[-1]))
     return said
 
@@ -199,7 +200,7 @@ def build_plane(creature: Creature, asset: AssetFile, clip: Clip) -> Creature:
     plane = view.build_photo_plane(found[0], creature.camera, asset, f"{creature.armature.name} clip")
     plane[ROLE], plane[NUMBER] = "photo", creature.armature[NUMBER]
     creature.collection.objects.link(plane)
-    preview = view.photo_preview(found[0])
+    preview = movie.first_picture(found[0])
     for pose in (creature.photo_pose, creature.rest_pose):
         if pose is not None:
             poses.set_preview(pose, preview)
@@ -234,7 +235,7 @@ class Moving:
         """A creature that was just made gets its plane and moves; said: gets sentences for the artist."""
         creature = build_plane(creature, self.asset, self.clip)
         if creature.photo is None:
-            said.append("Blender can't show this clip behind the creature.")
+            said.append(NOT_SHOWN)
         said += self.on(context, creature)
         return creature
 

@@ -44,6 +44,14 @@ class MENAGERIE_OT_animate(bpy.types.Operator):
         return fit.start(self, context, plan)
 
 
+def follow_panel(context: bpy.types.Context, plan: session.Plan) -> None:
+    """A plan that does a clip anew takes the panel's settings where the panel shows that clip. Raises `LinkError`."""
+    chosen = choices.of(context)
+    if str(choices.path_of(chosen)) == plan.photo:
+        check(chosen)
+        plan.settings, plan.placing = choices.wire_settings(chosen, settings.of(context).seed), choices.placing(chosen)
+
+
 def check(chosen: choices.MenagerieClip) -> Path:
     """The clip's path. Raises `LinkError` where clip or masks aren't there."""
     path = choices.path_of(chosen)

@@ -7,13 +7,14 @@ import bpy
 from ..clip import loops
 from ..clip.place import clip_action, clip_creatures
 from ..link import session
+from ..scene.creature import armatures_of
 
 
 def rig_of(context: bpy.types.Context) -> bpy.types.Object | None:
     """The creature that is meant, if it came from a clip; where the active object is another armature, the only one that did."""
-    meant = session.creature_of(context)
-    if clip_action(meant) is not None:
-        return meant
+    for rig in (*armatures_of(context.object), session.creature_of(context)):
+        if clip_action(rig) is not None:
+            return rig
     others = [rig for rig in clip_creatures() if rig.name in context.scene.objects]
     active = context.object
     return others[0] if len(others) == 1 and active is not None and active.type == "ARMATURE" and active not in others else None

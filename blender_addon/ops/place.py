@@ -10,9 +10,11 @@ from typing import Any
 import bpy
 
 from .. import topology
+from ..clip import onto
 from ..clip import place as clips
 from ..link import session
 from ..link.errors import LinkError
+from ..retarget import choices as retarget_choices
 from ..scene import asset_file, joints
 from ..scene import place as placement
 from ..scene.creature import Creature, find_creature
@@ -71,6 +73,7 @@ def place_result(context: bpy.types.Context, plan: session.Plan, result: dict[st
     creature = put(context, plan, asset, shown_photo(plan, out), said)
     report = {**result["report"], "warnings": [*result["report"].get("warnings", []), *said]}
     session.write_record(creature.armature, plan, report, (asset.width, asset.height))
+    offer_motion(context, creature)
     if joints.handles(creature):
         joints.lay(creature, session.read_record(creature.armature))
     return creature
@@ -105,6 +108,13 @@ def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetF
     if moving is not None:
         said += moving.on(context, creature)
     return creature
+
+
+def offer_motion(context: bpy.types.Context, creature: Creature) -> None:
+    """A clip's motion can be taken by other armatures at once: it is the source, unless the artist has chosen one."""
+    action = clips.clip_action(creature.armature)
+    if action is not None and retarget_choices.of(context).source is None:
+        onto.offer(context, creature.armature, action)
 
 
 def shown_photo(plan: session.Plan, out: Path) -> Path | None:
