@@ -22,13 +22,15 @@ from .timing import movie_numbers, offsets
 
 FRAMES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 """Endings of a folder's frames: the backend's own list, so that both count alike."""
+SAME_SHAPE = 0.3
+"""Logarithm of proportions by which a movie may differ from what the backend saw: pixels may not be square, but a phone isn't turned."""
 OFFSET = "image_user.frame_offset"
 LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)$", re.DOTALL)
 
 
-def load_movie(path: Path, name: str) -> tuple[bpy.types.Image, float, Array] | None:
+def load_movie(path: Path, name: str, shape: float) -> tuple[bpy.types.Image, float, Array] | None:
     """-> the image, its frames a second (0 where it doesn't say: a folder), and the numbers (n,) by which Blender calls its pictures; None
-    where Blender can't show it."""
+    where Blender can't show it, or not in its shape (width over height): lying on its side."""
     frames = frames_in(path) if path.is_dir() else [path]
     if not frames:
         return None
@@ -36,7 +38,7 @@ def load_movie(path: Path, name: str) -> tuple[bpy.types.Image, float, Array] | 
         image = bpy.data.images.load(str(frames[0]))
     except RuntimeError:
         return None
-    if not (image.size[0] and image.size[1]):
+    if not (image.size[0] and image.size[1]) or abs(np.log(image.size[0] / image.size[1] / shape)) > SAME_SHAPE:
         bpy.data.images.remove(image)
         return None
     image.name = name

@@ -29,7 +29,7 @@ from .keys import Channel, Keys, Moves, Tolerance, Track, away_by, every_key, re
 HALF_A_PIXEL = 0.5
 """By how much a camera's reduced keys may move what is seen."""
 
-NOT_SHOWN = "Blender can't show this clip behind the creature."
+NOT_SHOWN = "Blender can't play this clip behind the creature."
 FOLDER_RATE = 24.0
 """Frames a second of a folder of frames, where none are asked for: the backend's own rule."""
 
@@ -48,11 +48,12 @@ class Wishes:
 @dataclass(frozen=True)
 class Clip:
     """Where the motion is from. path: a movie or a folder of frames; start: the second at which the motion begins; fps: of a folder's
-    frames, which say nothing of it."""
+    frames, which say nothing of it; still: a picture of its first frame, for what Blender can't show, None for none."""
 
     path: Path
     start: float = 0.0
     fps: float = 0.0
+    still: Path | None = None
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
@@ -194,7 +195,7 @@ def camera_keys(asset: AssetFile, turns: Array, spots: Array, wishes: Wishes) ->
 
 def build_plane(creature: Creature, asset: AssetFile, clip: Clip) -> Creature:
     """The creature with a plane for its clip; without one where Blender can't show it."""
-    found = movie.load_movie(clip.path, f"{creature.armature.name} movie") if creature.camera is not None else None
+    found = load_clip(clip, asset, f"{creature.armature.name} movie") if creature.camera is not None else None
     if found is None:
         return creature
     plane = view.build_photo_plane(found[0], creature.camera, asset, f"{creature.armature.name} clip")
@@ -207,20 +208,27 @@ def build_plane(creature: Creature, asset: AssetFile, clip: Clip) -> Creature:
     return replace(creature, photo=plane)
 
 
+def load_clip(clip: Clip, asset: AssetFile, name: str) -> tuple[bpy.types.Image, float, Array] | None:
+    """What `movie.load_movie` gives, of the first frame where Blender can't show the clip."""
+    shape = asset.width / asset.height
+    found = movie.load_movie(clip.path, name, shape)
+    return movie.load_movie(clip.still, name, shape) if found is None and clip.still is not None else found
+
+
 def show_clip(scene: bpy.types.Scene, creature: Creature, asset: AssetFile, clip: Clip, motion: Motion, frames: Array) -> bool:
     """The clip on the creature's plane, in sync; False where Blender can't show it."""
     plane = creature.photo
     assert plane is not None
     old = plane.data
-    found = movie.load_movie(clip.path, old.name if old is not None else f"{creature.armature.name} movie")
+    found = load_clip(clip, asset, old.name if old is not None else f"{creature.armature.name} movie")
     if found is None:
         return False
     image, rate, numbers = found
     view.fit_photo_plane(plane, image, asset)
-    if old is not None and old != image and old.users == 0:
+    if isinstance(old, bpy.types.Image) and old.users == 0:
         bpy.data.images.remove(old)
     movie.show_in_sync(plane, frames, clip.start, rate or clip.fps or FOLDER_RATE, scene_rate(scene), numbers)
-    return True
+    return len(numbers) > 1 or clip.still is None
 
 
 @dataclass(frozen=True)
@@ -244,9 +252,13 @@ class Moving:
         return give_motion(context, creature, self.asset, self.clip, self.wishes)
 
 
-def asked(path: str, settings: dict[str, Any], placing: dict[str, Any]) -> tuple[Clip, Wishes]:
-    """What a plan says of a clip: settings of the wire, and of placing."""
-    clip = Clip(Path(path), float(settings.get("start") or 0.0), float(settings.get("fps") or 0.0))
+def asked(
+    path: str, settings: dict[str, Any], placing: dict[str, Any], report: dict[str, Any], still: Path | None = None
+) -> tuple[Clip, Wishes]:
+    """What a plan says of a clip: settings of the wire, and of placing; report: the job's, which knows where the motion really begins."""
+    frames = report.get("frames") or {}
+    start = frames.get("start", settings.get("start")) if isinstance(frames, dict) else settings.get("start")
+    clip = Clip(Path(path), float(start or 0.0), float(settings.get("fps") or 0.0), still)
     known = {key: placing[key] for key in ("every", "angle", "place", "loop") if key in placing}
     return clip, Wishes(**known)
 

@@ -70,7 +70,7 @@ def place_result(context: bpy.types.Context, plan: session.Plan, result: dict[st
     if context.mode in OWN_UNDO and not bpy.app.background:
         bpy.ops.ed.undo_push(message="Before Place")
     said: list[str] = []
-    creature = put(context, plan, asset, shown_photo(plan, out), said)
+    creature = put(context, plan, asset, out, result["report"], said)
     report = {**result["report"], "warnings": [*result["report"].get("warnings", []), *said]}
     session.write_record(creature.armature, plan, report, (asset.width, asset.height))
     offer_motion(context, creature)
@@ -88,11 +88,16 @@ def read_report(out: Path) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def put(context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, photo: Path | None, said: list[str]) -> Creature:
-    """The result as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new ones.
-    photo: None for a clip, whose motion the creature gets as well; said: gets sentences for the artist. Raises `LinkError`."""
+def put(
+    context: bpy.types.Context, plan: session.Plan, asset: asset_file.AssetFile, out: Path, report: dict[str, Any], said: list[str]
+) -> Creature:
+    """The result in folder `out` as a new creature, or in place of the plan's target if that still stands; one that wears quads gets new
+    ones, one from a clip its motion. said: gets sentences for the artist. Raises `LinkError`."""
     standing = standing_creature(plan.target) if plan.at_home else None
-    moving = None if photo is not None or not asset.motions else clips.Moving(asset, *clips.asked(plan.photo, plan.settings, plan.placing))
+    photo, moving = shown_photo(plan, out), None
+    if plan.method == "animate" and asset.motions:
+        moving = clips.Moving(asset, *clips.asked(plan.photo, plan.settings, plan.placing, report, still=photo))
+        photo = None  # the clip takes its place
     still = asset if moving is None else replace(asset, motions=asset.motions[1:])
     if standing is None:
         finish = None if moving is None else lambda creature: moving.on_new(context, creature, said)
@@ -118,10 +123,10 @@ def offer_motion(context: bpy.types.Context, creature: Creature) -> None:
 
 
 def shown_photo(plan: session.Plan, out: Path) -> Path | None:
-    """The picture for the photo's plane: the backend's upright copy where it made one, else the photo; None for a clip."""
-    if plan.method == "animate":
-        return None
+    """The picture for the photo's plane: the backend's upright copy where it made one (of a clip: of the first frame), else the photo."""
     copy = out / PHOTO_COPY
+    if plan.method == "animate":
+        return copy if copy.is_file() else None
     return copy if copy.is_file() else Path(plan.photo)
 
 

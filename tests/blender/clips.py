@@ -31,6 +31,7 @@ def clip_asset(frames: int = 70, fps: float = 30.0, moving: bool = False) -> Ass
     """The made-up creature as if from a clip: it walks ahead with the root, legs and tail swing, the photo's pose is its first frame's.
     moving: the camera goes along and round."""
     asset = read_creature()
+    asset = replace(asset, width=asset.height)  # as square as the movies here
     phase = 2 * np.pi * np.arange(frames) / STRIDE + 0.7
     rotations = np.zeros((frames, len(asset.bone_names), 4), np.float32)
     rotations[..., 0] = 1

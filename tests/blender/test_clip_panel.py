@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Link:
     state, error = "ready", None
 
     def __init__(self, failure: dict[str, str] | None = None) -> None:
+        self.report: dict[str, Any] = {"warnings": ["The animal was lost for a while."]}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.failure = failure
 
@@ -59,10 +61,11 @@ class Link:
         asset = creature()[0]
         strides = walk(asset.skeleton)
         motion = Motion("clip", 24.0, np.tile(strides.rotations, (3, 1, 1)), np.tile(strides.root_translations, (3, 1)))
-        asset = type(asset)(**{**asset.__dict__, "motions": (motion,), "name": job.params["name"]})
+        camera = replace(asset.camera, width=asset.camera.height)
+        asset = replace(asset, motions=(motion,), name=job.params["name"], camera=camera)
         write_asset(asset, out / "asset.safetensors")
         (out / "mask.png").write_bytes(b"mask")
-        job.state, job.result = "finished", {"out": str(out), "report": {"warnings": ["The animal was lost for a while."]}}
+        job.state, job.result = "finished", {"out": str(out), "report": self.report}
         return job
 
     def pump(self) -> bool:
@@ -191,6 +194,16 @@ def test_animate_asks_the_backend_and_places_what_it_gives(link: Link, film: Pat
     shown = drawn(panel.MENAGERIE_PT_creature)
     assert "The animal was lost for a while." in shown and "Use This Clip's View" in shown
     assert not {"menagerie.flip_heading", "menagerie.swap_legs"} & set(shown)
+
+
+def test_the_clip_behind_begins_where_the_backend_says_the_motion_does(link: Link, film: Path) -> None:
+    """Of a clip that was cut where the animal was lost, the motion begins later than what was asked for."""
+    bpy.context.scene.render.fps = 30
+    choose(film).start = 0.25
+    link.report = {"frames": {"start": 1.0, "fps": 24.0}}
+    bpy.ops.menagerie.animate()
+    plane = find_creature(bpy.data.objects[session.state.last_creature]).photo
+    assert plane.image_user.frame_offset == 30
 
 
 def test_a_folder_says_its_rate_and_defaults_are_left_to_the_backend(link: Link, tmp_path: Path) -> None:

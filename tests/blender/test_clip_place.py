@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from blender_addon.clip import keys, movie, timing
 from blender_addon.clip import place as clips
 from blender_addon.export.copies import actions_of
 from blender_addon.scene.creature import Creature, find_creature
-from blender_addon.scene.place import update_asset
+from blender_addon.scene.place import place_asset, update_asset
 from tests.blender.clips import STEP, clip_asset, place_clip, pose_at, write_frames, write_movie
 from tests.blender.creatures import empty_blender
 
@@ -158,6 +159,21 @@ def test_a_clip_that_blender_cannot_show_leaves_the_plane_out_and_keeps_the_moti
     creature = place_clip(clip_asset(40), broken)
     assert creature.photo is None and creature.armature.animation_data.action is not None
     assert not bpy.data.movieclips and [image.name for image in bpy.data.images] == ["doe base color"]
+
+
+@pytest.mark.parametrize("name", ["clip.webp", "turned.mp4"])
+def test_of_a_clip_that_blender_cannot_play_the_first_frame_is_shown(film: Path, tmp_path: Path, name: str) -> None:
+    still = write_frames(tmp_path, 1) / "shot_0001.png"
+    asset = clip_asset(40)
+    if name == "turned.mp4":  # seen by the backend upright, lying on its side by Blender
+        asset = replace(asset, height=2 * asset.width)
+        shutil.copy(film, tmp_path / name)
+    moving, said = clips.Moving(asset, clips.Clip(tmp_path / name, still=still), clips.Wishes()), []
+    creature = place_asset(
+        bpy.context, replace(asset, motions=()), None, "doe", finish=lambda creature: moving.on_new(bpy.context, creature, said)
+    )
+    assert creature.photo.data.source == "FILE" and Path(creature.photo.data.filepath).name == still.name
+    assert said == [clips.NOT_SHOWN] and len(bpy.data.images) == 2
 
 
 @pytest.mark.parametrize("wishes", [clips.Wishes(), EVERY])
