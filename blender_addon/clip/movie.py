@@ -28,7 +28,7 @@ OFFSET = "image_user.frame_offset"
 LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)$", re.DOTALL)
 
 
-def load_movie(path: Path, name: str, shape: float) -> tuple[bpy.types.Image, float, Array] | None:
+def load_movie(path: Path, name: str, shape: float | None = None) -> tuple[bpy.types.Image, float, Array] | None:
     """-> the image, its frames a second (0 where it doesn't say: a folder), and the numbers (n,) by which Blender calls its pictures; None
     where Blender can't show it, or not in its shape (width over height): lying on its side."""
     frames = frames_in(path) if path.is_dir() else [path]
@@ -38,7 +38,8 @@ def load_movie(path: Path, name: str, shape: float) -> tuple[bpy.types.Image, fl
         image = bpy.data.images.load(str(frames[0]))
     except RuntimeError:
         return None
-    if not (image.size[0] and image.size[1]) or abs(np.log(image.size[0] / image.size[1] / shape)) > SAME_SHAPE:
+    width, height = image.size
+    if not (width and height) or (shape is not None and abs(np.log(width / height / shape)) > SAME_SHAPE):
         bpy.data.images.remove(image)
         return None
     image.name = name

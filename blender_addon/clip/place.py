@@ -212,7 +212,7 @@ def load_clip(clip: Clip, asset: AssetFile, name: str) -> tuple[bpy.types.Image,
     """What `movie.load_movie` gives, of the first frame where Blender can't show the clip."""
     shape = asset.width / asset.height
     found = movie.load_movie(clip.path, name, shape)
-    return movie.load_movie(clip.still, name, shape) if found is None and clip.still is not None else found
+    return movie.load_movie(clip.still, name) if found is None and clip.still is not None else found
 
 
 def show_clip(scene: bpy.types.Scene, creature: Creature, asset: AssetFile, clip: Clip, motion: Motion, frames: Array) -> bool:
