@@ -203,7 +203,7 @@ def draw_error(layout: bpy.types.UILayout) -> None:
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
     if error["code"] == "weights_missing":
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
-    if error["code"] in ("no_animal", "several_animals", "mask_unreadable"):
+    if error["code"] in ("no_animal", "several_animals", "mask_unreadable") and settings.of(bpy.context).kind == "PHOTO":
         box.operator("menagerie.pick_animal", icon="EYEDROPPER")
         box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
         box.operator("menagerie.load_mask", icon="FILEBROWSER")
