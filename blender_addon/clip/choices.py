@@ -56,12 +56,12 @@ class MenagerieClip(bpy.types.PropertyGroup):
     )  # type: ignore[valid-type]  # fmt: skip
     of_path: bpy.props.StringProperty(options={"HIDDEN"})  # type: ignore[valid-type]
     start: bpy.props.FloatProperty(
-        name="Start", description="Where the motion begins, in seconds of the clip. Drag it, and the picture follows",
-        default=0.0, min=0.0, step=4, precision=2, unit="TIME_ABSOLUTE", update=stretch_changed,
+        name="Start (s)", description="Where the motion begins, in seconds of the clip. Drag it, and the picture follows",
+        default=0.0, min=0.0, step=4, precision=2, update=stretch_changed,
     )  # type: ignore[valid-type]  # fmt: skip
     end: bpy.props.FloatProperty(
-        name="End", description="Where the motion ends, in seconds of the clip; 0 for the clip's own end",
-        default=0.0, min=0.0, step=4, precision=2, unit="TIME_ABSOLUTE", update=stretch_changed,
+        name="End (s)", description="Where the motion ends, in seconds of the clip; 0 for the clip's own end",
+        default=0.0, min=0.0, step=4, precision=2, update=stretch_changed,
     )  # type: ignore[valid-type]  # fmt: skip
     stride: bpy.props.IntProperty(
         name="Frame Step", description="Look at every so-many-th frame: 2 takes half the time, enough for clips of 50 frames a second",

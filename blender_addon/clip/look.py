@@ -31,11 +31,12 @@ def main(movie: str, folder: Path, count: int, side: int) -> None:
     told = {"width": width, "height": height, "frames": clip.frame_duration, "fps": clip.fps}
     write(folder / "clip.json", json.dumps(told).encode())
     scene = bpy.context.scene
+    render, share = scene.render, side / max(width, height)
+    # Before there is a strip: it is fitted to the picture's size as it is made.
+    render.resolution_x, render.resolution_y = (max(4, round(length * share)) for length in (width, height))
     editor = scene.sequence_editor_create()
     strips = editor.strips if hasattr(editor, "strips") else editor.sequences
     strips.new_movie(name="clip", filepath=movie, channel=1, frame_start=1, fit_method="STRETCH")
-    render, share = scene.render, side / max(width, height)
-    render.resolution_x, render.resolution_y = (max(4, round(length * share)) for length in (width, height))
     render.resolution_percentage, render.use_sequencer, render.use_file_extension = 100, True, False
     render.image_settings.file_format, render.image_settings.color_mode, render.image_settings.compression = "PNG", "RGB", 15
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"

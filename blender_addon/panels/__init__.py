@@ -5,8 +5,9 @@ from . import batch_panel, clip, control_rig, correct, export, main, motions, po
 
 CLASSES = (
     main.MENAGERIE_PT_main,
-    main.MENAGERIE_PT_creature,
+    clip.MENAGERIE_PT_clip_options,
     clip.MENAGERIE_PT_clip,
+    main.MENAGERIE_PT_creature,
     correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,
     posing.MENAGERIE_PT_posing,

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import bpy
 
+from .. import settings
 from ..clip import action as actions
 from ..clip import loops
 from ..link import session
 from ..ops import clipping
 from ..scene.creature import ROLE
+from . import clip_settings
 from .main import Sidebar, wrapped
+
+
+class MENAGERIE_PT_clip_options(Sidebar, bpy.types.Panel):
+    """What else can be chosen of a clip"""
+
+    bl_idname = "MENAGERIE_PT_clip_options"
+    bl_parent_id = "MENAGERIE_PT_main"
+    bl_label = "Clip Options"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return settings.of(context).kind == "CLIP"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.enabled = session.state.job is None
+        clip_settings.draw_options(column, context)
 
 
 class MENAGERIE_PT_clip(Sidebar, bpy.types.Panel):

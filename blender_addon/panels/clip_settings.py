@@ -1,9 +1,10 @@
-"""What the main panel asks of a clip: which one, from where to where, how its camera moves, and how the motion is keyed."""
+"""What the main panel asks of a clip: which one, from where to where, and how its camera moves; and what can be chosen besides."""
 
 from __future__ import annotations
 
 import bpy
 
+from .. import settings
 from ..clip import choices, source
 from . import pictures
 
@@ -20,15 +21,22 @@ def draw(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_clip(column, chosen)
         if path.is_dir():
             column.prop(chosen, "rate")
-    column.prop(chosen, "stride")
+    column.label(text="Camera")
     column.row(align=True).prop(chosen, "camera", expand=True)
+    column.prop(chosen, "loop")
+
+
+def draw_options(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What most clips need not be asked."""
+    chosen = choices.of(context)
+    column.prop(chosen, "stride")
     column.prop(chosen, "masks")
     column.row(align=True).prop(chosen, "keys", expand=True)
     if chosen.keys == "REDUCED":
         within = column.column(align=True)
         within.prop(chosen, "angle")
         within.prop(chosen, "place")
-    column.prop(chosen, "loop")
+    column.prop(settings.of(context), "seed")
 
 
 def draw_clip(column: bpy.types.UILayout, chosen: choices.MenagerieClip) -> None:
@@ -47,7 +55,8 @@ def draw_clip(column: bpy.types.UILayout, chosen: choices.MenagerieClip) -> None
         cell = row.column(align=True)
         shown = source.picture(path, seconds / length if length else float(name == "end"))
         if shown is not None:
-            cell.template_icon(pictures.icon(str(shown)), scale=PICTURE_SCALE)
+            # Small ones of ours are read at once; a folder's own may be large, and Blender reads them beside.
+            cell.template_icon(pictures.icon(str(shown), now=not path.is_dir()), scale=PICTURE_SCALE)
         cell.prop(chosen, name)
     if length:
         taken = max(end - start, 0.0)

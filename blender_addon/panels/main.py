@@ -46,7 +46,6 @@ class MENAGERIE_PT_main(Sidebar, bpy.types.Panel):
         column.row(align=True).prop(chosen, "kind", expand=True)
         if chosen.kind == "CLIP":
             clip_settings.draw(column, context)
-            column.prop(chosen, "seed")
         else:
             draw_photo(column, chosen)
         draw_job(layout, "menagerie.animate" if chosen.kind == "CLIP" else "menagerie.reconstruct")

@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from PIL import Image
 
 from backend.asset.write import write_asset
 from backend.types import Motion
@@ -27,7 +28,7 @@ from blender_addon.retarget import choices as retarget_choices
 from blender_addon.scene.creature import find_creature
 from tests.asset.creature import walk
 from tests.blender.button import Layout, drawn
-from tests.blender.clips import write_frames, write_movie
+from tests.blender.clips import STEP, write_frames, write_movie
 from tests.blender.creatures import creature
 
 pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("add_on")]
@@ -107,7 +108,8 @@ def test_the_tab_asks_for_a_clip_and_leaves_the_photos_settings_out(link: Link) 
     assert "menagerie.reconstruct" in before and "photo" in before
     bpy.context.scene.menagerie.kind = "CLIP"
     shown = drawn(panel.MENAGERIE_PT_main)
-    assert {"menagerie.animate", "path", "stride", "camera", "keys", "angle", "place", "loop", "masks"} <= set(shown)
+    assert {"menagerie.animate", "path", "camera", "loop"} <= set(shown)
+    assert {"stride", "keys", "angle", "place", "masks", "seed"} <= set(drawn(clip_panel.MENAGERIE_PT_clip_options))
     assert not {"menagerie.reconstruct", "quality", "mask_kind", "photo"} & set(shown)
     assert not bpy.ops.menagerie.animate.poll()
 
@@ -123,6 +125,8 @@ def test_a_movie_is_looked_at_beside_and_its_pictures_follow_the_fields(link: Li
     seen = source.seen(film)
     assert (seen.width, seen.height, seen.frames) == (64, 64, 80) and seen.fps == pytest.approx(30)
     assert "64 x 64, 2.7 s, 80 frames" in drawn(panel.MENAGERIE_PT_main)
+    with Image.open(source.picture(film, 1.0)) as picture:
+        assert picture.size == (source.SIDE, source.SIDE) and abs(picture.convert("L").getpixel((5, 5)) - 79 * STEP) < 12
     assert len({source.picture(film, share) for share in np.linspace(0, 1, source.PICTURES)}) == source.PICTURES
     chosen.start = 1.0
     chosen.end = 2.0
@@ -256,8 +260,6 @@ def test_a_dropped_movie_becomes_the_panels_clip(link: Link, film: Path) -> None
 
 
 def test_a_dropped_webp_is_a_clip_where_it_moves_and_a_photo_where_not(link: Link, tmp_path: Path) -> None:
-    from PIL import Image
-
     still, moving = tmp_path / "still.webp", tmp_path / "moving.webp"
     pictures = [Image.new("RGB", (16, 16), (40 * number, 0, 0)) for number in range(4)]
     pictures[1].save(still)
