@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 
 from . import ops, panels, preferences, settings
+from .clip import choices as clip_choices
 from .link import batch, batch_rows, session
 from .motions import made
 from .ops import mask_editor, paint_mask, picking, reskin
@@ -25,6 +26,7 @@ def register() -> None:
     """Called by Blender when the add-on is enabled."""
     preferences.register()
     settings.register()
+    clip_choices.register()
     retarget_choices.register()
     batch_rows.register()
     made.register()
@@ -56,5 +58,6 @@ def unregister() -> None:
     retarget_choices.unregister()
     batch_rows.unregister()
     made.unregister()
+    clip_choices.unregister()
     settings.unregister()
     preferences.unregister()

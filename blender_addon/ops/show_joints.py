@@ -20,7 +20,11 @@ class MENAGERIE_OT_show_joints(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.creature_of(context) is not None
+        rig = session.creature_of(context)
+        if session.read_record(rig).get("method") == "animate":
+            cls.poll_message_set("Joints are dragged over a photo; pose a clip's creature by its bones")
+            return False
+        return rig is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         rig = session.creature_of(context)

@@ -18,6 +18,10 @@ class MENAGERIE_PT_mask(Sidebar, bpy.types.Panel):
     bl_label = "Mask and Seed"
     bl_options = {"DEFAULT_CLOSED"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(settings.of(context).kind == "PHOTO")
+
     def draw_header_preset(self, context: bpy.types.Context) -> None:
         chosen = settings.of(context)
         if chosen.mask_kind != "AUTO":  # seen while the panel is closed
