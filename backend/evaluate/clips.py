@@ -148,10 +148,13 @@ def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, 
 
 
 def mean_row(rows: list[Row]) -> dict[str, float]:
-    """Means of the numbers over the clips that have them, `unswapped`: share of clips without a swapped frame, and `count`."""
+    """Means of the numbers over the clips that have them; pooled_of_mean_pose: mean joints over mean mean_pose, since a clip that hardly
+    moves has next to none; unswapped: share of clips without a swapped frame; count."""
     columns = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
     means = {name: float(np.nanmean([_number(row.get(name)) for row in rows])) for name in columns
              if any(np.isfinite(_number(row.get(name))) for row in rows)}  # fmt: skip
+    if "mean_pose" in means:
+        means["pooled_of_mean_pose"] = means["joints"] / means["mean_pose"]
     return {**means, "unswapped": float(np.mean([row["swapped"] == 0 for row in rows])), "count": float(len(rows))}
 
 
