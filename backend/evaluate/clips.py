@@ -5,6 +5,7 @@ its motion, skeleton, skin and camera, nothing of what the method knew. Columns 
 
   iou            mean over frames of the overlap of the creature, drawn through its camera, with the animal's mask; iou_worst: the least
   joints         joint_error after one similarity for the clip, over the body's length
+  pose           pose_error: the same without the animal's way and turns, which pan and cut-out leave to the feet to tell
   mean_pose      mean_pose_error: what a stiff creature could score at best; of_mean_pose = joints / mean_pose
   bones          bone_angle_error, degrees
   jitter         acceleration_error; jitter_pose: of the joints about the pelvis, which a trembling distance from the camera leaves out;
@@ -46,6 +47,7 @@ from backend.evaluate.motion_scores import (
     foot_slide,
     joint_error,
     mean_pose_error,
+    pose_error,
     swing_scores,
 )  # fmt: skip
 from backend.rig.skeleton import skeleton_points
@@ -137,7 +139,8 @@ def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, 
     stiff = mean_pose_error(true, truth.body)
     joints = joint_error(aligned, true, truth.body)
     scores: dict[str, Any] = {
-        "joints": joints, "mean_pose": stiff, "of_mean_pose": joints / stiff if stiff > 0 else float("nan"),
+        "joints": joints, "pose": pose_error(points, true, truth.body), "mean_pose": stiff,
+        "of_mean_pose": joints / stiff if stiff > 0 else float("nan"),
         "bones": bone_angle_error(aligned, true), "jitter": acceleration_error(aligned, true, truth.fps, truth.body),
         "jitter_pose": acceleration_error(about_pelvis(aligned), about_pelvis(true), truth.fps, truth.body),
         **foot_slide(points, contacts, leg), "swapped": float(find_swaps(aligned, true, truth.leg).any(1).sum()),
