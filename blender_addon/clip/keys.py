@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..retarget.contacts import find_contacts
+from ..retarget.contacts import Feet, find_gait
+from ..retarget.laps import Lap
 from ..retarget.rig import Rig, pose_clip
 from ..retarget.rotations import Array
 from .timing import hermite, slopes_of
@@ -238,8 +239,8 @@ def feet_of(rig: Rig) -> list[int]:
 
 def hold_feet(rig: Rig, moves: Moves, tolerance: Tolerance, feet: list[int], turns: list[Channel], places: Channel) -> None:
     """Mark further keys until every foot is where the motion has it, the nearer while it stands."""
-    wanted, _ = tips_of(rig, moves.rotations, moves.locations, feet)
-    allowed = np.where(standing(rig, moves, wanted, feet), tolerance.place * STANDING_SHARE, tolerance.place) + NOTHING
+    wanted, meant = tips_of(rig, moves.rotations, moves.locations, feet)
+    allowed = np.where(standing(rig, moves, wanted, meant[:, feet], feet), tolerance.place * STANDING_SHARE, tolerance.place) + NOTHING
     chains = [[foot, *rig.ancestors(foot)] for foot in feet]
     for _ in range(len(moves.rotations) * len(turns)):  # every round sets a key at least
         drawn = np.stack([channel.curve for channel in turns], 1)
@@ -279,9 +280,12 @@ def leg_length(rig: Rig, feet: list[int]) -> float:
     return max(float(np.mean((rig.heads[hips] - rig.tails[feet]) @ rig.up)), NOTHING)
 
 
-def standing(rig: Rig, moves: Moves, tips: Array, feet: list[int]) -> Array:
-    """(t, n) which feet stand when. tips (t, n, 3)."""
+def standing(rig: Rig, moves: Moves, tips: Array, knuckles: Array, feet: list[int]) -> Array:
+    """(t, n) which feet stand when. tips, knuckles (t, n, 3)."""
     assert rig.tails is not None
-    body = moves.locations + rig.heads[0]
+    if len(tips) < 2:
+        return np.ones(tips.shape[:2], bool)
     seconds = np.arange(len(tips)) / moves.fps
-    return find_contacts(tips, body, rig.tails[feet] @ rig.up, rig.up, leg_length(rig, feet), seconds, np.zeros(3), always=False)
+    body = (moves.locations[-1] - moves.locations[0]) / seconds[-1]
+    legs = Feet(tips, knuckles, rig.tails[feet] @ rig.up, body, np.zeros(3), rig.up, leg_length(rig, feet))
+    return find_gait(legs, Lap(seconds), ground=np.zeros(3))[1]
