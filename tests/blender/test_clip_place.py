@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from blender_addon.clip import action as actions
 from blender_addon.clip import keys, movie, timing
 from blender_addon.clip import place as clips
 from blender_addon.export.copies import actions_of
+from blender_addon.export.export import Choices, export_creature
 from blender_addon.scene.creature import Creature, find_creature
 from blender_addon.scene.place import place_asset, update_asset
 from tests.blender.clips import STEP, clip_asset, place_clip, pose_at, write_frames, write_movie
@@ -231,9 +233,16 @@ def test_update_keeps_what_the_artist_has_changed(film: Path) -> None:
     assert [a.frame_end for a in bpy.data.actions if a.name == "doe clip.001"] == [40]
 
 
-def test_exports_carry_the_motion_and_no_camera_or_movie(film: Path) -> None:
+def test_exports_carry_the_motion_and_no_camera_or_movie(film: Path, tmp_path: Path) -> None:
     creature = place_clip(clip_asset(60, moving=True), film, clips.Wishes(loop=True))
     assert sorted(action.name for action in actions_of(creature.armature)) == ["doe clip", "doe clip cycle"]
+    moves = export_creature(bpy.context, creature.armature, tmp_path / "doe.glb", Choices(motion="ACTIONS"))
+    assert sorted(moves) == ["doe clip", "doe clip cycle"]
+    data = (tmp_path / "doe.glb").read_bytes()
+    told = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert sorted(animation["name"] for animation in told["animations"]) == ["doe clip", "doe clip cycle"]
+    lasted = {round(max(told["accessors"][sampler["input"]]["max"][0] for sampler in one["samplers"]), 2) for one in told["animations"]}
+    assert round(47 / 24, 2) in lasted  # 60 frames of a clip at 30 a second, on a scene's 24
 
 
 def test_promise_2_a_failure_half_way_leaves_nothing(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
