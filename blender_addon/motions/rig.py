@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..retarget.limbs import narrowed
 from ..scene.asset_file import Array
 from .library import Skeleton
 
@@ -24,10 +25,6 @@ LEGS = {
 HIPS = "hips"
 HINGES = {"front": ((1, 1),), "hind": ((1, -1), (2, 1))}
 """Elbow, knee and hock: (place in the leg, sign of the bend at rest about the lower bone's X). A wrist may give way forward."""
-FOLD = {"front": (-0.4, 1.0, -1.0, 0.0), "hind": (0.4, -1.0, 1.0, 0.0)}
-"""How a leg's bones turn about X when it folds."""
-LEAST_BEND = np.radians(2.0)
-"""That a knee, an elbow and a hock keep."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,7 @@ def limits_on(target: Target, skeleton: Skeleton, shared: Sequence[int]) -> Arra
         for joint, sign in HINGES[name[:-2]]:
             bone, above = target.index[leg[joint]], target.index[leg[joint - 1]]
             x, lower, upper = target.rest[bone, :3, 0], target.rest[bone, :3, 1], target.rest[above, :3, 1]
-            bend = sign * float(np.arctan2(np.cross(upper, lower) @ x, upper @ lower))
-            spare = max(bend - LEAST_BEND, 0.0)
-            if sign > 0:
-                limits[bone, 0, 0] = max(limits[bone, 0, 0], -spare)
-            else:
-                limits[bone, 0, 1] = min(limits[bone, 0, 1], spare)
+            limits[bone, 0] = narrowed(limits[bone, 0], sign, x, upper, lower)
     return limits
 
 

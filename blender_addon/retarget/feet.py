@@ -54,7 +54,8 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
     given = [posed(foot, posture, lap) for foot, posture in zip(feet, postures, strict=True)]
     rise, asked = np.zeros(count), []
     if ground.own:
-        pitch(body, feet, held_points(feet, bases, given), ground)
+        if all(foot.soft for foot in feet):
+            pitch(body, feet, held_points(feet, bases, given), ground)
         bases = [foot.limb.base(body, count) for foot in feet]
         rise = on_ground(held_points(feet, bases, given), ground, lap, leg_length)
         asked = [np.maximum(swings_of(foot.limb, base, lap.cut(foot.limb.given), up), LEAST_SWING)
