@@ -81,7 +81,7 @@ def odds_of(share: FloatArray, most: float) -> FloatArray:
 
 @functools.lru_cache(maxsize=1)
 def _network() -> U2Netp:
-    return load_u2netp().to(memory_format=torch.channels_last)
+    return load_u2netp().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def glance(rgb: ByteArray) -> Mask:
