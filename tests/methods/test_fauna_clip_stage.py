@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from backend.asset.place import place
+from backend.asset.schema import check_rigid
 from backend.methods.fauna.clip.follow import Posed
-from backend.methods.fauna.clip.stage import Staged, put_on_stage
+from backend.methods.fauna.clip.stage import Staged, put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Track
 from backend.methods.fauna.clip.world import World
 from backend.rig.kinematics import blend, dense_weights
@@ -158,3 +159,17 @@ def test_the_ground_lies_under_the_resting_creature(cast: Cast) -> None:
     for k, camera in enumerate(staged.cameras.astype(np.float64)):
         ground = np.linalg.inv(camera) @ [*(cast.steady[k].T @ (here.height[k] * here.up - here.path[k])), 1]
         assert float(ground[1]) == pytest.approx(lowest, abs=1e-4)
+
+
+def test_unseen_frames_are_bridged_and_seen_ones_kept(cast: Cast) -> None:
+    whole = put_on_stage(cast.creature, cast.skeleton, cast.track, world(True), cast.steady)
+    seen = np.array([0, 1, 2, 5, 6, 8])
+    parts = whole.rotations, whole.root_translations, whole.cameras
+    found = through_gaps(Staged(*(part[seen] for part in parts)), seen, FRAMES)
+    for filled, part in zip((found.rotations, found.root_translations, found.cameras), parts, strict=True):
+        assert filled.shape == part.shape and np.array_equal(filled[seen], part[seen])
+    np.testing.assert_allclose(found.root_translations[3], (2 * whole.root_translations[2] + whole.root_translations[5]) / 3, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.rotations, axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(found.cameras, whole.cameras, atol=0.02)  # it pans and goes evenly
+    check_rigid(found.cameras, "the camera")
+    assert through_gaps(whole, np.arange(FRAMES), FRAMES) is whole
