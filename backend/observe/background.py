@@ -25,6 +25,8 @@ SIDE = 640
 """Longer side of the copies that are matched."""
 POINTS, SPACING, QUALITY = 600, 7, 0.01
 """Corners of a key frame at most, pixels between them, and the least share of the best one's strength."""
+FAINTEST = 7e-5
+"""Strength of a corner (`cv2.cornerMinEigenVal`) below which it is a sensor's noise: of noise with deviation 2 it is up to 5.6e-5."""
 AROUND = 0.03
 """Of the copy's longer side: what is this near the animal moves with its shadow."""
 WINDOW, LEVELS = 15, 4
@@ -133,7 +135,9 @@ def _outside(mask: Mask, size: tuple[int, int]) -> ByteArray:
 def _make_key(grey: ByteArray, outside: ByteArray, place: Matrix) -> _Key:
     corners = cv2.goodFeaturesToTrack(grey, POINTS, QUALITY, SPACING, mask=outside)
     points = np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
-    return _Key(grey, points, place)
+    pixel = points.astype(int)
+    strength = cv2.cornerMinEigenVal(grey, 3)[pixel[:, 1], pixel[:, 0]]
+    return _Key(grey, points[strength >= FAINTEST], place)
 
 
 def _project(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 
 from ..scene.asset_file import Array
-from . import legs
 from .library import Skeleton
 
 LEGS = {
@@ -114,13 +113,3 @@ def tips_of(target: Target, local: Array, hips: Array) -> Array:
     turned, places = pose(target, local, hips)
     toes = [target.index[leg[3]] for leg in LEGS.values()]
     return places[:, toes] + turned[:, toes][..., 1] * target.lengths[toes][:, None]
-
-
-def leg_of(target: Target, bones: Sequence[int], limits: Array) -> legs.Leg:
-    """The four bones of a leg as what reaches."""
-    axes, heads = target.rest[:, :3, :3], target.rest[:, :3, 3]
-    above = [int(target.parents[bone]) for bone in bones]
-    rests = np.stack([axes[parent].T @ axes[bone] for bone, parent in zip(bones, above, strict=True)])
-    offsets = np.stack([axes[parent].T @ (heads[bone] - heads[parent]) for bone, parent in zip(bones, above, strict=True)])
-    fold = np.array(FOLD["front" if target.names[bones[0]].startswith("front") else "hind"])
-    return legs.Leg(rests, offsets, np.array([0.0, target.lengths[bones[3]], 0.0]), limits[list(bones)], fold)

@@ -26,7 +26,6 @@ from backend.methods.fauna.fitting.coat import Coat, vertex_normals
 from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.fitting.feet import cover_feet
-from backend.methods.fauna.fitting.limbs import see_both
 from backend.methods.fauna.fitting.pins import hold_pins, pin
 from backend.methods.fauna.fitting.readings import Standing
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of, overlap
@@ -108,7 +107,6 @@ def run(request: Request, progress: Progress, ablate: str = "") -> Result:
     code = model.netBase.memory_bank.mean(0, keepdim=True) if ablate == "bank" else None
     with torch.no_grad():
         seen, picture, cover = see(networks, request.image, request.mask, crop, code)
-        seen = see_both(model, seen)
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])
