@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import KNOTS, Curves, Track, in_clip, in_crops, second_difference, smoothed, solve_track, spline_basis
+from backend.methods.fauna.clip.track import KNOTS, Curves, Track, in_clip, in_crops, smoothed, solve_track, spline_basis
 from backend.methods.fauna.clip.views import angle_between
 from backend.rig.rotations import euler_to_matrix
 from tests.methods.walking import DISTANCE, FPS, FRAMES, SWING, TEMPLATE, Noise, look_at, no_network, posed, turned, walk
@@ -59,6 +59,11 @@ def rough(truth: Track) -> Track:
     depth = 1 + 0.05 * torch.randn(FRAMES, 1, generator=dice)
     angles = truth.angles * 0.5 + 0.1 * torch.randn(truth.angles.shape, generator=dice)
     return Track(views, truth.translation * depth, angles, truth.rest)
+
+
+def second_difference(values: Tensor) -> Tensor:
+    """(t, ...) -> (t - 2, ...)."""
+    return values[2:] - 2 * values[1:-1] + values[:-2]
 
 
 def rms(values: Tensor) -> float:

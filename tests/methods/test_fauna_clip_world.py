@@ -54,7 +54,8 @@ def filmed(goes: float, noise: float = 0.0) -> tuple[Feet, np.ndarray]:
     gone = goes * body * [0, 0, 1]
     dice = np.random.default_rng(7)
     seen = (tips - gone[:, None]) @ CAMERA.T + AWAY
-    return Feet(seen + noise * dice.normal(size=seen.shape), (body - gone) @ CAMERA.T + AWAY, LEG), stands
+    ahead = np.tile(CAMERA[:, 2], (FRAMES, 1))
+    return Feet(seen + noise * dice.normal(size=seen.shape), (body - gone) @ CAMERA.T + AWAY, ahead, LEG), stands
 
 
 def f1(found: np.ndarray, known: np.ndarray) -> float:
@@ -78,7 +79,7 @@ def test_feet_stand_when_they_stand_and_the_camera_goes_when_it_goes(goes: float
 
 def test_an_animal_that_stands_moves_no_camera() -> None:
     feet, _ = filmed(0.0)
-    still = Feet(np.repeat(feet.tips[:1], FRAMES, 0), np.repeat(feet.body[:1], FRAMES, 0), LEG)
+    still = Feet(np.repeat(feet.tips[:1], FRAMES, 0), np.repeat(feet.body[:1], FRAMES, 0), feet.ahead, LEG)
     world = find_world(still, UP, FPS, "auto")
     assert not world.moving
     grounded = still.tips[0] @ UP < AWAY @ UP + 0.01
@@ -96,7 +97,7 @@ def test_what_was_said_of_the_camera_is_obeyed() -> None:
 @pytest.mark.parametrize("frames", [1, 2])
 def test_clips_of_one_and_two_frames_have_a_ground(frames: int) -> None:
     feet, _ = filmed(0.0)
-    world = find_world(replace(feet, tips=feet.tips[:frames], body=feet.body[:frames]), UP, FPS, "auto")
+    world = find_world(replace(feet, tips=feet.tips[:frames], body=feet.body[:frames], ahead=feet.ahead[:frames]), UP, FPS, "auto")
     assert not world.moving and world.contacts.shape == (frames, 4) and np.isfinite(world.height).all()
 
 

@@ -101,5 +101,6 @@ def look_at(track: Track, noise: Noise = Noise()) -> Looks:  # noqa: B008  (froz
         rest=track.rest.expand(count, -1, 3).clone(), girth=zero(count, 4, 2), rotation=rotation[:, None] @ quarters,
         translation=translation, logits=torch.tensor([0.0, 1.0, 1.0, 1.0]).repeat(count, 1),
         seen=seen + noise.seen * torch.randn(seen.shape, generator=dice), confidence=torch.ones(seen.shape[:2]),
-        heat=zero(*seen.shape[:2], 2, 2, dtype=torch.float16), lifted=lifted + noise.lifted * torch.randn(lifted.shape, generator=dice),
+        lifted=lifted + noise.lifted * torch.randn(lifted.shape, generator=dice),
+        limb_place=zero(count, 2, 2, 4, 2), limb_mass=zero(count, 2, 2, 4), limb_odds=zero(count, 2, 4),
     )  # fmt: skip
