@@ -22,7 +22,7 @@ from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
 from backend.methods.fauna.clip.plant import plant
-from backend.methods.fauna.clip.stage import put_on_stage
+from backend.methods.fauna.clip.stage import put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
 from backend.methods.fauna.clip.windows import by_windows, kept_near
@@ -78,17 +78,19 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
         vertices = posed.vertices(posed.transforms(track.angles[rows]))
     mesh, texture = paint_from(character.creature, character.mesh, looks, track, vertices, rows, request, focal, progress, (0.9, 0.97))
     staged = put_on_stage(character.creature, character.skeleton, track, world, steady.double().numpy())
+    staged = through_gaps(staged, seen.numbers.numpy(), len(request.clip.times))
+    moves = world.moving or bool((staged.cameras != staged.cameras[0]).any())  # one that only pans goes nowhere
     camera = Camera(request.clip.width, request.clip.height, float(focal), staged.cameras[0])
     motion = Motion(
         request.name, float(request.clip.fps), staged.rotations, staged.root_translations,
-        cameras=staged.cameras if world.moving else None,
+        cameras=staged.cameras if moves else None,
     )  # fmt: skip
     pose = Pose(staged.rotations[0], staged.root_translations[0])
     asset = place(
         Asset(request.name, mesh, character.skeleton, character.skin, texture, camera, pose, (motion,), provenance=provenance(request))
     )
     progress("done", 0.99)
-    return Result(asset, {"iou": mean_overlap(posed, looks, track), "camera_moves": float(world.moving)})
+    return Result(asset, {"iou": mean_overlap(posed, looks, track), "camera_moves": float(moves)})
 
 
 def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ CHUNK = 16
 """Frames in a stored file."""
 SAMPLED = 24
 """Frames whose masks say which focal length a clip without one is given."""
+DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
+"""What reading a damaged file raises, by where the damage lies (`RuntimeError`: what is no file of ours says that it is encrypted)."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +165,15 @@ def store(path: Path, looks: Looks, focal: float) -> None:
 
 
 def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
-    """What `store` wrote for these frames with this focal length; None where it is something else or not there."""
+    """What `store` wrote for these frames with this focal length; None where it is something else, damaged or not there."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
-            return None
-        if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
-            return None
-        return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
+                return None
+            if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
+                return None
+            return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})
+    except DAMAGED:
+        return None

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.methods.fauna.clip.looks import DAMAGED
 from backend.methods.fauna.clip.track import Track
 
 WINDOW, OVERLAP = 96, 24
@@ -88,10 +89,13 @@ def store(path: Path, track: Track, key: str) -> None:
 
 
 def load(path: Path, key: str) -> Track | None:
-    """What `store` wrote under this key; None where it is something else or not there."""
+    """What `store` wrote under this key; None where it is something else, damaged or not there."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        if set(arrays.files) != {"key", *FIELDS} or str(arrays["key"]) != key:
-            return None
-        return Track(*(torch.from_numpy(arrays[field]) for field in FIELDS))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if set(arrays.files) != {"key", *FIELDS} or str(arrays["key"]) != key:
+                return None
+            return Track(*(torch.from_numpy(arrays[field]) for field in FIELDS))
+    except DAMAGED:
+        return None
