@@ -97,7 +97,7 @@ def follow(state: State, rgb: ByteArray) -> tuple[Mask, State]:
     """The next frame -> the animal's mask (H, W), all 0 where it is out of sight, and the state after it. rgb: (H, W, 3)."""
     small, grey = make_copy(rgb)
     back, there = flow.optical_flow(grey, state.grey), flow.optical_flow(state.grey, grey)
-    carried = np.asarray(flow.pull(state.mask, back), np.float32) / 255
+    carried = np.asarray(flow.pull(state.mask, back) / np.float32(255), np.float32)
     others = np.asarray(flow.pull(state.others, back)) > 127
     nothing = np.zeros(rgb.shape[:2], np.float32)
     if (carried > LEVEL).sum() < GONE * state.size.area:

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -169,11 +169,11 @@ def _write_mask(path: Path, mask: Mask) -> None:
     _put(path, lambda stream: picture.save(stream, "PNG", compress_level=1))
 
 
-def _save(path: Path, key: str, **arrays: NDArray[np.generic]) -> None:
-    _put(path, lambda stream: np.savez(stream, key=np.array(key), **arrays))
+def _save(path: Path, key: str, **arrays: NDArray[Any]) -> None:
+    _put(path, lambda stream: np.savez(stream, key=np.array(key), **arrays))  # type: ignore[arg-type]
 
 
-def _load(path: Path, key: str) -> dict[str, NDArray[np.generic]] | None:
+def _load(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """The arrays of a file that `_save` wrote, None where it isn't there, isn't whole or is of something else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -184,7 +184,7 @@ def _load(path: Path, key: str) -> dict[str, NDArray[np.generic]] | None:
 
 
 def _write_record(folder: Path, key: str, record: _Record) -> None:
-    arrays: dict[str, NDArray[np.generic]] = {
+    arrays: dict[str, NDArray[Any]] = {
         "visible": np.array(record.visible, bool),
         "several": np.array(record.several),
         "alpha": np.array(record.alpha),
