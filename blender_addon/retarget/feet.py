@@ -129,7 +129,9 @@ def swung(
     if ground.seen is not None:
         points, free = as_seen(foot.held_point(base, angles), goal, ground, pace, lap, k)
         angles = on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)
-    kept = np.append(flesh_heights(foot, body, ground, leg_length), 0.0) + np.zeros((lap.count, 1))
+    kept = np.full((lap.count, given.shape[1] + 1), -np.inf)
+    if not foot.soft:  # a soft sole gives way before its knuckle gets there
+        kept[:, :-1] = flesh_heights(foot, body, ground, leg_length)
     kept[:, -1] = lowest
     angles = fitted(foot.limb, base, angles, asked, through, free, kept, up, leg_length)
     points = foot.held_point(base, angles)
