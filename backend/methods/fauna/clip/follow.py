@@ -31,8 +31,8 @@ JOINTS, LIFTED = 0.5, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
 BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""
-MISSED, STRAY, UNCOVERED = 1.0, 20.0, 20.0
-AT_ONCE = 4
+MISSED, STRAY, UNCOVERED = 2.0, 20.0, 20.0
+AT_ONCE = 3
 """Every how-manieth frame's silhouette a step compares."""
 RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""

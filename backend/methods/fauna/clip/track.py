@@ -39,7 +39,7 @@ from backend.rig.template import Template
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
-SMOOTH = {"leg": 0.8, "other": 20.0}
+SMOOTH = {"leg": 0.25, "other": 20.0}
 """Weight of squared second differences of the angles, radians: of legs' bones, and of all others, which swing less and slower."""
 WALK, LEAST_SMOOTH = 0.25, 0.04
 """Radians a frame of a stride up to which SMOOTH holds: what it takes from a swing goes with the fourth power of its pace, so for a faster
@@ -47,7 +47,7 @@ one it is less; and its least share."""
 KNOTS = {"view": 1.0, "depth": 1.0, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
-PRIOR, SIDEWAYS = 0.01, 0.3
+PRIOR, SIDEWAYS = 0.003, 0.3
 """Weights of squared angles from rest, and of those out of the plane of legs and trunk."""
 PROPORTIONS = 0.3
 """Weight of squared changes of the rest points, object units, a frame."""
