@@ -5,7 +5,8 @@ local rotations at the scene's rate, with the hips' places and how far the anima
 
 Every bone turns away from its own rest pose as the source's does, so an elephant walks upright to a horse's rhythm; heights and sways
 go with the length of the legs. The feet that stand in the source then stand in the target: the speed is the one at which they slide
-least, legs reach for their spots with soles turned as the source's are, and the hips come down where a leg is too short.
+least, legs reach for their spots with soles turned as the source's are, and the hips come down where a leg is too short. In the air
+a leg makes up for what standing has cost it, until it swings over as wide an angle as the source's.
 Knees and elbows keep a rest of their bend; every angle stays within the template's limits.
 """
 
@@ -28,7 +29,7 @@ from ..retarget.soles import Foot, Ground
 from ..scene.asset_file import Array
 from . import muzzle, stances, turns
 from .library import ReadyMotion
-from .rig import HIPS, LEGS, Target, limits_on, missing_bones, pose, source_rig
+from .rig import HIPS, LEGS, Target, limits_on, missing_bones, pose, source_rig, tips_of
 
 STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L", "shoulder.R")
 UP, LEFT = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
@@ -70,16 +71,17 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
         toes = [source.index[leg[3]] for leg in LEGS.values()]
         posed = pose(source, to_matrices(source_turns), source_hips)[0][:, toes]
         soles = posed @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3), each toe's turn from rest
-        angles, hips, step = on_its_feet(target, angles, hips, limits, contacts, soles, usual)
+        ranges = stride * swings(source, to_matrices(source_turns), source_hips)
+        angles, hips, step = on_its_feet(target, angles, hips, limits, contacts, soles, ranges, usual)
     angles = nod(target, clamped(angles, limits), hips, limits, source, to_matrices(source_turns), source_hips)
     return Steps(to_quaternions(from_angles(angles)), hips, contacts, step)
 
 
 def on_its_feet(
-    target: Target, angles: Array, hips: Array, limits: Array, contacts: Array, soles: Array, step: float
+    target: Target, angles: Array, hips: Array, limits: Array, contacts: Array, soles: Array, ranges: Array, step: float
 ) -> tuple[Array, Array, float]:
     """Angles (t, b, 3), hips (t, 3) and the step a frame, about `step`, with which feet stand by the contacts (t, 4), their soles turned
-    like that (t, 4, 3, 3)."""
+    like that (t, 4, 3, 3) and their legs swinging over these ranges (4,), radians."""
     tails = target.rest[:, :3, 3] + target.rest[:, :3, 1] * target.lengths[:, None]
     rig = Rig(target.names, target.parents, target.rest, tails, UP, limits)
     found = match_scheme(rig)
@@ -93,7 +95,7 @@ def on_its_feet(
     for number, (name, leg) in enumerate(LEGS.items()):
         bones = tuple(target.index[bone] for bone in leg)
         limb = limb_of(body, bones, tails[bones[-1]], LEFT, True, False)
-        feet.append(Foot(name, limb, soles[:, number], True, True, False))
+        feet.append(Foot(name, limb, soles[:, number], True, True, False, float(ranges[number])))
     body.place = body.rest_heads[target.index[HIPS]] + hips
     body.settle()
     heights = np.tile(target.grounds, (len(angles), 1))
@@ -101,6 +103,13 @@ def on_its_feet(
     velocity = hold(body, feet, ground, Lap(np.arange(len(angles), dtype=float), float(len(angles))), target.leg_length)
     local = np.stack([body.basis(bone) for bone in range(len(target.names))], 1)
     return to_angles(local), body.place - body.rest_heads[target.index[HIPS]], float(velocity[1])
+
+
+def swings(rig: Target, local: Array, hips: Array) -> Array:
+    """(4,) radians over which each leg swings, from its first joint to its tip, seen from the side; local (t, b, 3, 3)."""
+    _, heads = pose(rig, local, hips)
+    away = tips_of(rig, local, hips) - heads[:, [rig.index[leg[0]] for leg in LEGS.values()]]
+    return np.asarray(np.ptp(np.arctan2(away[..., 1], -away[..., 2]), axis=0))
 
 
 def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Target, turned: Array, place: Array) -> Array:
