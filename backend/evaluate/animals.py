@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from backend.data.prepare import prepare
 from backend.evaluate.creature_scores import Row, Sheet, heading, score_creature, stack_points
 from backend.evaluate.creature_views import posed_surface, project
-from backend.evaluate.metrics import aligned_joint_error, angle_between
+from backend.evaluate.metrics import aligned_joint_error, angle_between, match_surfaces
 from backend.evaluate.posed_truth import read_posed_truth, write_posed_truth
 from backend.evaluate.surfaces import Surface, compare_surfaces, into_truth
 from backend.methods.fauna import method as fauna
 from backend.methods.request import Photo, Quality, Request
+from backend.rig import posing
 from backend.rig.template import load_quadruped
-from backend.types import ByteArray, Camera, Image, no_progress
+from backend.shape.sampling import sample_surface
+from backend.types import Asset, ByteArray, Camera, Image, Pose, no_progress
 
 FOCAL_HALF_WIDTHS = 1 / np.tan(np.radians(12.5))
 SPLITS = ("val", "family")
@@ -97,11 +99,26 @@ class Pictures:
             found = Surface(into_truth(surface.vertices, camera, true_camera.object_to_camera), surface.faces)
             rng = np.random.default_rng([seed, i])
             row |= compare_surfaces(found, self._meshes[i], float(np.degrees(truth["azimuth"][i])), rng)
-        row |= scored.row
+        row |= self.score_shape(scored.asset, int(truth["shape"][i]), np.random.default_rng([seed, i])) | scored.row
         caption = f"{row['species']} octant {row['octant']} iou {row['iou']:.2f} pck {row['pck']:.2f} axis {turned:.0f} off"
         if "iou_sides" in row:
             caption += f" chamfer {row['chamfer']:.3f} sides {row['iou_sides']:.2f}"
         return row, (caption, scored.pictures)
+
+
+    def score_shape(self, asset: Asset, shape: int, rng: np.random.Generator) -> Row:
+        """The creature at rest beside that shape at rest: what is right about it whatever its pose. rest_joints: as joints_3d;
+        rest_chamfer: as chamfer, where the folder holds the shape's surface."""
+        names, skeleton = list(load_quadruped().points), asset.skeleton
+        still = np.zeros((len(skeleton.names), 4), np.float32)
+        still[:, 0] = 1
+        points = posing.posed_points(skeleton, Pose(still, np.zeros(3, np.float32)))
+        row: Row = {"rest_joints": aligned_joint_error(stack_points(points, names), self.shapes["points"][shape])}
+        if "surface" in self.shapes:
+            known = self.shapes["surface"][shape]
+            own = sample_surface(asset.mesh.vertices, asset.mesh.faces, rng, len(known))
+            row["rest_chamfer"] = match_surfaces(own, known)[2] / float(np.linalg.norm(np.ptp(known, axis=0)))
+        return row
 
 
 def evaluate_animals(
@@ -110,7 +127,8 @@ def evaluate_animals(
     """-> one row of scores a picture, and the contact sheet's rows. limit: pictures of each split, in eights, spread over the animals.
 
     Beside what every set has: joints_3d (after similarity, over the joints' diagonal), mean_skeleton (what the mean training skeleton
-    would score there, posed as it rests) and, where the folder holds the posed meshes, the columns of `surfaces.compare_surfaces`.
+    would score there, posed as it rests), the columns of `Pictures.score_shape` and, where the folder holds the posed meshes, those of
+    `surfaces.compare_surfaces`.
     """
     pictures = Pictures(folder)
     chosen = np.concatenate([choose_pictures(pictures.truth["split"], split, limit) for split in splits])

@@ -125,6 +125,11 @@ def keep_mask(photo: dict[str, str], folder: Path, number: int) -> dict[str, str
     return {**photo, "mask": str(kept)}
 
 
+def without_lost_masks(photos: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Further photos whose masks are there still, or found anew."""
+    return [{key: path for key, path in photo.items() if key == "photo" or os.path.isfile(path)} for photo in photos]
+
+
 def take_over(folder: Path) -> BatchList:
     """The newest list in `folder` that no Blender holds and that has entries, else a new one. Raises OSError."""
     for place in sorted((path for path in folder.iterdir() if path.is_dir()), reverse=True):

@@ -82,7 +82,7 @@ def test_an_error_names_the_photo(photos: list[Path], tmp_path: Path) -> None:
     photos[1].write_bytes(b"no photo")
     with pytest.raises(MenagerieError) as caught:
         reconstruct(photos[0], tmp_path / "out", others=further(photos[1:]), methods=METHODS)
-    assert caught.value.code == "photo_unreadable" and caught.value.sentence.startswith("1.png: ")
+    assert caught.value.code == "photo_unsupported" and caught.value.sentence.startswith("1.png: ")
     Picture.new("RGBA", (64, 64), (0, 0, 0, 0)).save(photos[1])
     with pytest.raises(MenagerieError) as caught:
         reconstruct(photos[0], tmp_path / "out", others=further(photos[1:]), methods=METHODS)
