@@ -9,10 +9,11 @@ from __future__ import annotations
 import bpy
 
 from . import ops, panels, preferences, settings
+from .clip import choices as clip_choices
 from .link import batch, batch_rows, session
 from .motions import made
 from .ops import mask_editor, paint_mask, picking, reskin
-from .panels import joint_marks, pictures
+from .panels import joint_marks, motion_assets, pictures
 from .retarget import choices as retarget_choices
 from .scene import watch
 from .scene.gltf_export import glTF2ExportUserExtension as glTF2ExportUserExtension
@@ -25,6 +26,7 @@ def register() -> None:
     """Called by Blender when the add-on is enabled."""
     preferences.register()
     settings.register()
+    clip_choices.register()
     retarget_choices.register()
     batch_rows.register()
     made.register()
@@ -35,12 +37,14 @@ def register() -> None:
     watch.begin()
     batch.open_list()
     joint_marks.begin()
+    motion_assets.begin()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, and when Blender ends: the backend and every timer end with it."""
     batch.close()
     session.close()
+    motion_assets.end()
     joint_marks.end()
     watch.end()
     reskin.forget()
@@ -54,5 +58,6 @@ def unregister() -> None:
     retarget_choices.unregister()
     batch_rows.unregister()
     made.unregister()
+    clip_choices.unregister()
     settings.unregister()
     preferences.unregister()

@@ -23,8 +23,13 @@ def photo_chosen(chosen: MenagerieSettings, context: bpy.types.Context) -> None:
 
 
 class MenagerieSettings(bpy.types.PropertyGroup):
-    """Of a scene. mask_photo: which photo the painted mask is of."""
+    """Of a scene. kind: which of the panel's tabs; mask_photo: which photo the painted mask is of."""
 
+    kind: bpy.props.EnumProperty(
+        name="From",
+        items=(("PHOTO", "Photo", "One photo becomes a posed creature"), ("CLIP", "Clip", "A clip becomes a creature that moves")),
+        default="PHOTO",
+    )  # type: ignore[valid-type]
     photo: bpy.props.StringProperty(
         name="Photo", description="One photo with one animal clearly in view", subtype="FILE_PATH", update=photo_chosen
     )  # type: ignore[valid-type]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.__main__ import COMMANDS
+from backend.__main__ import COMMANDS, main
+from backend.methods.index import METHODS
 from backend.service.doctor import decode_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,11 +50,15 @@ def test_an_unreadable_photo_is_a_coded_sentence_and_leaves_no_folder(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unreadable_clip_is_a_coded_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_unreadable_clip_is_a_coded_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(METHODS, "fauna", "tests.service.made_up")
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"#EXTM3U\n")
-    done = call("animate", str(clip), "--out", str(tmp_path / "out"))
-    assert done.returncode == 1 and "error [clip_unsupported]" in done.stderr and "Traceback" not in done.stderr
+    assert main(["animate", str(clip), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "error [clip_unsupported]" in told and "Traceback" not in told
     assert list(tmp_path.iterdir()) == [clip]
 
 

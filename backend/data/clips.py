@@ -1,7 +1,9 @@
 """Clips with truth: an animal of 0 A.D. walks, runs, grazes before a photographer's camera, and everything about it is known.
 
     python -m backend.data.clips PUBLIC_ZIP OUT [--scenes PLACES] [--only NAME ...]
+    python -m backend.data.clips PUBLIC_ZIP --list
 
+--list prints which clips each animal that isn't reserved can play, for further shots.
 Enters: the game's archive and `clips.json`, the list of shots that validation looks at. Leaves a folder a shot:
   frames/0000.png ...   RGBA, the animal cut out; with --scenes RGB, over a photograph of a place, and masks/0000.png beside them
   truth.npz, truth.json what is known about it, see `clip_truth`
@@ -16,7 +18,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,11 @@ from backend.data.zero_ad import Archive
 from backend.types import ByteArray, FloatArray
 
 FPS = 24.0
+KINDS = {
+    "walk": "walk", "pace": "walk", "trot": "trot", "canter": "run", "gallop": "run", "run": "run", "feed": "graze", "gather": "graze",
+    "attack": "attack", "idle": "idle",
+}  # fmt: skip
+"""What a game's clip's name holds -> what the animal does in it; the first that fits counts."""
 NOISE = (0.0, 3.0)
 """Of the sensor, in 255ths."""
 
@@ -65,6 +72,19 @@ def read_plan(entry: dict[str, Any]) -> Plan:
     play = Play(**{key: entry[key] for key in ("frames", "start", "seconds", "travels") if key in entry})
     shot = Shot(**{"kind": entry["camera"], **{key: entry[key] for key in Shot.__dataclass_fields__ if key in entry and key != "kind"}})
     return Plan(entry["name"], entry["animal"], entry["clip"], entry["kind"], play, shot, entry["seed"])
+
+
+def playable(archive: Archive) -> dict[str, dict[str, list[str]]]:
+    """Animal -> what it does -> names of the clips that are made for its bones."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for animal in quadrupeds.names():
+        bones = len(archive.mesh(f"skeletal/{animal}.dae").bind)
+        for path in quadrupeds.clips_and_skins(archive, animal)[0]:
+            name = PurePosixPath(path).stem
+            kind = next((kind for word, kind in KINDS.items() if word in name), None)
+            if kind is not None and archive.clip(path).frames.shape[1] == bones:
+                found.setdefault(animal, {}).setdefault(kind, []).append(name)
+    return found
 
 
 def make_clip(archive: Archive, plan: Plan, folder: Path, scene: ByteArray | None = None) -> None:
@@ -142,11 +162,18 @@ def main(argv: list[str] | None = None) -> int:
     """The command of the module's docstring. -> exit status."""
     parser = argparse.ArgumentParser(prog="python -m backend.data.clips", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--list", action="store_true", help="what each animal can play")
     parser.add_argument("--scenes", type=Path, help="gcompris-qt-data's folder, or its explore_monuments.rcc")
     parser.add_argument("--only", nargs="*", default=[], help="names of clips.json")
     args = parser.parse_args(argv)
     archive = Archive(args.source)
+    if args.list:
+        for animal, kinds in playable(archive).items():
+            print(f"{animal}: " + "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items()))
+        return 0
+    if args.out is None:
+        parser.error("OUT is missing")
     places = [] if args.scenes is None else list(read_scenes(args.scenes, "evaluation").values())
     for number, plan in enumerate(listed()):
         if not args.only or plan.name in args.only:

@@ -116,7 +116,7 @@ def draw_sprites(source: Path, role: Role, rng: np.random.Generator) -> tuple[li
         seen = (vertices @ camera[:3, :3].T + camera[:3, 3]).astype(np.float32)
         colour, cover, _ = draw(seen, animal.faces, figure.stage.index, figure.vertices, animal.uvs, focal, fine, coat, light)
         full = np.concatenate([colour * cover[..., None], cover[..., None]], -1)
-        sprites.append(cv2.resize(full.astype(np.float32), (SPRITE, SPRITE), interpolation=cv2.INTER_AREA))
+        sprites.append(np.asarray(cv2.resize(full.astype(np.float32), (SPRITE, SPRITE), interpolation=cv2.INTER_AREA), np.float32))
         lowest = max(lowest, float(np.flatnonzero(sprites[-1][..., 3].any(1))[-1]))
     return sprites, np.array([SPRITE / 2, lowest], np.float32)
 
@@ -144,7 +144,8 @@ def _put(sprite: FloatArray, role: Role, share: float, first: NDArray[np.float64
     middle = (1 - share) * np.array(role.start) + share * np.array(role.end)
     scale = role.length * WIDTH / SPRITE
     place = np.array([[scale, 0, middle[0] * WIDTH - scale * SPRITE / 2], [0, scale, middle[1] * HEIGHT - scale * SPRITE / 2], [0, 0, 1]])
-    return cv2.warpPerspective(sprite, view @ np.linalg.inv(first) @ place, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+    seen = cv2.warpPerspective(sprite, view @ np.linalg.inv(first) @ place, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+    return np.asarray(seen, np.float32)
 
 
 def _post(scene: FloatArray, first: NDArray[np.float64], view: NDArray[np.float64], x: float) -> FloatArray:
@@ -155,7 +156,7 @@ def _post(scene: FloatArray, first: NDArray[np.float64], view: NDArray[np.float6
     stuff = scene[-HEIGHT:, :width] if scene.shape[0] >= HEIGHT else cv2.resize(scene[:, :width], (width, HEIGHT))
     shade = np.linspace(1.0, 0.55, width, dtype=np.float32)[None, :, None]
     layer[:, left : left + width] = np.concatenate([stuff[:HEIGHT] * shade, np.ones((HEIGHT, width, 1), np.float32)], -1)
-    return cv2.warpPerspective(layer, view @ np.linalg.inv(first), (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.warpPerspective(layer, view @ np.linalg.inv(first), (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR), np.float32)
 
 
 def _record(picture: FloatArray, rng: np.random.Generator) -> ByteArray:
@@ -171,7 +172,7 @@ def make_passage(source: Path, script: Script, scene: ByteArray, seed: int) -> P
     views = turn_camera(script.camera, script.frames, rng)
     place = scene.astype(np.float32) / np.float32(255)
     scale = max(1.0, 1.6 * HEIGHT / place.shape[0], 1.6 * WIDTH / place.shape[1])
-    place = cv2.resize(place, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    place = np.asarray(np.clip(cv2.resize(place, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), 0, 1), np.float32)
     middle = np.array([[1, 0, -place.shape[1] / 2], [0, 1, -place.shape[0] / 2], [0, 0, 1]])
     # main last of those behind, first of those in front
     behind = [role for role, front in script.others if not front]
@@ -180,13 +181,15 @@ def make_passage(source: Path, script: Script, scene: ByteArray, seed: int) -> P
     sprites = [draw_sprites(source, role, rng) for role in roles]
     frames, masks = [], np.zeros((script.frames, HEIGHT, WIDTH), np.uint8)
     for k, view in enumerate(views):
-        picture = cv2.warpPerspective(place, view @ middle, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        seen = cv2.warpPerspective(place, view @ middle, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        picture = np.asarray(seen, np.float32)
         share = k / max(1, script.frames - 1)
         cover = np.zeros((HEIGHT, WIDTH), np.float32)
         for role, (cycle, ground) in zip(roles, sprites, strict=True):
             shadow = np.zeros((SPRITE, SPRITE, 4), np.float32)
             cv2.ellipse(shadow, (int(ground[0]), int(ground[1]) - 4), (SPRITE // 3, SPRITE // 28), 0, 0, 360, (0, 0, 0, SHADOW), -1)
-            picture = _over(picture, _put(cv2.GaussianBlur(shadow, (0, 0), 5), role, share, views[0], view))
+            soft = np.asarray(cv2.GaussianBlur(shadow, (0, 0), 5), np.float32)
+            picture = _over(picture, _put(soft, role, share, views[0], view))
             layer = _put(cycle[k % len(cycle)], role, share, views[0], view)
             picture = _over(picture, layer)
             cover = layer[..., 3] if role is script.role else cover * (1 - layer[..., 3])

@@ -5,6 +5,7 @@ its motion, skeleton, skin and camera, nothing of what the method knew. Columns 
 
   iou            mean over frames of the overlap of the creature, drawn through its camera, with the animal's mask; iou_worst: the least
   joints         joint_error after one similarity for the clip, over the body's length
+  pose           pose_error: the same without the animal's way and turns, which pan and cut-out leave to the feet to tell
   mean_pose      mean_pose_error: what a stiff creature could score at best; of_mean_pose = joints / mean_pose
   bones          bone_angle_error, degrees
   jitter         acceleration_error; jitter_pose: of the joints about the pelvis, which a trembling distance from the camera leaves out;
@@ -46,6 +47,7 @@ from backend.evaluate.motion_scores import (
     foot_slide,
     joint_error,
     mean_pose_error,
+    pose_error,
     swing_scores,
 )  # fmt: skip
 from backend.rig.skeleton import skeleton_points
@@ -137,7 +139,8 @@ def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, 
     stiff = mean_pose_error(true, truth.body)
     joints = joint_error(aligned, true, truth.body)
     scores: dict[str, Any] = {
-        "joints": joints, "mean_pose": stiff, "of_mean_pose": joints / stiff if stiff > 0 else float("nan"),
+        "joints": joints, "pose": pose_error(points, true, truth.body), "mean_pose": stiff,
+        "of_mean_pose": joints / stiff if stiff > 0 else float("nan"),
         "bones": bone_angle_error(aligned, true), "jitter": acceleration_error(aligned, true, truth.fps, truth.body),
         "jitter_pose": acceleration_error(about_pelvis(aligned), about_pelvis(true), truth.fps, truth.body),
         **foot_slide(points, contacts, leg), "swapped": float(find_swaps(aligned, true, truth.leg).any(1).sum()),
@@ -148,10 +151,13 @@ def score_motion(points: Array, lengths: tuple[float, float], truth: ClipTruth, 
 
 
 def mean_row(rows: list[Row]) -> dict[str, float]:
-    """Means of the numbers over the clips that have them, `unswapped`: share of clips without a swapped frame, and `count`."""
+    """Means of the numbers over the clips that have them; pooled_of_mean_pose: mean joints over mean mean_pose, since a clip that hardly
+    moves has next to none; unswapped: share of clips without a swapped frame; count."""
     columns = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
     means = {name: float(np.nanmean([_number(row.get(name)) for row in rows])) for name in columns
              if any(np.isfinite(_number(row.get(name))) for row in rows)}  # fmt: skip
+    if "mean_pose" in means:
+        means["pooled_of_mean_pose"] = means["joints"] / means["mean_pose"]
     return {**means, "unswapped": float(np.mean([row["swapped"] == 0 for row in rows])), "count": float(len(rows))}
 
 

@@ -1,18 +1,19 @@
 """Quality tables.
 
-    python -m backend evaluate fauna [--set photos|pins|zero-ad-val|several|composites] [--quality fast|fine] [--ablate PART] [--data DIR]
-        [--weights FILE] [--out DIR]
+    python -m backend evaluate fauna [--set photos|pins|zero-ad-val|several|composites|passages] [--quality fast|fine] [--ablate PART]
+        [--data DIR] [--weights FILE] [--out DIR]
     python -m backend evaluate animate ...      (clips; see `backend.evaluate.clip_command`)
 
 photos: the photos in tests/photos, a row each. pins: the same as they are, and with the joints that were read wrong pinned where they
 are. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions; split "val" (relatives in training) and split
 "family" (none) stand apart. several: of the same animals, one picture alone and then with three others from other sides, and what those
 add. composites: masks alone, on cut-outs of tests/photos and of the pictures in --data over the photographs of places in --scenes (Debian's
-gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. Means below each; --out writes every row as JSON, with a contact
-sheet to look at. --ablate runs the set once as it is and once with one part switched off (bank, articulation, deformation, joints, lifting
-or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the validation pictures, and their true posed meshes, where
---data does not hold them yet. --weights scores a file that `train fauna --export` wrote in place of the bundled one; of animals that it
-learnt from, the table says so.
+gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. passages: masks through time and the background's motion, on clips
+of animals of --source set aside, over those places; --alone adds matting frame by frame. Means below each; --out writes every row as JSON,
+with a contact sheet to look at. --ablate runs the set once as it is and once with one part switched off (bank, articulation, deformation,
+joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the validation pictures, and their true posed
+meshes, where --data does not hold them yet. --weights scores a file that `train fauna --export` wrote in place of the bundled one; of
+animals that it learnt from, the table says so.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from backend.evaluate.creature_scores import Row, Sheet
 from backend.evaluate.creature_views import HEADINGS
 from backend.evaluate.masks import COUNT, evaluate_masks, summarise_masks
 from backend.evaluate.masks import HEADINGS as MASK_HEADINGS
+from backend.evaluate.passages import HEADINGS as PASSAGE_HEADINGS
+from backend.evaluate.passages import evaluate_passages
 from backend.evaluate.photos import evaluate_photos
 from backend.evaluate.pins import evaluate_pins
 from backend.evaluate.posed_truth import NAME as POSED
@@ -175,6 +178,21 @@ def report_several(args: argparse.Namespace) -> int:
     return 0
 
 
+def report_passages(args: argparse.Namespace) -> int:
+    """The set of passages, which asks nothing of the method."""
+    if args.scenes is None or args.source is None:
+        raise MenagerieError("bad_request", "--set passages needs --scenes, and --source, 0 A.D.'s public.zip.")
+    if args.ablate:
+        raise MenagerieError("bad_request", "--set passages looks at tracking: there is no part of the method to switch off.")
+    rows, sheet = evaluate_passages(args.source, args.scenes, args.seed, args.limit, args.alone)
+    for row in rows:
+        print(line(row))
+    mean = summarise(rows)
+    print("mean  " + line(mean))
+    write_report(args, "passages", {"mean": mean, "rows": rows}, sheet, PASSAGE_HEADINGS)
+    return 0
+
+
 def report_pins(args: argparse.Namespace) -> int:
     """The photos with and without a person's corrections."""
     if args.ablate:
@@ -200,20 +218,23 @@ def main(argv: list[str]) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m backend evaluate", description=__doc__, formatter_class=layout)
     parser.add_argument("method", choices=["fauna"])
-    parser.add_argument("--set", choices=["photos", "pins", "zero-ad-val", "several", "composites"], default="photos")
+    parser.add_argument("--set", choices=["photos", "pins", "zero-ad-val", "several", "composites", "passages"], default="photos")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--ablate", choices=ABLATIONS, default="")
     parser.add_argument("--weights", type=Path, help="other weights of the fauna model, as train fauna --export writes them")
     parser.add_argument("--data", type=Path, help="folder of photos with truth.json, or of validation pictures")
-    parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip, to make the validation pictures from")
+    parser.add_argument("--source", type=Path, help="0 A.D.'s public.zip, to make the validation pictures or the passages from")
     parser.add_argument("--scenes", type=Path, help="gcompris-qt-data's folder, or its explore_monuments.rcc")
     parser.add_argument("--split", choices=[*SPLITS, "both"], default="both", help="which animals set aside")
-    parser.add_argument("--limit", type=int, default=0, help="photos, composites, or pictures of each split (in eights: an animal each)")
+    parser.add_argument("--limit", type=int, default=0, help="photos, composites, passages, or pictures of each split (in eights)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="passages: matting of each frame alone too")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     if args.set == "composites":
         return report_masks(args)
+    if args.set == "passages":
+        return report_passages(args)
     if args.weights is not None:
         use_weights(args.weights)
     if args.set == "pins":

@@ -75,6 +75,17 @@ def joint_error(aligned: NDArray[np.floating], truth: NDArray[np.floating], body
     return float(np.linalg.norm(aligned[:, kept] - truth[:, kept], axis=-1).mean() / body)
 
 
+def pose_error(found: NDArray[np.floating], truth: NDArray[np.floating], body: float) -> float:
+    """As `joint_error`, after one scale for the clip (equal mean sizes of the frames) and, of each frame, the best rigid motion onto the
+    true one: what is left is pose and build, without the way."""
+    kept = kept_points(found)
+    own, true = (points[:, kept].astype(np.float64) for points in (found, truth))
+    sizes = [np.sqrt(((points - points.mean(1, keepdims=True)) ** 2).sum()) for points in (own, true)]
+    pairs = list(zip(own * (sizes[1] / sizes[0]), true, strict=True))
+    moved = np.stack([np.linalg.norm(find_similarity(one, other, scaled=False)(one) - other, axis=-1) for one, other in pairs])
+    return float(moved.mean() / body)
+
+
 def mean_pose_error(truth: NDArray[np.floating], body: float) -> float:
     """What a creature would score that does not move its joints at all: the clip's own mean pose, put into each frame by the rigid motion
     that fits it best; mean distance of joints over the body's length. The mean pose is that of the true frames after each was moved

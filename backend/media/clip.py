@@ -59,6 +59,8 @@ def read_clip(
     with throwaway(DECODER, asked) as process:
         status = _follow(process, path, folder, progress)
     clip = frame_store.open_frames(folder, request) if status == 0 else None
+    if status == frame_store.NO_ROOM:
+        raise MenagerieError("disk_full", "There is no space left for the clip's frames.")
     if clip is None:
         refusal = _refusal(path, frame_store.read_json(folder / frame_store.REFUSAL) if status == 1 else None)
         frame_store.clear(folder)

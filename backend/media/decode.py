@@ -7,7 +7,6 @@ a coded error. `plan.json` tells beforehand how many frames there will be. Start
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import PIL.Image
 
 from backend.errors import MenagerieError
 from backend.media import source as sources
-from backend.media.frame_store import LISTING, PLAN, REFUSAL, write_frame, write_json
+from backend.media.frame_store import LISTING, NO_ROOM, PLAN, REFUSAL, write_frame, write_json
 from backend.media.photo import DECODE_FAILURES
 from backend.media.steady import choose_frames
 from backend.media.throwaway import read_request, take_no_more_memory
@@ -98,7 +97,7 @@ class Writer:
 
 
 def main() -> int:
-    """Answer the one request. -> exit status: 0 where the listing stands, 1 where the refusal does."""
+    """Answer the one request. -> exit status: 0 where the listing stands, 1 where the refusal does, `NO_ROOM` where there was none."""
     given = read_request()
     path, folder = Path(given["path"]), Path(given["folder"])
     PIL.Image.init()
@@ -111,11 +110,14 @@ def main() -> int:
         except MenagerieError:
             raise
         except DECODE_FAILURES as error:
-            traceback.print_exception(error)
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
             raise sources.refuse("clip_unreadable", path, "is damaged") from error
         write_json(folder / LISTING, {**listing, "request": given["request"]})
     except MenagerieError as error:
-        write_json(folder / REFUSAL, error.to_wire())
+        try:
+            write_json(folder / REFUSAL, error.to_wire())
+        except MenagerieError:
+            return NO_ROOM
         return 1
     return 0
 

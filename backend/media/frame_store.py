@@ -22,6 +22,8 @@ from backend.types import Clip, Image
 
 FRAME = "frame-{:07d}.png"
 LISTING, PLAN, REFUSAL = "clip.json", "plan.json", "refusal.json"
+NO_ROOM = 3
+"""Exit status of a decoder that couldn't even write why."""
 PNG_LEVEL = 1
 LARGEST_LISTING = 4 << 20
 """Bytes."""

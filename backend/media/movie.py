@@ -163,8 +163,10 @@ class Movie:
                 if packet is None:
                     return
                 decoded = decoder.decode(packet)
-            except (av.InvalidDataError, av.EOFError):
-                continue  # of one packet; where reading itself failed, there is no next
+            except av.FFmpegError as error:
+                if error.errno == errno.ENOMEM:
+                    raise
+                continue  # it is of one packet; where reading itself failed, there is no next
             for frame in decoded:
                 tick = frame.pts if frame.pts is not None else frame.dts
                 if tick is None or frame.is_corrupt:

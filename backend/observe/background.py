@@ -25,6 +25,8 @@ SIDE = 640
 """Longer side of the copies that are matched."""
 POINTS, SPACING, QUALITY = 600, 7, 0.01
 """Corners of a key frame at most, pixels between them, and the least share of the best one's strength."""
+FAINTEST = 7e-5
+"""Strength of a corner (`cv2.cornerMinEigenVal`) below which it is a sensor's noise: of noise with deviation 2 it is up to 5.6e-5."""
 AROUND = 0.03
 """Of the copy's longer side: what is this near the animal moves with its shadow."""
 WINDOW, LEVELS = 15, 4
@@ -77,7 +79,7 @@ def follow_background(clip: Clip, read_mask: Callable[[int], Mask], progress: Pr
     last = np.eye(3)
     for k in range(len(clip.times)):
         progress("background", k / len(clip.times))
-        grey = cv2.cvtColor(np.asarray(shrink(clip.read(k).rgb, *size), np.uint8), cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(np.asarray(shrink(clip.read(k).rgb, *size), np.uint8), cv2.COLOR_RGB2GRAY), np.uint8)
         outside = _outside(read_mask(k), size)
         if not keys:
             key = _make_key(grey, outside, np.eye(3))
@@ -133,7 +135,9 @@ def _outside(mask: Mask, size: tuple[int, int]) -> ByteArray:
 def _make_key(grey: ByteArray, outside: ByteArray, place: Matrix) -> _Key:
     corners = cv2.goodFeaturesToTrack(grey, POINTS, QUALITY, SPACING, mask=outside)
     points = np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
-    return _Key(grey, points, place)
+    pixel = points.astype(int)
+    strength = cv2.cornerMinEigenVal(grey, 3)[pixel[:, 1], pixel[:, 0]]
+    return _Key(grey, points[strength >= FAINTEST], place)
 
 
 def _project(matrix: Matrix, points: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -172,10 +176,10 @@ def _match(key: _Key, grey: ByteArray, outside: ByteArray, guess: Matrix) -> _Ma
     if inside.sum() < FEWEST:
         return None
     start, corners = start[inside], key.corners[inside]
-    options = {"winSize": (WINDOW, WINDOW), "maxLevel": LEVELS, "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)}
+    window, until = (WINDOW, WINDOW), (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
     with one_thread():
-        ends, ok, _ = cv2.calcOpticalFlowPyrLK(warped, grey, start[:, None], None, **options)
-        back, ok_back, _ = cv2.calcOpticalFlowPyrLK(grey, warped, ends, None, **options)
+        ends, ok, _ = cv2.calcOpticalFlowPyrLK(warped, grey, start[:, None], None, winSize=window, maxLevel=LEVELS, criteria=until)
+        back, ok_back, _ = cv2.calcOpticalFlowPyrLK(grey, warped, ends, None, winSize=window, maxLevel=LEVELS, criteria=until)
     ends, back = ends[:, 0], back[:, 0]
     good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (np.linalg.norm(back - start, axis=1) < ROUND_TRIP)
     pixel = np.clip(np.rint(ends), 0, [width - 1, height - 1]).astype(int)

@@ -29,7 +29,7 @@ def _empty() -> FloatArray:
     return np.zeros(LEVELS**3, np.float32)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Colours:
     """animal, around, others: (4096,) how much of each colour was seen there; own: (4096,) the animal's over all the time, unfaded."""
 
@@ -38,15 +38,18 @@ class Colours:
     others: FloatArray = field(default_factory=_empty)
     own: FloatArray = field(default_factory=_empty)
 
-    def learn(self, rgb: ByteArray, inside: NDArray[np.bool_], outside: NDArray[np.bool_], others: NDArray[np.bool_]) -> None:
-        """One frame more. rgb: (h, w, 3); inside, outside, others: (h, w) where the animal is, what is around it, and other animals."""
+    def learn(
+        self, rgb: ByteArray, inside: NDArray[np.bool_], outside: NDArray[np.bool_], others: NDArray[np.bool_]
+    ) -> Colours:
+        """After one frame more. rgb: (h, w, 3); inside, outside, others: (h, w) where the animal, what is around it, and others are."""
         codes = _codes(rgb)
         own = _share(codes[inside])
-        self.animal = FADE * self.animal + own
-        self.around = FADE * self.around + _share(codes[outside])
-        if others.any():
-            self.others = FADE * self.others + _share(codes[others])
-        self.own = self.own + own
+        return Colours(
+            FADE * self.animal + own,
+            FADE * self.around + _share(codes[outside]),
+            FADE * self.others + _share(codes[others]) if others.any() else self.others,
+            self.own + own,
+        )
 
     def odds(self, rgb: ByteArray) -> FloatArray:
         """(h, w): positive where the colour speaks for the animal. rgb: (h, w, 3)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,12 +40,12 @@ def optical_flow(first: ByteArray, second: ByteArray) -> FloatArray:
     if first.shape != second.shape or first.ndim != 2 or min(first.shape) < SMALLEST_SIDE:
         raise ValueError(f"flow needs two grey pictures of one size, not {first.shape} and {second.shape}")
     with one_thread():
-        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         flow: FloatArray = search.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
     return flow
 
 
-def pull(picture: NDArray[np.generic], flow: FloatArray) -> NDArray[np.generic]:
+def pull(picture: ByteArray | FloatArray, flow: FloatArray) -> NDArray[Any]:
     """What each pixel of the first picture finds at its counterpart in the second, bilinear, 0 outside.
 
     picture: (h, w) or (h, w, c) uint8 or float32, of the second -> the same, of the first.

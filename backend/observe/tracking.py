@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from backend.errors import MenagerieError
 from backend.observe.background import follow_background
 from backend.observe.colours import Colours
-from backend.observe.following import State, find_again, find_first, follow, start
+from backend.observe.finding import find_again, find_first
+from backend.observe.following import Size, State, follow, start
 from backend.observe.given_masks import assign_masks, read_given_mask
 from backend.observe.mask import LEVEL, OPAQUE_SHARE, keep_islands
 from backend.types import ByteArray, Clip, FloatArray, Image, Mask, Progress, no_progress
@@ -191,7 +192,8 @@ def _write_record(folder: Path, key: str, record: _Record) -> None:
     }
     state = record.state
     if state is not None:
-        numbers = np.array([state.area, state.length, state.known, state.seen, state.stranger], np.float64)
+        size = state.size
+        numbers = np.array([size.area, size.width, size.height, state.known, state.seen, state.stranger], np.float64)
         arrays |= {"grey": state.grey, "mask": state.mask, "others": state.others, "numbers": numbers}
         colours = state.colours
         arrays["colours"] = np.stack([colours.animal, colours.around, colours.others, colours.own])
@@ -208,9 +210,10 @@ def _read_record(folder: Path, key: str, count: int) -> _Record:
         return _Record()
     state = None
     if "grey" in stored:
-        area, length, known, seen, stranger = (float(value) for value in stored["numbers"])  # type: ignore[arg-type]
+        area, width, height, known, seen, stranger = (float(value) for value in stored["numbers"])  # type: ignore[arg-type]
         colours = Colours(*(np.ascontiguousarray(row) for row in stored["colours"]))
-        state = State(stored["grey"], stored["mask"], stored["others"], area, length, bool(known), bool(seen), bool(stranger), colours)
+        size = Size(area, width, height)
+        state = State(stored["grey"], stored["mask"], stored["others"], size, bool(known), bool(seen), bool(stranger), colours)
     return _Record(visible, state, int(stored["several"]), bool(stored["alpha"]), [int(k) for k in stored["strangers"]])
 
 

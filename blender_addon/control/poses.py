@@ -27,14 +27,8 @@ def take_rest_pose(context: bpy.types.Context, rig: bpy.types.Object) -> list[st
 
 
 def take_photo_pose(context: bpy.types.Context, rig: bpy.types.Object) -> list[str]:
-    """The pose of the photo; controls follow it, switches stay. -> bones that it wrote. Raises LinkError bad_request where the
-    creature no longer knows it, or its bones are gone."""
-    names, stands = rig.get(BONES), rig.get(STANDS)
-    if names is None or stands is None or any(name not in rig.pose.bones for name in names):
-        raise LinkError("bad_request", f"{rig.name} no longer knows its photo's pose.", "Use Update to make it anew.")
-    numbers = np.array(stands, np.float32)
-    motions.apply_pose(rig, list(names), numbers[3:].reshape(-1, 4), numbers[:3])
-    written = list(names)
+    """The pose of the photo; controls follow it, switches stay. -> bones that it wrote. Raises LinkError as `write_photo_pose`."""
+    written = write_photo_pose(rig, rig)
     for bend in snap.standing_bends(rig):
         clear(rig.pose.bones[bend.control])
         written.append(bend.control)
@@ -42,6 +36,17 @@ def take_photo_pose(context: bpy.types.Context, rig: bpy.types.Object) -> list[s
     if limbs:
         snap.lay_onto_channels(context, rig, limbs)
     return written + [name for limb in limbs for name in snap.control_bones(limb)]
+
+
+def write_photo_pose(rig: bpy.types.Object, onto: bpy.types.Object) -> list[str]:
+    """The photo's pose of a creature's armature into the bones of the same names of `onto`, that armature or a copy. -> these bones.
+    Raises LinkError bad_request where the creature no longer knows it, or its bones are gone."""
+    names, stands = rig.get(BONES), rig.get(STANDS)
+    if names is None or stands is None or any(name not in onto.pose.bones for name in names):
+        raise LinkError("bad_request", f"{rig.name} no longer knows its photo's pose.", "Use Update to make it anew.")
+    numbers = np.array(stands, np.float32)
+    motions.apply_pose(onto, list(names), numbers[3:].reshape(-1, 4), numbers[:3])
+    return list(names)
 
 
 def mirror_pose(context: bpy.types.Context, rig: bpy.types.Object) -> list[str]:

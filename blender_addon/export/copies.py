@@ -14,6 +14,7 @@ import bpy
 from mathutils import Matrix
 
 from .. import compat
+from ..control import poses
 from ..control.rigify import bake, snap
 from ..control.rigify.apart import scene_apart
 from ..scene.creature import NUMBER, ROLE
@@ -59,8 +60,9 @@ def actions_of(rig: bpy.types.Object) -> list[bpy.types.Action]:
 
 
 @contextmanager
-def standing_copies(context: bpy.types.Context, rig: bpy.types.Object, style: str, rest: bool) -> Iterator[Copies]:
-    """Copies of the creature in the pose in which it is seen now, or at rest; everything of theirs is gone afterwards."""
+def standing_copies(context: bpy.types.Context, rig: bpy.types.Object, style: str, stance: str) -> Iterator[Copies]:
+    """Copies of the creature in the pose in which it is seen now, or for the stance REST at rest, for PHOTO as in its photo; everything
+    of theirs is gone afterwards. Raises LinkError bad_request where the photo's pose isn't known."""
     pose = snap.pose_of(rig)
     originals = [rig, *bodies_of(rig)]
     before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
@@ -77,7 +79,7 @@ def standing_copies(context: bpy.types.Context, rig: bpy.types.Object, style: st
                 bodies = [copy for thing, copy in made.items() if thing is not rig]
                 for copy in bodies:
                     hang(copy, rig, twin)
-                stand(twin, rig, pose, rest)
+                stand(twin, rig, pose, stance)
                 keep_deforming(twin)
                 renamed = rename_bones(twin, bodies, style)
                 scene.view_layers[0].update()
@@ -133,16 +135,18 @@ def hang(copy: bpy.types.Object, rig: bpy.types.Object, twin: bpy.types.Object) 
         copy.matrix_world = place
 
 
-def stand(twin: bpy.types.Object, rig: bpy.types.Object, pose: snap.Pose, rest: bool) -> None:
+def stand(twin: bpy.types.Object, rig: bpy.types.Object, pose: snap.Pose, stance: str) -> None:
     """The armature's copy holds the pose by its own channels."""
     twin.data.pose_position = "POSE"
     for bone in twin.pose.bones:
         for constraint in list(bone.constraints):
             bone.constraints.remove(constraint)
         bone.custom_shape = None
-        basis = Matrix() if rest else bake.local(rig.pose.bones[bone.name], pose)
+        basis = Matrix() if stance in ("REST", "PHOTO") else bake.local(rig.pose.bones[bone.name], pose)
         turn_to(bone, basis.to_quaternion())
         bone.location, bone.scale = basis.translation, basis.to_scale()
+    if stance == "PHOTO":
+        poses.write_photo_pose(rig, twin)
 
 
 def keep_deforming(twin: bpy.types.Object) -> None:

@@ -24,9 +24,14 @@ FORMATS = {"GLTF": ".glb", "FBX": ".fbx", "USD": ".usdc"}
 """Format -> the ending of its files; glTF with textures beside has ".gltf"."""
 
 
+STILL = ("POSE", "PHOTO")
+"""Choices of a pose other than that at rest."""
+
+
 @dataclass(frozen=True)
 class Choices:
-    """form: of `FORMATS`; style: of `names.STYLES`; motion: POSE (as the creature stands), REST or ACTIONS; embed: textures in the
+    """form: of `FORMATS`; style: of `names.STYLES`; motion: POSE (as the creature stands), PHOTO (as in its
+    photo), REST or ACTIONS; embed: textures in the
     file (glTF and FBX; USD has them beside)."""
 
     form: str = "GLTF"
@@ -41,15 +46,15 @@ class Choices:
 
 def export_creature(context: bpy.types.Context, rig: bpy.types.Object, path: Path, choices: Choices) -> list[str]:
     """Writes the file -> the names of the motions in it. Raises LinkError usd_missing, usd_rests, exporter_off, no_motion, not_baked,
-    not_writable, export_failed."""
+    not_writable, export_failed, bad_request (the photo's pose isn't known)."""
     operator = exporter(choices.form)
-    if choices.form == "USD" and choices.motion == "POSE" and not compat.USD_KEEPS_POSE:
+    if choices.form == "USD" and choices.motion in STILL and not compat.USD_KEEPS_POSE:
         remedy = "Export Rest Pose or Actions, use glTF or FBX, or Blender 4.5 or newer."
         raise LinkError("usd_rests", "This version of Blender writes no pose into USD.", remedy)
     actions = chosen_actions(rig) if choices.motion == "ACTIONS" else []
     if not path.parent.is_dir():
         raise LinkError("not_writable", f"There is no folder {path.parent}.")
-    with standing_copies(context, rig, choices.style, rest=choices.motion == "REST") as copies:
+    with standing_copies(context, rig, choices.style, choices.motion) as copies:
         if actions:
             made = motions.play_all(copies, rig, actions)
             if choices.form == "USD":
@@ -98,7 +103,7 @@ def write_gltf(operator: Callable[..., set[str]], copies: Copies, path: Path, ch
         operator, filepath=str(path), check_existing=False, export_format="GLB" if choices.embed else "GLTF_SEPARATE",
         use_active_scene=True, export_yup=True, export_apply=False, export_extras=False, export_cameras=False, export_lights=False,
         export_skins=True, export_all_influences=False, export_influence_nb=4, export_def_bones=False,
-        export_rest_position_armature=choices.motion != "POSE", export_current_frame=False,
+        export_rest_position_armature=choices.motion not in STILL, export_current_frame=False,
         export_animations=moving, export_animation_mode="NLA_TRACKS", export_force_sampling=True, export_frame_range=False,
         export_anim_slide_to_zero=True, export_optimize_animation_size=False, export_optimize_animation_keep_anim_armature=True,
         export_materials="EXPORT", export_image_format="AUTO",

@@ -125,9 +125,12 @@ def keep_mask(photo: dict[str, str], folder: Path, number: int) -> dict[str, str
     return {**photo, "mask": str(kept)}
 
 
-def without_lost_masks(photos: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Further photos whose masks are there still, or found anew."""
-    return [{key: path for key, path in photo.items() if key == "photo" or os.path.isfile(path)} for photo in photos]
+def without_lost_masks(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose further photos, if any, have no masks that are gone: those are found anew."""
+    if FURTHER not in settings:
+        return settings
+    kept = [{key: path for key, path in photo.items() if key == "photo" or os.path.isfile(path)} for photo in settings[FURTHER]]
+    return {**settings, FURTHER: kept}
 
 
 def take_over(folder: Path) -> BatchList:

@@ -20,10 +20,10 @@ import bpy
 from bpy.app.handlers import persistent
 
 from .. import paths, preferences
+from ..control.rigify.again import check as check_control_rig
 from ..scene import kept
-from ..scene.creature import armatures_of
-from ..scene.place import refuse_control_rig
-from .batch_list import FURTHER, without_lost_masks
+from ..scene.creature import armatures_of, control_rig_of
+from .batch_list import without_lost_masks
 from .environment import SetUp
 from .errors import LinkError
 from .process import Backend, Job
@@ -43,7 +43,8 @@ RECORD = "menagerie"
 @dataclass
 class Plan:
     """What a job is for. target: name of the armature that is replaced, "" for a new creature; scene: name; file: which of
-    the files that were opened since Blender started it belongs to; spot: where a new creature goes; row: of which collection it is."""
+    the files that were opened since Blender started it belongs to; spot: where a new creature goes; row: of which collection it is;
+    method: of the wire, "animate" for a clip, which then is the `photo`; placing: what placing the result asks besides, JSON-able."""
 
     photo: str
     out: str
@@ -54,6 +55,8 @@ class Plan:
     file: int = field(default_factory=lambda: state.files)
     spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
     row: str = ""
+    method: str = "reconstruct"
+    placing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def at_home(self) -> bool:
@@ -136,7 +139,8 @@ def begin(context: bpy.types.Context, plan: Plan) -> Job:
     link = backend_for(context)
     state.error = None
     state.plan = plan
-    state.job = link.reconstruct(plan.photo, plan.out, name=plan.name, **plan.settings)
+    source = {"clip" if plan.method == "animate" else "photo": Path(plan.photo).absolute()}
+    state.job = link.begin(plan.method, **source, out=Path(plan.out).absolute(), name=plan.name, **plan.settings)
     watch()
     return state.job
 
@@ -283,7 +287,8 @@ def may_place(context: bpy.types.Context, plan: Plan) -> bool:
     if not plan.target:
         return True
     target = context.view_layer.objects.get(plan.target)
-    return target is not None and target.visible_get(view_layer=context.view_layer)
+    seen = control_rig_of(target) or target  # a creature is hidden behind its control rig
+    return seen is not None and seen.visible_get(view_layer=context.view_layer)
 
 
 def rendering() -> bool:
@@ -326,6 +331,7 @@ def write_record(armature: bpy.types.Object, plan: Plan, report: dict[str, Any],
         "photo": plan.photo, "out": plan.out, "name": plan.name, "settings": plan.settings, "viewpoint": report.get("viewpoint"),
         "viewpoints": report.get("viewpoints", []), "warnings": report.get("warnings", []), "scores": report.get("scores", {}),
         "photo_size": photo_size, "joints": report.get("joints", {}), "unsure": report.get("unsure", []),
+        "method": plan.method, "placing": plan.placing,
     }  # fmt: skip
     armature[RECORD] = json.dumps(record, sort_keys=True, ensure_ascii=False)
     kept.pack(armature, Path(plan.out), [kept.MASK, *(view["file"] for view in record["viewpoints"])])
@@ -357,13 +363,13 @@ def again(context: bpy.types.Context, **changes: Any) -> Plan:
     record = read_record(creature)
     if creature is None or not record:
         raise LinkError("protocol", "No creature is selected.", "Select a creature that Menagerie made.")
-    refuse_control_rig(creature)  # said now, not when the result is there
+    check_control_rig(creature)  # said now, not when the result is there
     settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
     if settings.get("mask") and not Path(settings["mask"]).is_file():
         settings["mask"] = str(kept.find(creature, Path(record["out"]), kept.MASK) or settings["mask"])
-    if FURTHER in settings:
-        settings[FURTHER] = without_lost_masks(settings[FURTHER])
-    return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name)
+    settings = without_lost_masks(settings)
+    ways = {"method": record.get("method", "reconstruct"), "placing": record.get("placing", {})}
+    return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name, **ways)
 
 
 @persistent

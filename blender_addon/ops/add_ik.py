@@ -21,7 +21,7 @@ class MENAGERIE_OT_add_ik(bpy.types.Operator):
         return posing.has_rig(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return posing.pose(self, context, add)
+        return posing.pose(self, context, add, leaves_photo=True)
 
 
 def add(context: bpy.types.Context, rig: bpy.types.Object) -> None:

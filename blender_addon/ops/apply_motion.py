@@ -6,6 +6,7 @@ import bpy
 
 from ..link.errors import LinkError
 from ..motions import apply, library
+from ..scene import joints
 from . import fit
 
 
@@ -42,6 +43,8 @@ class MENAGERIE_OT_apply_motion(bpy.types.Operator):
             action, plays = apply.apply_motion(context, rig, self.motion)
         except LinkError as error:
             return fit.refuse(self, error)
-        if not plays:
+        if plays:
+            joints.put_away(rig)
+        else:
             self.report({"WARNING"}, f"{rig.name} keeps its own animation; {action.name} waits among the actions")
         return {"FINISHED"}

@@ -1,4 +1,4 @@
-"""A photo dropped into the viewport becomes the panel's photo; several become the batch's."""
+"""A photo dropped into the viewport becomes the panel's photo; several become the batch's. A WebP that moves is a clip."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 
 from .. import settings
+from ..clip import source
 from ..link import batch
 from ..link.errors import LinkError
 from . import fit
@@ -35,7 +36,12 @@ class MENAGERIE_OT_drop_photo(bpy.types.Operator):
             except LinkError as error:
                 return fit.refuse(self, error)
         else:
-            settings.of(context).photo = self.filepath or str(dropped[0])
+            path = self.filepath or str(dropped[0])
+            if source.moves(Path(path)):
+                bpy.ops.menagerie.drop_clip(filepath=path)
+                return {"FINISHED"}
+            settings.of(context).photo = path
+            settings.of(context).kind = "PHOTO"
         if context.area is not None and context.area.type == "VIEW_3D":
             show_panel(context.area)
         return {"FINISHED"}

@@ -34,7 +34,8 @@ class MENAGERIE_OT_export_creature(bpy.types.Operator):
     motion: bpy.props.EnumProperty(
         name="Pose",
         items=(
-            ("POSE", "As It Stands", "The pose that you see, that of the photo unless you changed it"),
+            ("POSE", "As It Stands", "The pose that you see now"),
+            ("PHOTO", "Photo Pose", "The pose of its photo, whatever it does now"),
             ("REST", "Rest Pose", "Standing straight"),
             ("ACTIONS", "Actions", "The creature's actions, a key a frame"),
         ),

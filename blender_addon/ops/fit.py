@@ -57,6 +57,11 @@ def can_begin(operator: type[bpy.types.Operator], context: bpy.types.Context) ->
     return has_photo(operator, context)
 
 
+def has_photo_creature(context: bpy.types.Context) -> bool:
+    """The same, of a creature that came from a photo: a clip is not fitted again from another side."""
+    return has_creature(context) and session.read_record(session.creature_of(context)).get("method") != "animate"
+
+
 def has_creature(context: bpy.types.Context) -> bool:
     """No job runs and a creature is meant."""
     return idle() and session.creature_of(context) is not None

@@ -16,7 +16,7 @@ class MENAGERIE_OT_flip_heading(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return fit.has_creature(context)
+        return fit.has_photo_creature(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         record = session.read_record(session.creature_of(context))

@@ -7,6 +7,7 @@ import bpy
 from ..control.rigify import addon, make
 from ..link import session
 from ..link.errors import LinkError
+from ..scene import joints
 from ..scene.creature import control_rig_of
 from . import fit
 
@@ -34,9 +35,11 @@ class MENAGERIE_OT_make_control_rig(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            make.make_control_rig(context, session.creature_of(context))
+            rig = session.creature_of(context)
+            make.make_control_rig(context, rig)
         except LinkError as error:
             return fit.refuse(self, error)
+        joints.put_away(rig)
         session.state.error = None
         return {"FINISHED"}
 

@@ -20,4 +20,4 @@ class MENAGERIE_OT_mirror_pose(bpy.types.Operator):
         return posing.has_rig(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return posing.pose(self, context, poses.mirror_pose)
+        return posing.pose(self, context, poses.mirror_pose, leaves_photo=True)

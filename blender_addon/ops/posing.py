@@ -10,6 +10,7 @@ from ..control import channels
 from ..control.limbs import legs_of
 from ..link import session
 from ..link.errors import LinkError
+from ..scene import joints
 from ..scene.creature import ROLE, armatures_of
 from . import fit
 
@@ -38,8 +39,10 @@ def pose(
     operator: bpy.types.Operator,
     context: bpy.types.Context,
     take: Callable[[bpy.types.Context, bpy.types.Object], Iterable[str] | None],
+    leaves_photo: bool = False,
 ) -> set[str]:
-    """Let `take` pose the rig that is meant, key the bones that it names where auto-key is on -> the operator's answer."""
+    """Let `take` pose the rig that is meant, key the bones that it names where auto-key is on -> the operator's answer.
+    leaves_photo: it stands no longer as the joints' handles lie, or has other handles now."""
     rig = rig_of(context)
     if rig is None:
         return {"CANCELLED"}
@@ -47,6 +50,8 @@ def pose(
         written = take(context, rig)
     except LinkError as error:
         return fit.refuse(operator, error)
+    if leaves_photo:
+        joints.put_away(rig)
     if written is not None:
         channels.key(context, rig, dict.fromkeys(written))
     session.redraw()

@@ -21,7 +21,10 @@ class MENAGERIE_OT_refit_ik(bpy.types.Operator):
         if not posing.has_rig(cls, context):
             return False
         rig = posing.rig_of(context)
-        return rig is not None and has_controls(rig)
+        if rig is None or not has_controls(rig):
+            cls.poll_message_set("This creature has no IK")
+            return False
+        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return posing.pose(self, context, refit)

@@ -8,6 +8,7 @@ from .. import compat
 from ..control import ik
 from ..retarget import baking, choices, preview
 from ..retarget.bone_map import MapError, listed
+from ..scene import joints
 from . import retargeting
 
 
@@ -42,6 +43,7 @@ class MENAGERIE_OT_retarget_bake(bpy.types.Operator):
                 own.use_fake_user = True
             ik.follow_channels(context, owner)
             compat.assign_action(owner, action)
+            joints.put_away(owner)
         rest = choices.left_over(context, owner)
         stays = "" if own is None or self.replace else f" {owner.name} goes on playing {own.name}."
         note = f" Not mapped: {listed(rest, 4)}." if rest else ""

@@ -6,6 +6,7 @@ import bpy
 
 from ..retarget import choices
 from ..retarget.bone_map import MapError
+from ..scene import joints
 from . import retargeting
 
 
@@ -22,7 +23,9 @@ class MENAGERIE_OT_retarget_preview(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            choices.show_preview(context, choices.target_of(context))
+            owner = choices.target_of(context)
+            choices.show_preview(context, owner)
         except MapError as error:
             return retargeting.refuse(self, error)
+        joints.put_away(owner)
         return {"FINISHED"}

@@ -23,6 +23,9 @@ def has_both(operator: type[bpy.types.Operator], context: bpy.types.Context) -> 
         if not chosen.path:
             operator.poll_message_set("Choose a BVH or FBX file")
             return False
+    elif chosen.source == owner:
+        operator.poll_message_set("Select the armature that takes the motion")
+        return False
     elif choices.action_of(chosen) is None:
         operator.poll_message_set("Choose an armature with an action")
         return False

@@ -20,7 +20,11 @@ class MENAGERIE_OT_show_joints(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.creature_of(context) is not None
+        rig = session.creature_of(context)
+        if session.read_record(rig).get("method") == "animate":
+            cls.poll_message_set("Joints are dragged over a photo; pose a clip's creature by its bones")
+            return False
+        return rig is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         rig = session.creature_of(context)
@@ -31,7 +35,8 @@ class MENAGERIE_OT_show_joints(bpy.types.Operator):
         if not record.get("joints") or not record.get("photo_size"):
             return fit.refuse(self, LinkError("bad_request", "It isn't known where the photo shows the joints.", "Press Update first."))
         watch.tidy()
-        joints.lay(creature, record)
+        if not joints.bring_back(creature):
+            joints.lay(creature, record)
         if context.space_data is not None and context.space_data.type == "VIEW_3D" and context.scene.camera == creature.camera:
             context.space_data.region_3d.view_perspective = "CAMERA"
         return {"FINISHED"}
@@ -44,4 +49,6 @@ def shown(context: bpy.types.Context) -> tuple[Creature, list[bpy.types.Object]]
     rig = session.creature_of(context)
     creature = find_creature(rig) if rig is not None else None
     things = joints.handles(creature) if creature is not None else []
+    if creature is not None and all(home.hide_viewport for home in joints.homes_of(creature)):
+        return None
     return (creature, things) if creature is not None and things else None

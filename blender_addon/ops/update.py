@@ -1,4 +1,4 @@
-"""Fit the active creature's photo again with the panel's mask, seed and quality."""
+"""Fit the active creature's photo again with the panel's mask, seed and quality, or its clip with the panel's settings of that clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import bpy
 from .. import settings
 from ..link import session
 from ..link.errors import LinkError
-from . import fit
+from . import animate, fit
 from .reconstruct import choices
 
 
@@ -26,6 +26,9 @@ class MENAGERIE_OT_update(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             plan = session.again(context, mask=None)
+            if plan.method == "animate":
+                animate.follow_panel(context, plan)
+                return fit.start(self, context, plan)
             chosen = settings.of(context)
             if chosen.mask_kind == "PAINTED" and bpy.path.abspath(chosen.mask_photo) != plan.photo:
                 remedy = "Choose the creature's photo and paint its mask."

@@ -17,7 +17,7 @@ class MENAGERIE_OT_viewpoint(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return fit.has_creature(context)
+        return fit.has_photo_creature(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return fit.refit(self, context, viewpoint=self.index, flip_heading=False)

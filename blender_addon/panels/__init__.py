@@ -1,10 +1,13 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import batch_panel, control_rig, correct, export, main, motions, posing, retarget, topology
+from . import batch_panel, clip, control_rig, correct, export, main, mask, motion_assets, motions, posing, retarget, topology
 
 CLASSES = (
     main.MENAGERIE_PT_main,
+    mask.MENAGERIE_PT_mask,
+    clip.MENAGERIE_PT_clip_options,
+    clip.MENAGERIE_PT_clip,
     main.MENAGERIE_PT_creature,
     correct.MENAGERIE_PT_correct,
     main.MENAGERIE_PT_viewpoints,
@@ -19,4 +22,5 @@ CLASSES = (
     batch_panel.MENAGERIE_UL_batch,
     batch_panel.MENAGERIE_PT_batch,
     main.MENAGERIE_PT_picking,
+    motion_assets.MENAGERIE_PT_motion_asset,
 )

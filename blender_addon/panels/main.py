@@ -11,13 +11,14 @@ from .. import paths, settings
 from ..link import session
 from ..ops import picking
 from ..scene import kept
-from . import pictures
+from . import clip_settings, pictures
 
 WRAP = 34
 """Characters in a line of the narrow sidebar."""
 
 STAGES = {
-    "photo": "Reading the photo", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
+    "photo": "Reading the photo", "clip": "Reading the clip", "track": "Following the animal", "flow": "Watching it move",
+    "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
     "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "shape": "Building the shape",
     "skin": "Rigging", "fit": "Fitting", "rig": "Rigging", "texture": "Painting", "write": "Writing", "done": "Done", "": "Starting",
 }  # fmt: skip
@@ -42,21 +43,16 @@ class MENAGERIE_PT_main(Sidebar, bpy.types.Panel):
         chosen = settings.of(context)
         column = layout.column()
         column.enabled = session.state.job is None
-        column.prop(chosen, "photo", text="")
-        row = column.row(align=True)
-        row.prop(chosen, "quality", expand=True)
-        column.prop(chosen, "mask_kind")
-        if chosen.mask_kind == "PAINTED":
+        column.row(align=True).prop(chosen, "kind", expand=True)
+        if chosen.kind == "CLIP":
+            clip_settings.draw(column, context)
+        else:
+            draw_photo(column, chosen)
             row = column.row(align=True)
-            row.prop(chosen, "mask_image", text="")
-            row.operator("menagerie.paint_mask", text="", icon="BRUSH_DATA")
-        elif chosen.mask_kind == "FILE":
-            row = column.row(align=True)
-            row.prop(chosen, "mask_path", text="")
-            row.operator("menagerie.load_mask", text="", icon="FILEBROWSER")
-        draw_picking(column)
-        column.prop(chosen, "seed")
-        draw_job(layout)
+            row.prop(chosen, "quality", expand=True)
+            if picking.current is not None:
+                draw_picking(column)
+        draw_job(layout, "menagerie.animate" if chosen.kind == "CLIP" else "menagerie.reconstruct")
         draw_ready(layout)
         draw_error(layout)
 
@@ -72,17 +68,24 @@ class MENAGERIE_PT_creature(Sidebar, bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         return session.creature_of(context) is not None
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        creature = session.creature_of(context)
+        if creature is not None:
+            self.layout.label(text=creature.name, icon="ARMATURE_DATA")
+
     def draw(self, context: bpy.types.Context) -> None:
         creature = session.creature_of(context)
         record = session.read_record(creature)
         if creature is None:
             return
         column = self.layout.column()
-        column.label(text=creature.name, icon="ARMATURE_DATA")
         for warning in record.get("warnings", []):
             wrapped(column, str(warning), "INFO")
-        column.operator("menagerie.use_photo_view", icon="CAMERA_DATA")
+        clip = record.get("method") == "animate"
+        column.operator("menagerie.use_photo_view", text="Use This Clip's View" if clip else "Use This Photo's View", icon="CAMERA_DATA")
         column.operator("menagerie.update", icon="FILE_REFRESH")
+        if clip:
+            return
         column.operator("menagerie.flip_heading", icon="ARROW_LEFTRIGHT")
         column.operator("menagerie.swap_legs", icon="MOD_MIRROR")
 
@@ -129,6 +132,18 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
         draw_error(self.layout)
 
 
+def draw_photo(layout: bpy.types.UILayout, chosen: settings.MenagerieSettings) -> None:
+    """The photo's path, and under it the photo's name: of a long path the field shows the beginning."""
+    layout.prop(chosen, "photo", text="")
+    if chosen.photo:
+        path = bpy.path.abspath(chosen.photo)
+        icon = pictures.icon(path)
+        if icon:
+            layout.label(text=Path(path).name, icon_value=icon)
+        else:
+            layout.label(text=Path(path).name, icon="IMAGE_DATA")
+
+
 def draw_picking(layout: bpy.types.UILayout) -> None:
     """Pick Animal, and while that is under way how many clicks there are and what ends it."""
     if picking.current is None:
@@ -143,13 +158,13 @@ def draw_picking(layout: bpy.types.UILayout) -> None:
     row.operator("menagerie.drop_pick", icon="X")
 
 
-def draw_job(layout: bpy.types.UILayout) -> None:
-    """Reconstruct, or while a job runs: picture, bar with stage and seconds left, Cancel."""
+def draw_job(layout: bpy.types.UILayout, begin: str) -> None:
+    """The button that begins (an operator), or while a job runs: picture, bar with stage and seconds left, Cancel."""
     job = session.state.job
     if job is None:
         row = layout.row()
         row.scale_y = 1.5
-        row.operator("menagerie.reconstruct", icon="PLAY")
+        row.operator(begin, icon="PLAY")
         return
     if job.preview:
         layout.template_icon(pictures.icon(job.preview, now=True), scale=6.0)
@@ -189,7 +204,7 @@ def draw_error(layout: bpy.types.UILayout) -> None:
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
     if error["code"] == "weights_missing":
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
-    if error["code"] in ("no_animal", "several_animals", "mask_unreadable"):
+    if error["code"] in ("no_animal", "several_animals", "mask_unreadable") and settings.of(bpy.context).kind == "PHOTO":
         box.operator("menagerie.pick_animal", icon="EYEDROPPER")
         box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
         box.operator("menagerie.load_mask", icon="FILEBROWSER")

@@ -13,6 +13,9 @@ COLUMNS = 3
 KINDS = (("idle", "Idle"), ("walk", "Walk"), ("trot", "Trot"), ("run", "Run"), ("graze", "Graze"))
 """Kinds of motions in the order in which they are shown, and their headings."""
 
+OPEN = "walk"
+"""The kind whose pictures are in view at first."""
+
 
 class MENAGERIE_PT_motions(Sidebar, bpy.types.Panel):
     """Ready motions for the creature that is meant"""
@@ -38,14 +41,21 @@ class MENAGERIE_PT_motions(Sidebar, bpy.types.Panel):
             wrapped(layout, error.sentence, "ERROR")
             return
         for kind, heading in KINDS:
-            layout.label(text=heading)
-            grid = layout.grid_flow(row_major=True, columns=COLUMNS, even_columns=True, even_rows=True, align=True)
-            for motion in shared.motions.values():
-                if motion.kind == kind:
-                    cell = grid.column(align=True)
-                    cell.template_icon(pictures.icon(str(motion.picture)), scale=3.6)
-                    cell.operator("menagerie.apply_motion", text=motion.label.split()[0]).motion = motion.name
+            header, body = layout.panel(f"MENAGERIE_motions_{kind}", default_closed=kind != OPEN)
+            header.label(text=heading)
+            if body is not None:
+                draw_pictures(body, [motion for motion in shared.motions.values() if motion.kind == kind])
+        layout.operator("menagerie.add_motion_library", icon="ASSET_MANAGER")
         wrapped(layout, f"Motions: {shared.credit}, {shared.licence}", "INFO")
+
+
+def draw_pictures(layout: bpy.types.UILayout, motions: list[library.ReadyMotion]) -> None:
+    """A picture and a button a motion."""
+    grid = layout.grid_flow(row_major=True, columns=COLUMNS, even_columns=True, even_rows=True, align=True)
+    for motion in motions:
+        cell = grid.column(align=True)
+        cell.template_icon(pictures.icon(str(motion.picture)), scale=3.6)
+        cell.operator("menagerie.apply_motion", text=motion.label.split()[0]).motion = motion.name
 
 
 def draw_sliders(layout: bpy.types.UILayout, rig: bpy.types.Object) -> None:

@@ -10,6 +10,8 @@ from ..control.snap import switch_of
 from ..ops.posing import rig_of
 from .main import Sidebar, wrapped
 
+WIDE = 0.68
+"""Of a limb's row, what its slider takes; the rest is the button's."""
 SIDES = {"L": "Left", "R": "Right"}
 
 
@@ -50,7 +52,7 @@ def draw_switches(layout: bpy.types.UILayout, rig: bpy.types.Object) -> None:
     column = layout.column(align=True)
     for limb in rigs.limbs_of(rig):
         bone = rig.pose.bones[limb.control]
-        row = column.row(align=True)
+        row = column.split(factor=WIDE, align=True)  # else the limb's name is cut off
         row.prop(bone, f'["{SWITCH}"]', text=label(limb.name) if isinstance(limb, Leg) else "Head", slider=True)
         to = "FK" if switch_of(rig, limb) > 0.5 else "IK"
         button = row.operator("menagerie.switch_ik", text=f"To {to}")

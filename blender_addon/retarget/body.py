@@ -50,6 +50,11 @@ class Body:
         if self.holders[bone] >= 0:
             self.turns[:, bone] = self.turns[:, self.holders[bone]]
 
+    def pose(self, local: Array) -> None:
+        """Turns from local rotations (t, b, 3, 3) in the bones' rest axes, against their parents."""
+        for bone in self.order:
+            self.turns[:, bone] = self._parent_turns(bone) @ self.axes[bone] @ local[:, bone] @ self.axes[bone].T
+
     def settle(self) -> None:
         """Joints from turns: the carrier stands at `place` (t, 3), what it carries hangs on it."""
         for bone in self.order:

@@ -116,8 +116,12 @@ def of(context: bpy.types.Context) -> MenagerieRetarget:
 
 
 def target_of(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The armature that receives the motion: the creature's that is meant, else the active object's."""
-    return session.creature_of(context) or next(iter(armatures_of(context.object)), None)
+    """The armature that receives the motion: the creature's that is meant, else the active object's; this one before a creature that
+    gives the motion."""
+    meant, active = session.creature_of(context), next(iter(armatures_of(context.object)), None)
+    chosen = of(context)
+    gives = chosen.kind == "ARMATURE" and meant is not None and chosen.source == meant
+    return active if gives and active is not None else meant or active
 
 
 def play_source(context: bpy.types.Context) -> Played:

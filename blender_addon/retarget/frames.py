@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .parts import FRONT_LEG, HIND_LEG, SIDES, Parts, follower_of, split
+from .parts import FRONT_LEG, HIND_LEG, SIDES, Parts, follower_of, match_scheme, split
 from .rig import Rig
 from .rotations import Array, unit
 
 SIDEWAYS_PULL = 0.2
 """Share of the body's lateral axis in a limb's normal where species differ: a straight leg has no plane, a nearly straight a noisy one."""
+
+MEETING = 0.05
+"""Bone lengths from a tail to the child's head at which they are one joint."""
+SAME_TAILS = 0.02
+"""Share by which two rigs of the same bone names may differ in the lengths of their end bones and still be one skeleton."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,3 +188,36 @@ def references(rig: Rig, parts: Parts, chains: dict[str, Chain], left: Array, ow
         start, end = ends.get(stem, (head, head) if stem in ("head", "jaw", "ear") else (hips, hips))
         found[part] = unit(start * (1 - share) + end * share)
     return found
+
+
+def tips_agree(source: Rig, target: Rig) -> bool:
+    """Whether the tails of both rigs' chain ends are joints: their schemes say so, or they are one skeleton by names and lengths."""
+    if source.tails is None or target.tails is None:
+        return False
+    if all(tips_known(rig) for rig in (source, target)):
+        return True
+    if set(source.names) != set(target.names) or not (tails_meet(source) and tails_meet(target)):
+        return False
+    there = source.index
+    lengths = [np.linalg.norm(rig.tails - rig.heads, axis=1) for rig in (source, target)]  # type: ignore[operator]
+    ratios = lengths[1] / np.maximum(lengths[0][[there[name] for name in target.names]], 1e-9)
+    return bool(np.abs(ratios / np.median(ratios) - 1).max() < SAME_TAILS)
+
+
+def tips_known(rig: Rig) -> bool:
+    """Whether the rig's scheme says that the tails of chain ends are joints, and no importer has invented its tails."""
+    found = match_scheme(rig)
+    return found is not None and found[0].tips and tails_meet(rig)
+
+
+def tails_meet(rig: Rig) -> bool:
+    """Whether most bones that have children end where one of them begins."""
+    if rig.tails is None:
+        return False
+    gaps = []
+    for bone in range(len(rig.names)):
+        below = rig.heads[rig.children(bone)]
+        if len(below):
+            length = np.linalg.norm(rig.tails[bone] - rig.heads[bone])
+            gaps.append(np.linalg.norm(below - rig.tails[bone], axis=1).min() / max(length, 1e-9))
+    return bool(gaps) and float(np.median(gaps)) < MEETING

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import feet
 from .body import Body
 from .bone_map import BoneMap, check_map
-from .contacts import find_contacts, flat, ground_velocity, levels
-from .frames import body_axes, chain_of, leg_length, limb_paths, proportions, references, segment_frame, trunk_length
+from .feet import hold
+from .frames import body_axes, chain_of, leg_length, proportions, references, segment_frame, tips_agree, trunk_length
+from .ground import Seen, floor_height, ground_of, hung_feet, pair_feet
+from .laps import Lap, find_lap
 from .parts import Parts, match_scheme
 from .rig import Clip, Rig
-from .rotations import Array, apply, continuous, rotation_part, shortest_turn, to_quaternions, transposed, unit
+from .rotations import Array, apply, continuous, rotation_part, shortest_turn, to_quaternions, transposed
 from .transfer import Span, source_spans, target_turn
 from .travel import Travel, find_travel
 
@@ -28,12 +29,6 @@ SAME_BUILD = 0.05
 """Largest difference of the logarithms of limbs' proportions at which two rigs are one animal in two rest poses."""
 UPRIGHT = 0.5
 """Cosine of the angle to the world's up within which a source's own up counts as up."""
-STANDS_AT_ZERO = 0.25
-"""Leg lengths within which the lowest foot joint (a knuckle, perhaps) is taken to stand on the armature's own ground plane."""
-MEETING = 0.05
-"""Bone lengths from a tail to the child's head at which they are one joint."""
-SAME_TAILS = 0.02
-"""Share by which two rigs of the same bone names may differ in the lengths of their end bones and still be one skeleton."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,8 @@ class Result:
     """Channels. seconds (t,); rotations (t, b, 4) wxyz in rest axes, signs continuous; locations: bone -> (t, 3) in its rest axes, of
     the bones that move; moves (t, 4, 4) or None: the armature object's own motion in its space before; moved (b,): bones that
     the map moves; contacts: "front.L" ... -> (t,) where that foot stands; ground (3,): velocity of the ground in armature space, not 0
-    where the motion is on the spot; scale: the target's length over the source's; stance: "source" or "own"; loop: taken as one."""
+    where the motion is on the spot; scale: the target's length over the source's; stance: "source" or "own"; lap: how the frames
+    follow each other."""
 
     seconds: Array
     rotations: Array
@@ -68,23 +64,12 @@ class Result:
     ground: Array
     scale: float
     stance: str
-    loop: bool
+    lap: Lap
 
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """The source in the target's axes, its own lengths. rig: at rest; parts: its mapped ones; heads (t, b, 3), turns (t, b, 3, 3);
-    object_turns (t, 3, 3), object_moves (t, 3): the armature object's part in them; leg: length; floor: height; up (3,)."""
-
-    rig: Rig
-    parts: Parts
-    heads: Array
-    turns: Array
-    object_turns: Array
-    object_moves: Array
-    leg: float
-    floor: float
-    up: Array
+    @property
+    def loop(self) -> bool:
+        """Whether the last frame is the first again."""
+        return self.lap.closed
 
 
 def solve(source: Rig, clip: Clip, target: Rig, bone_map: BoneMap, options: Options | None = None) -> Result:
@@ -103,15 +88,23 @@ def solve(source: Rig, clip: Clip, target: Rig, bone_map: BoneMap, options: Opti
     own = stance_of(source, theirs, target, ours, options) == "own"
     floor = floor_height(target, ours, axes[:, 2], float(sizes[1]))
     transfer_turns(body, seen, own, axes)
+    pairs_of_feet = pair_feet(body, seen, own)
+    feet = hung_feet(body, pairs_of_feet, axes[:, 0], own, options.limits)
     if options.limits:
         body.keep_limits()
     place(body, seen, scale, own, floor)
     body.settle()
-    loop = feet.loops(seen.turns) if options.loop is None else options.loop
-    contacts, velocity = hold_feet(body, seen, scale, own, floor, loop, clip.seconds, options)
-    if contacts and options.limits:
-        body.keep_limits()
-        body.settle()
+    contacts, velocity = {}, np.zeros(3)
+    lap = find_lap(seen.turns, clip.seconds, seen.travels, options.loop)
+    if feet and (options.feet != "off" or options.add_travel):
+        found = ground_of(body, seen, pairs_of_feet, lap, scale, own, floor, options.feet == "always")
+        velocity = found.velocity
+        if options.feet != "off":
+            velocity = hold(body, feet, found, lap, seen.leg * scale)
+            contacts = {pair.name: lap.whole(found.stands)[:, number] for number, pair in enumerate(pairs_of_feet)}
+            if options.limits:
+                body.keep_limits()
+                body.settle()
     travel = find_travel(seen.rig, theirs, seen.heads, seen.turns, seen.object_turns, seen.object_moves, seen.up, seen.leg, clip.seconds)
     travel = Travel(travel.turns, travel.moves * scale)
     if options.add_travel:
@@ -120,7 +113,7 @@ def solve(source: Rig, clip: Clip, target: Rig, bone_map: BoneMap, options: Opti
         travel = replace(travel, moves=travel.moves + gained)
         body.settle()
         velocity = np.zeros(3)
-    return channels(body, travel, contacts, velocity, scale, own, loop, clip.seconds, axes[:, 2], options)
+    return channels(body, travel, contacts, velocity, scale, own, lap, clip.seconds, axes[:, 2], options)
 
 
 def see(rig: Rig, clip: Clip, parts: Parts, axes: Array, leg: float) -> Seen:
@@ -156,48 +149,6 @@ def stance_of(source: Rig, theirs: Parts, target: Rig, ours: Parts, options: Opt
         return "source"
     here, there = proportions(source, theirs, ours), proportions(target, ours, theirs)
     return "source" if here.shape == there.shape and (not len(here) or np.abs(here - there).max() < SAME_BUILD) else "own"
-
-
-def floor_height(rig: Rig, parts: Parts, up: Array, leg: float) -> float:
-    """Height of the ground at rest: the armature's own plane where feet stand about on it, else the lowest foot joint's."""
-    feet_heights = [path[-1] @ up for path in limb_paths(rig, parts).values()]
-    if not feet_heights:
-        return 0.0
-    lowest = float(min(feet_heights))
-    return 0.0 if abs(lowest) < STANDS_AT_ZERO * leg else lowest
-
-
-def tips_agree(source: Rig, target: Rig) -> bool:
-    """Whether the tails of both rigs' chain ends are joints: their schemes say so, or they are one skeleton by names and lengths."""
-    if source.tails is None or target.tails is None:
-        return False
-    if all(tips_known(rig) for rig in (source, target)):
-        return True
-    if set(source.names) != set(target.names) or not (tails_meet(source) and tails_meet(target)):
-        return False
-    there = source.index
-    lengths = [np.linalg.norm(rig.tails - rig.heads, axis=1) for rig in (source, target)]  # type: ignore[operator]
-    ratios = lengths[1] / np.maximum(lengths[0][[there[name] for name in target.names]], 1e-9)
-    return bool(np.abs(ratios / np.median(ratios) - 1).max() < SAME_TAILS)
-
-
-def tips_known(rig: Rig) -> bool:
-    """Whether the rig's scheme says that the tails of chain ends are joints, and no importer has invented its tails."""
-    found = match_scheme(rig)
-    return found is not None and found[0].tips and tails_meet(rig)
-
-
-def tails_meet(rig: Rig) -> bool:
-    """Whether most bones that have children end where one of them begins."""
-    if rig.tails is None:
-        return False
-    gaps = []
-    for bone in range(len(rig.names)):
-        below = rig.heads[rig.children(bone)]
-        if len(below):
-            length = np.linalg.norm(rig.tails[bone] - rig.heads[bone])
-            gaps.append(np.linalg.norm(below - rig.tails[bone], axis=1).min() / max(length, 1e-9))
-    return bool(gaps) and float(np.median(gaps)) < MEETING
 
 
 def transfer_turns(body: Body, seen: Seen, own: bool, axes: Array) -> None:
@@ -241,67 +192,27 @@ def place(body: Body, seen: Seen, scale: float, own: bool, floor: float) -> None
         body.place = body.place + ((floor + scale * (rest @ seen.up - seen.floor)) - here @ seen.up) * seen.up
 
 
-def hold_feet(
-    body: Body, seen: Seen, scale: float, own: bool, floor: float, loop: bool, seconds: Array, options: Options
-) -> tuple[dict[str, Array], Array]:
-    """-> contacts by leg, and the ground's velocity (3,) in the target's lengths."""
-    legs = feet.find_legs(body, seen.rig, seen.parts, tips_known(seen.rig), tips_known(body.rig), seen.up)
-    if not legs or (options.feet == "off" and not options.add_travel):
-        return {}, np.zeros(3)
-    bones, reaches = [leg.seen for leg in legs], np.array([leg.reach for leg in legs])
-    carrier = seen.rig.index[seen.parts[body.part_of[body.carrier]][0]]
-    paths, middle = seen.heads[:, bones] + apply(seen.turns[:, bones], reaches), seen.heads[:, carrier]
-    rests = (seen.rig.heads[bones] + reaches) @ seen.up
-    velocity = ground_velocity(paths, middle, rests, seen.up, seen.leg, seconds)
-    if options.feet == "off":
-        return {}, velocity * scale
-    stands = find_contacts(paths, middle, rests, seen.up, seen.leg, seconds, velocity, options.feet == "always")
-    if loop:  # the first and the last frame are one
-        stands[[0, -1]] = stands[0] | stands[-1]
-    leg_size = seen.leg * scale
-    over, lowest = levels(paths, rests, seen.up, seen.leg)
-    velocity = velocity * scale
-    if own:
-        standing = np.array([leg.tip if leg.rolls else body.rest_heads[leg.joint] for leg in legs]) @ seen.up - floor
-        points = np.stack([feet.held_point(body, leg) for leg in legs], 1)
-        if velocity.any() and len(seconds) > 2 and stands.any():  # on the spot the ground may run as fast as these legs walk
-            fast = np.gradient(points, seconds, axis=0)[stands].mean(0) @ unit(velocity)
-            velocity = unit(velocity) * np.clip(fast, 0.5 * np.linalg.norm(velocity), 2 * np.linalg.norm(velocity))
-        if stands.any():  # and legs of other proportions carry the body at another height
-            lack = (standing + floor - points @ seen.up)[stands].mean()
-            body.place = body.place + np.clip(lack, -feet.SINK * leg_size, feet.SINK * leg_size) * seen.up
-            body.settle()
-    else:
-        standing = scale * (rests + lowest - seen.floor)
-    ground = feet.Ground(
-        seen.up, velocity, floor, stands, scale * np.where(stands, np.maximum(over, 0), 0), np.maximum(standing, 0),
-        flat(body.place[-1] - body.place[0], seen.up) - (seconds[-1] - seconds[0]) * velocity if loop else None,
-    )  # fmt: skip
-    feet.hold(body, legs, ground, leg_size, seconds)
-    return {leg.name: stands[:, number] for number, leg in enumerate(legs)}, velocity
-
-
 def channels(
-    body: Body, travel: Travel, contacts: dict[str, Array], velocity: Array, scale: float, own: bool, loop: bool, seconds: Array,
-    up: Array, options: Options,
+    body: Body, travel: Travel, contacts: dict[str, Array], velocity: Array, scale: float, own: bool, lap: Lap, seconds: Array, up: Array,
+    options: Options,
 ) -> Result:  # fmt: skip
     """Turns and joints as what Blender keys; the travel goes where it was asked to."""
-    moves = None
+    moves, count = None, len(body.turns)
     across = travel.moves - (travel.moves @ up)[:, None] * up
     if options.root == "in_place":
         body.heads[:, body.carried] -= across[:, None]
         travel = replace(travel, moves=travel.moves - across)
     elif options.root == "object":
         origin = body.rest_heads[body.root] if body.root >= 0 else np.zeros(3)
-        moves = np.tile(np.eye(4), (len(seconds), 1, 1))
+        moves = np.tile(np.eye(4), (count, 1, 1))
         moves[:, :3, :3] = travel.turns
         moves[:, :3, 3] = origin + travel.moves - travel.turns @ origin
         back = transposed(travel.turns)
         body.heads[:, body.carried] = apply(back[:, None], body.heads[:, body.carried] - moves[:, None, :3, 3])
         body.turns = back[:, None] @ body.turns
-        travel = Travel(np.tile(np.eye(3), (len(seconds), 1, 1)), travel.moves * 0.0)
+        travel = Travel(np.tile(np.eye(3), (count, 1, 1)), travel.moves * 0.0)
     body.carry(travel.turns, travel.moves)
-    rotations = np.zeros((len(seconds), len(body.rig.names), 4))
+    rotations = np.zeros((count, len(body.rig.names), 4))
     rotations[..., 0] = 1
     moved = np.zeros(len(body.rig.names), bool)
     for bone in {*body.part_of, *([body.root] if body.root >= 0 else [])}:
@@ -309,5 +220,5 @@ def channels(
         moved[bone] = True
     locations = {bone: body.location(bone) for bone in body.movers()}
     return Result(
-        seconds, continuous(rotations), locations, moves, moved, contacts, velocity, scale, "own" if own else "source", loop
+        seconds, continuous(rotations), locations, moves, moved, contacts, velocity, scale, "own" if own else "source", lap
     )

@@ -173,7 +173,27 @@ def handles(creature: Creature) -> list[bpy.types.Object]:
 
 def any_shown() -> bool:
     """Whether any creature's handles are shown: soon told, for panels of scenes with many objects."""
-    return any(home.get(ROLE) == HANDLES for home in bpy.data.collections)
+    return any(home.get(ROLE) == HANDLES and not home.hide_viewport for home in bpy.data.collections)
+
+
+def put_away(rig: bpy.types.Object) -> None:
+    """Hide a creature's handles, for it is leaving the photo's pose, over which they lie. What was dragged is kept."""
+    for home in bpy.data.collections:
+        if home.get(ROLE) == HANDLES and any(is_handle(thing) and focus_of(thing.parent) == rig for thing in home.objects):
+            home.hide_viewport = True
+
+
+def bring_back(creature: Creature) -> bool:
+    """Show the handles that were put away -> whether there were any."""
+    hidden = {home for home in homes_of(creature) if home.hide_viewport}
+    for home in hidden:
+        home.hide_viewport = False
+    return bool(hidden)
+
+
+def focus_of(camera: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The armature of a photo camera's creature."""
+    return camera.data.dof.focus_object if camera is not None and camera.type == "CAMERA" else None
 
 
 def is_handle(thing: bpy.types.ID | None) -> bool:
@@ -191,12 +211,16 @@ def plane_depth(creature: Creature) -> float:
     return NEARER * max(min(depths), 0.1 * max(depths), 1e-3)
 
 
+def homes_of(creature: Creature) -> list[bpy.types.Collection]:
+    """The collections that hold a creature's handles: one, unless the artist has moved some."""
+    return list(dict.fromkeys(home for thing in handles(creature) for home in thing.users_collection if home.get(ROLE) == HANDLES))
+
+
 def collection_of(creature: Creature) -> bpy.types.Collection:
     """The collection of the creature's handles, made within the creature's where there is none."""
-    for thing in handles(creature):
-        for home in thing.users_collection:
-            if home.get(ROLE) == HANDLES:
-                return home
+    standing = homes_of(creature)
+    if standing:
+        return standing[0]
     home = bpy.data.collections.new(f"{creature.armature.name} joints")
     home[ROLE], home.hide_render = HANDLES, True
     creature.collection.children.link(home)

@@ -8,6 +8,7 @@ excluded collection and any selection stay as they are. The caller's operator ma
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import bpy
@@ -16,6 +17,7 @@ from mathutils import Vector
 
 from ..control import dress, ik, snap
 from ..control.rig import has_controls
+from ..control.rigify import skeleton
 from ..link.errors import LinkError
 from . import armature as armatures
 from . import material as materials
@@ -45,10 +47,12 @@ def place_asset(
     scene: bpy.types.Scene | None = None,
     spot: tuple[float, float, float] = (0.0, 0.0, 0.0),
     row: str = "",
+    finish: Callable[[Creature], Creature] | None = None,
 ) -> Creature:
     """Makes the creature in `scene` (the context's own by default), in the photo's pose, nothing assigned.
 
-    spot: where its origin goes, in the scene's units; row: name of a collection that gathers several creatures, made if absent.
+    spot: where its origin goes, in the scene's units; row: name of a collection that gathers several creatures, made if absent;
+    finish: what else is done to it, before it counts as made.
     Whatever fails on the way, nothing of it stays. Raises LinkError on bad files only through the caller's reader.
     """
     scene = context.scene if scene is None else scene
@@ -59,7 +63,7 @@ def place_asset(
         move_to(creature, spot)
         if row:
             gather(creature.collection, scene, row)
-        return creature
+        return creature if finish is None else finish(creature)
     except BaseException:  # an interrupt too: nothing half made stays, and the reason goes on
         for kind in KINDS:
             made = [block for block in getattr(bpy.data, kind) if block not in before[kind]]
@@ -202,8 +206,8 @@ def update_asset(
 
 
 def refuse_control_rig(rig: bpy.types.Object) -> None:
-    """Raises LinkError control_rig_exists where the armature follows a control rig."""
-    if control_rig_of(rig) is not None:
+    """Raises LinkError control_rig_exists where the armature follows a control rig (`control.rigify.again` lets it go)."""
+    if control_rig_of(rig) is not None and skeleton.ties(rig):
         remedy = "Bake what you animated, remove the control rig, and make it again afterwards."
         raise LinkError("control_rig_exists", f"{rig.name} has a control rig, which would not fit the new bones.", remedy)
 

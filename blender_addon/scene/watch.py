@@ -38,9 +38,9 @@ def left_behind() -> Iterator[bpy.types.Object]:
 
 def belongs(camera: bpy.types.Object | None) -> bool:
     """Whether a handle's parent is a photo camera whose creature stands."""
-    if camera is None or camera.type != "CAMERA" or not camera.users_collection:
+    if camera is None or not camera.users_collection:
         return False
-    rig = camera.data.dof.focus_object
+    rig = joints.focus_of(camera)
     return rig is not None and bool(rig.users_collection)
 
 

@@ -85,6 +85,10 @@ class Layout:
     def __setattr__(self, name: str, value: object) -> None:
         pass
 
+    def panel(self, idname: str, default_closed: bool = False) -> tuple[Layout, Layout]:
+        """Open, whatever it is at first."""
+        return Layout(self.said), Layout(self.said)
+
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **words: Any) -> Layout:
             self.said.extend(str(value) for value in (*args, *words.values()) if isinstance(value, str))

@@ -364,9 +364,12 @@ class TestWithTheAddOn:
         assert bpy.ops.menagerie.remove_control_rig() == {"FINISHED"}
         assert control_rig_of(rig) is None and any(action.name.endswith("baked") for action in bpy.data.actions)
 
-    def test_fitting_again_is_refused_before_it_begins(self, tmp_path: Path) -> None:
+    def test_where_rigify_would_crash_fitting_again_is_refused_before_it_begins(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         placed_by_the_add_on(tmp_path)
         bpy.ops.menagerie.make_control_rig()
+        monkeypatch.setattr(compat, "RIGIFY_HOLDS", False)
         for operator in (bpy.ops.menagerie.update, bpy.ops.menagerie.flip_heading, bpy.ops.menagerie.swap_legs):
             with pytest.raises(RuntimeError, match="has a control rig"):
                 operator()

@@ -192,3 +192,21 @@ def test_a_creature_without_its_camera_says_so(creature: Creature) -> None:
     bpy.context.view_layer.objects.active = creature.armature
     with pytest.raises(RuntimeError, match="no photo camera"):
         bpy.ops.menagerie.show_joints()
+
+
+def test_handles_are_put_away_when_the_photo_pose_is_left_and_come_back_as_they_were(creature: Creature) -> None:
+    for leave in (bpy.ops.menagerie.add_ik, bpy.ops.menagerie.rest_pose, bpy.ops.menagerie.mirror_pose, walk):
+        thing = show(creature)["muzzle"]
+        thing.location.x += 0.1
+        place = thing.location.copy()
+        bpy.context.view_layer.objects.active = creature.armature
+        assert thing.visible_get() and "menagerie.hide_joints" in drawn(correct.MENAGERIE_PT_correct)
+        assert leave() == {"FINISHED"}
+        assert not any(handle.visible_get() for handle in joints.handles(creature))
+        assert "menagerie.show_joints" in drawn(correct.MENAGERIE_PT_correct) and not bpy.ops.menagerie.refit.poll()
+        assert show(creature)["muzzle"].location == place and thing.visible_get() and joints.is_pinned(thing)
+
+
+def walk() -> set[str]:
+    """A ready motion, with one click."""
+    return bpy.ops.menagerie.apply_motion(motion="horse_walk")

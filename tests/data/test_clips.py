@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -198,6 +199,20 @@ def test_over_a_place_the_masks_lie_beside(tmp_path: Path, studio: None) -> None
         colour, cover = np.asarray(picture), np.asarray(mask)
     assert colour.shape == (64, 96, 3) and cover.shape == (64, 96)
     assert 0.05 < (cover > 127).mean() < 0.7 and colour[cover == 0].std() > 20  # a place where the animal isn't
+
+
+def test_only_clips_made_for_an_animals_bones_can_be_played(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    bones = {"bead_walk": 3, "bead_gallop": 3, "bead_trot": 2, "bead_death": 3, "bead_gather_meat": 3}
+    archive = SimpleNamespace(
+        mesh=lambda name: SimpleNamespace(bind=np.zeros((3, 4, 4))),
+        clip=lambda path: SimpleNamespace(frames=np.zeros((5, bones[Path(path).stem], 4, 4))),
+    )
+    monkeypatch.setattr(clips.quadrupeds, "names", lambda: ("bead",))
+    monkeypatch.setattr(clips.quadrupeds, "clips_and_skins", lambda archive, name: ([f"quadraped/{clip}.dae" for clip in bones], ()))
+    assert clips.playable(archive) == {"bead": {"walk": ["bead_walk"], "run": ["bead_gallop"], "graze": ["bead_gather_meat"]}}
+    monkeypatch.setattr(clips, "Archive", lambda source: archive)
+    assert clips.main(["public.zip", "--list"]) == 0
+    assert "bead: walk bead_walk; run bead_gallop" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_clip_is_a_coded_error(tmp_path: Path) -> None:

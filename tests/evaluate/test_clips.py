@@ -220,4 +220,6 @@ def test_wrong_requests_are_coded_errors(tmp_path: Path) -> None:
 def test_means_leave_out_what_a_clip_has_not() -> None:
     rows: list[dict[str, object]] = [{"clip": "a", "range": 1.0, "swapped": 0.0}, {"clip": "b", "range": float("nan"), "swapped": 3.0}]
     assert mean_row(rows) == {"range": 1.0, "swapped": 1.5, "unswapped": 0.5, "count": 2.0}
+    pooled = mean_row([{"joints": 0.02, "mean_pose": 0.1, "swapped": 0.0}, {"joints": 0.02, "mean_pose": 0.0001, "swapped": 0.0}])
+    assert pooled["pooled_of_mean_pose"] == pytest.approx(0.04 / 0.1001)
     assert clip_command.line(rows[0]) == "clip a  range 1.000  swapped 0.000"

@@ -70,6 +70,17 @@ def test_an_animal_that_walks_on_the_spot_is_wrong_in_the_world() -> None:
     assert 0.15 * way < error < 0.3 * way  # a quarter of the way, were the animal a point; the one similarity stretches it a little
 
 
+def test_a_wrong_way_is_no_wrong_pose() -> None:
+    truth = walking()
+    turns = axis_angle_to_matrix(np.tile([0.0, 1.0, 0.0], (FRAMES, 1)), np.linspace(0, 1, FRAMES))
+    astray = truth @ turns.swapaxes(1, 2) + np.linspace(0, 3, FRAMES)[:, None, None] * [1.0, 0, 0]
+    assert scores.joint_error(astray, truth, 1.0) > 0.5 and scores.pose_error(3 * astray, truth, 1.0) < EXACT
+    outward = 0.02 * (-1.0) ** np.arange(FRAMES)[:, None] * turns[:, :, 0]
+    for side, sign in (("L", 1), ("R", -1)):  # both outward, then both inward: neither a rigid motion nor the scale helps
+        astray[:, INDEX[f"ear_tip.{side}"]] += sign * outward
+    assert scores.pose_error(astray, truth, 1.0) == pytest.approx(2 * 0.02 / 42, rel=0.05)
+
+
 def test_one_similarity_serves_the_whole_clip() -> None:
     truth = walking()
     growing = truth * np.linspace(0.9, 1.1, FRAMES)[:, None, None]

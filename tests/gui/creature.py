@@ -145,6 +145,14 @@ def rig() -> bpy.types.Object:
     return next(thing for thing in bpy.context.scene.objects if thing.type == "ARMATURE")
 
 
+def choose(thing: bpy.types.Object) -> None:
+    """Select one object and make it the active one."""
+    for other in bpy.context.selected_objects:
+        other.select_set(False)
+    thing.select_set(True)
+    bpy.context.view_layer.objects.active = thing
+
+
 def look_at_it() -> Iterator[float]:
     """Through the photo's camera, textured; then from the side with the creature filling the view."""
     bpy.data.objects["Cube"].hide_set(True)

@@ -10,7 +10,7 @@ import bpy
 
 from tests.gui import artist
 from tests.gui.artist import DRAWN_SECONDS, call, check, module, names, picture, press, until, view
-from tests.gui.creature import PATIENCE_SECONDS, rig
+from tests.gui.creature import PATIENCE_SECONDS, choose, rig
 
 
 def attempt(name: str, steps: Iterator[float]) -> Iterator[float]:
@@ -20,14 +20,6 @@ def attempt(name: str, steps: Iterator[float]) -> Iterator[float]:
     except (RuntimeError, LookupError, TimeoutError, AttributeError, TypeError, StopIteration):
         check(name, False, traceback.format_exc()[-700:])
         yield from picture(f"stopped-{name.replace(' ', '-')}")
-
-
-def choose(thing: bpy.types.Object) -> None:
-    """Select one object and make it the active one."""
-    for other in bpy.context.selected_objects:
-        other.select_set(False)
-    thing.select_set(True)
-    bpy.context.view_layer.objects.active = thing
 
 
 def drag_a_joint(link: Any) -> Iterator[float]:
@@ -95,11 +87,44 @@ def take_a_motion() -> Iterator[float]:
         yield from picture(f"walk-{frame}")
 
 
-def turn() -> Iterator[float]:
-    """A turntable of four frames."""
+def retarget() -> Iterator[float]:
+    """A BVH file's motion onto the creature: guessed, shown on trial, baked into an action of its own."""
+    owner, file = rig(), artist.setting.out / "walk.bvh"
+    choose(owner)
+    walks = (action for action in bpy.data.actions if action.name.startswith(f"{owner.name} ") and action.use_cyclic)
+    module(".compat").assign_action(owner, next(walks))
+    call(bpy.ops.export_anim.bvh, "EXEC_DEFAULT", filepath=str(file), frame_start=1, frame_end=20)
+    owner.animation_data.action = None
+    chosen, baked = bpy.context.scene.menagerie_retarget, set(bpy.data.actions)
+    chosen.kind, chosen.path = "FILE", str(file)
+    call(bpy.ops.menagerie.retarget_guess, "INVOKE_DEFAULT", True)
+    check("a bone map is guessed", len(chosen.rows) > 5, [f"{row.part}: {row.source} -> {row.target}" for row in chosen.rows][:3])
+    call(bpy.ops.menagerie.retarget_preview, "INVOKE_DEFAULT", True)
+    bpy.context.scene.frame_set(8)
+    yield from picture("retarget-preview")
+    call(bpy.ops.menagerie.retarget_bake, "INVOKE_DEFAULT", True)
+    action = owner.animation_data.action
+    check("the motion is baked and plays", action is not None and action not in baked, action and action.name)
+    bpy.context.scene.frame_set(15)
+    yield from picture("retarget-baked")
+
+
+PASSES = {"CLAY", "WIREFRAME", "NORMALS", "SKELETON"}
+
+
+def turn(link: Any) -> Iterator[float]:
+    """A turntable of four frames with every pass; a picture of each pass is beside the pictures of the window."""
     running = module(".turntable.operator")
-    target = artist.setting.out / "creature.mp4"
-    call(bpy.ops.menagerie.turntable, "EXEC_DEFAULT", filepath=str(target), format="MP4", frames=4, size=64)
+    folder = artist.setting.out / "turntable"
+    folder.mkdir(exist_ok=True)
+    target = folder / "creature.mp4"
+    call(bpy.ops.menagerie.turntable, "EXEC_DEFAULT", filepath=str(target), format="MP4", frames=4, size=96, passes=PASSES, motion="LOOP")
+    yield from until(lambda: running.running is None or len(running.running.pictures) > 1, PATIENCE_SECONDS)
+    yield from picture("turntable-running")
     yield from until(lambda: running.running is None, PATIENCE_SECONDS)
-    check("the turntable is written", target.is_file())
-    yield from picture("turntable")
+    written = sorted(path.name for path in folder.glob("*.mp4"))
+    check("a movie of every pass is written", link.state.error is None and len(written) == 1 + len(PASSES), [written, link.state.error])
+    still = folder / "still.png"
+    call(bpy.ops.menagerie.turntable, "EXEC_DEFAULT", filepath=str(still), format="STILL", size=256, passes=PASSES, motion="HOLD")
+    yield from until(lambda: running.running is None, PATIENCE_SECONDS)
+    check("a still of every pass is written", len(list(folder.glob("*.png"))) == 1 + len(PASSES), sorted(folder.glob("*.png")))

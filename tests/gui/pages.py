@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from tests.gui import artist
-from tests.gui.artist import PACKAGE, call, check, close_second_window, module, picture, until, view
+from tests.gui.artist import DRAWN_SECONDS, PACKAGE, call, check, close_second_window, module, picture, until, view
 
 SCROLLED = 12
 """Steps of the wheel to the next picture."""
@@ -24,6 +24,37 @@ def turntable(link: Any) -> Iterator[float]:
         yield from until(lambda: running.running is None)
         good = target.is_file() and len(bpy.data.scenes) == scenes
         check(f"the turntable is made between ticks: {kind}", good, link.state.error or "")
+
+
+def every_panel() -> Iterator[float]:
+    """Each sub-panel of the sidebar open, on a page of its own: nothing is cut off or empty."""
+    region = view("UI")["region"]
+    kinds = [*module(".panels").CLASSES, module(".turntable.operator").MENAGERIE_PT_turntable]
+    for kind in kinds:
+        if kind.__name__.startswith("MENAGERIE_PT") and kind.bl_space_type == "VIEW_3D" and hasattr(kind, "bl_parent_id"):
+            name = kind.__name__.removeprefix("MENAGERIE_PT_")
+            pair = page_of(kind, name)
+            region.tag_redraw()
+            yield DRAWN_SECONDS  # it has its page when it has been drawn
+            region.active_panel_category = name
+            region.tag_redraw()
+            yield from picture(f"panel-{name.replace('_', '-')}")
+            for made in reversed(pair):
+                bpy.utils.unregister_class(made)
+    region.active_panel_category = "Menagerie"
+
+
+def page_of(kind: Any, name: str) -> tuple[Any, Any]:
+    """A page of the sidebar with one open sub-panel that draws what that of the add-on draws."""
+    where = {"bl_space_type": "VIEW_3D", "bl_region_type": "UI", "bl_category": name}
+    page = type(f"LOOK_PT_{name}", (bpy.types.Panel,), {**where, "bl_label": "Menagerie", "draw": lambda self, context: None})
+    own = {"bl_label": kind.bl_label, "bl_parent_id": page.__name__, "draw": kind.draw}
+    if hasattr(kind, "draw_header_preset"):
+        own["draw_header_preset"] = kind.draw_header_preset
+    inner = type(f"LOOK_PT_{name}_inner", (bpy.types.Panel,), {**where, **own})
+    for made in (page, inner):
+        bpy.utils.register_class(made)
+    return page, inner
 
 
 def preferences() -> Iterator[float]:

@@ -20,7 +20,7 @@ BLOCKED_SECONDS = 0.050
 """By so much a job may lengthen the usual gap between two turns of the window."""
 
 
-def wait_three_minutes(link: Any) -> Iterator[float]:
+def wait_three_minutes(link: Any, took: list[seconds.Took]) -> Iterator[float]:
     """Promise: no modal operator lives as long as a job, so autosave fires; and a job takes no time of the main thread."""
     before = names()
     folder = artist.setting.out / "autosave"
@@ -28,7 +28,7 @@ def wait_three_minutes(link: Any) -> Iterator[float]:
     files = bpy.context.preferences.filepaths
     files.temporary_directory, files.use_auto_save_temporary_files, files.auto_save_time = str(folder), True, 1
     bpy.ops.wm.save_as_mainfile(filepath=str(artist.setting.out / "scene.blend"))
-    gaps = seconds.Gaps()
+    gaps = seconds.Gaps(took)
     drawn = partial(draw_as_often, link)
     bpy.app.timers.register(drawn)
     yield from watched(gaps, "without a job")
@@ -51,6 +51,7 @@ def wait_three_minutes(link: Any) -> Iterator[float]:
     yield from until(lambda: link.state.job is None)
     check("autosave fires during a job of three minutes", bool(new), sorted(new))
     for part in ("at rest", "turned"):
+        gaps.check(f"{part} with a job")
         check(f"gaps between turns of the window, {part}", fits(gaps, part), described(gaps, part))
     yield from wait_up_to(lambda: names() != before)
     yield from press("Z", ctrl=True)

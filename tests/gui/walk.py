@@ -21,7 +21,7 @@ import bpy
 WALK, ZIP, PYTHON, ROOT, OUT = sys.argv[sys.argv.index("--") + 1 :]
 sys.path.insert(0, ROOT)
 
-from tests.gui import artist, creature, features, jobs, masks, pages, patience, seconds  # noqa: E402
+from tests.gui import artist, browser, creature, features, jobs, masks, pages, patience, seconds  # noqa: E402
 
 setting = artist.setting
 setting.zip, setting.python, setting.root, setting.out = Path(ZIP), Path(PYTHON), Path(ROOT), Path(OUT)
@@ -43,7 +43,7 @@ def made_up() -> Iterator[float]:
     yield from jobs.drop_a_photo()
     yield from jobs.reconstruct_and_undo(link, before)
     yield from jobs.cancel_a_slow_job(link, before)
-    yield from patience.wait_three_minutes(link)
+    yield from patience.wait_three_minutes(link, took)
     seconds.check_callbacks(took, "while jobs run")
     yield from jobs.wait_while_the_artist_works(link, before)
     yield from jobs.look_through_the_camera()
@@ -60,10 +60,11 @@ def real() -> Iterator[float]:
     yield from creature.install_from_disk()
     link = artist.module(".link.session")
     took = seconds.time_callbacks(link)
-    gaps = seconds.Gaps()
+    gaps = seconds.Gaps(took)
     yield from creature.choose_environment()
     yield from creature.choose_photo()
     yield from creature.reconstruct(link, gaps)
+    gaps.check("with a job")
     yield from creature.undo_and_redo()
     yield from creature.cancel_another(link)
     yield from creature.look_at_it()
@@ -85,7 +86,10 @@ def after() -> Iterator[float]:
         ("inverse kinematics", features.use_ik()),
         ("whole poses", features.take_poses()),
         ("a motion", features.take_a_motion()),
-        ("a turntable", features.turn()),
+        ("the asset browser", browser.take_an_asset()),
+        ("retargeting", features.retarget()),
+        ("the panels", pages.every_panel()),
+        ("a turntable", features.turn(link)),
     ):
         yield from features.attempt(name, steps)
     yield from pages.end(link, link.state.backend.pid)

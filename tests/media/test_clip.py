@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -160,7 +162,7 @@ def test_matrix_range_and_depth_are_taken_as_the_file_says(tmp_path: Path, full:
 def test_hdr_of_a_phone_comes_to_a_screens_range(tmp_path: Path, transfer: int, levels: tuple[float, float]) -> None:
     # Both stand for the same light: 50 cd/m2, a quarter of the reference white, and that white itself.
     grey = [round(255 * level) for level in levels]
-    path = write_movie(tmp_path / "a.mkv", "libx265", "yuv420p10le", frames=2, grey=grey, transfer=transfer)
+    path = write_movie(tmp_path / "a.mkv", "libx264", "yuv420p10le", frames=2, grey=grey, transfer=transfer, options={"crf": "1"})
     clip = decode_here(path, tmp_path / "work")
     shown = [clip.read(k).rgb[32, 48].astype(int) for k in range(2)]
     assert np.abs(shown[0] - 137).max() <= 4 and np.abs(shown[1] - 242).max() <= 4
@@ -225,6 +227,19 @@ def test_frames_that_a_killed_decoder_left_are_decoded_anew(tmp_path: Path) -> N
     (work / "frame-0000003.png").unlink()
     (work / "frame-0000009.part").write_bytes(b"half")
     assert number_of(read_clip(path, work).read(3).rgb) == 3 and not list(work.glob("*.part"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "disk_full"), (errno.EACCES, "not_writable")])
+def test_frames_that_find_no_room_have_their_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str) -> None:
+    path = write_movie(tmp_path / "a.mp4")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Picture.Image, "save", fail)
+    with pytest.raises(MenagerieError) as refusal:
+        decode_here(path, tmp_path / "work")
+    assert refusal.value.code == code and not list((tmp_path / "work").glob("frame-*"))
 
 
 @pytest.mark.parametrize("settings", [{"start": -1.0}, {"start": 2.0, "end": 1.0}, {"fps": 0.0}, {"fps": 1e4}, {"stride": 0}])

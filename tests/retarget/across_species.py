@@ -74,15 +74,18 @@ def measure(source: Any, clip: Any, target: Any) -> dict[str, Any]:
     # The target's contacts, found anew from its own joints.
     tips = tip_paths(target, poses)
     velocity = result.ground
-    anew = contacts.find_contacts(tips, poses[:, target.index["hips"], :3, 3], rest_tips(target), up, leg, clip.seconds, velocity, False)
+    lap, knuckles = result.lap, poses[..., :3, 3][:, toe_bones(target)]
+    way = poses[-1, target.index["hips"], :3, 3] - poses[0, target.index["hips"], :3, 3]
+    on_target = contacts.Feet(lap.cut(tips), lap.cut(knuckles), rest_tips(target), way / clip.seconds[-1], np.zeros(3), up, leg)
+    anew = lap.whole(contacts.find_gait(on_target, lap, ground=velocity)[1])
     hits = total = 0
     slide = 0.0
     for number, stands in enumerate(result.contacts.values()):
-        edges = [edge for run in contacts.runs(anew[:, number]) for edge in run]
-        for start, end in contacts.runs(stands):
+        found = lap.runs(lap.cut(anew[:, number]))
+        for start, length in lap.runs(lap.cut(stands)):
             total += 2
-            hits += sum(any(abs(edge - other) <= 1 for other in edges) for edge in (start, end))
-            stood = tips[start:end, number] - velocity * clip.seconds[start:end, None]
+            hits += near(start, [begin for begin, _ in found], lap) + near(start + length, [begin + count for begin, count in found], lap)
+            stood = tips[lap.frames(start, length), number] - velocity * lap.times(start, length)[:, None]
             slide = max(slide, float(np.linalg.norm(stood - stood[0], axis=1).max()) / leg)
     angles = rotations.to_angles(rotations.to_matrices(result.rotations))
     past = np.maximum(target.limits[..., 0] - angles, angles - target.limits[..., 1])
@@ -98,6 +101,12 @@ def measure(source: Any, clip: Any, target: Any) -> dict[str, Any]:
         "sink": float(max(0.0, -tips[..., 2].min() / leg)),
         "slide": slide,
     }
+
+
+def near(frame: int, others: list[int], lap: Any) -> bool:
+    """Whether one of the frames is this one or beside it, over the seam too."""
+    count = lap.count if lap.round else 10**9
+    return any(min((frame - other) % count, (other - frame) % count) <= 1 for other in others)
 
 
 def rest_tips(target: Any) -> Array:

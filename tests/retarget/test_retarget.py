@@ -16,7 +16,7 @@ from tests.retarget.animals import Array, directions, posed_anew, posed_by, rig_
 from tests.retarget.core import core
 
 bone_maps, frames, guess, parts, rigs, solve = (core(name) for name in ("bone_map", "frames", "guess", "parts", "rig", "solve"))
-contacts = core("contacts")
+laps = core("laps")
 
 DEGREES = 0.5
 """A bone of the same skeleton."""
@@ -202,7 +202,7 @@ def slides(target: Any, result: Any, poses: Array) -> dict[str, float]:
         kind, side = name.split(".")
         bone = target.index[f"{'front_toe' if kind == 'front' else 'toe'}.{side}"]
         tip = (poses[:, bone] @ np.linalg.inv(target.rest[bone]) @ np.append(target.tails[bone], 1))[:, :3]
-        ways = [np.linalg.norm(tip[a:b] - tip[a], axis=1).max() for a, b in contacts.runs(stands)]
+        ways = [np.linalg.norm(tip[a : a + n] - tip[a], axis=1).max() for a, n in laps.Lap(result.seconds).runs(stands)]
         out[name] = max(ways, default=0.0) / leg
     return out
 

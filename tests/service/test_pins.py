@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
 
 from backend.__main__ import main
 from backend.errors import MenagerieError
@@ -18,26 +16,9 @@ from backend.service import wire
 from backend.service.joints import FILE_LIMIT, check_pins, read_pins
 from backend.service.reconstruct import reconstruct
 from tests.service.client import Client
+from tests.service.conftest import SIZE
 
 METHODS = {"fauna": "tests.service.made_up"}
-SIZE = (96, 64)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    client = Client()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "Tier fotos 动物" / "Löwe.png"
-    path.parent.mkdir()
-    picture = Picture.new("RGBA", SIZE, (120, 80, 40, 0))
-    picture.paste((120, 80, 40, 255), (24, 16, 72, 48))
-    picture.save(path)
-    return path
 
 
 def test_a_report_has_every_joints_pixel(photo: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,24 +16,6 @@ from tests.service.made_up import SECONDS
 
 CANCEL_SECONDS = 2.0
 ORPHAN_SECONDS = 2.0
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    client = Client()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A photo with alpha, so that no matting network is needed, in a folder with spaces and other letters."""
-    path = tmp_path / "Tier fotos 动物" / "Löwe.png"
-    path.parent.mkdir()
-    picture = Picture.new("RGBA", (96, 64), (120, 80, 40, 0))
-    picture.paste((120, 80, 40, 255), (24, 16, 72, 48))
-    picture.save(path)
-    return path
 
 
 def test_a_job_ends_with_a_whole_result(client: Client, photo: Path, tmp_path: Path) -> None:

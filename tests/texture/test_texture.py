@@ -214,6 +214,37 @@ def test_colours_meet_where_charts_meet() -> None:
     assert (high - low).mean() < 0.01
 
 
+def test_smaller_versions_of_a_texture_hold_no_colour_but_the_coats() -> None:
+    """Renderers filter with halved pictures: down to the smallest none is darker or brighter than the charts, so no texel is left unfilled;
+    and the first two halvings, read at a chart's corners, mix in no other chart."""
+    mesh, camera = body(), view(60)
+    rgb, mask = photograph(mesh, camera)
+    result = fill(mesh, bake(mesh, mesh.vertices, camera, rgb, mask, None, SIZE), coat)
+    texels = find_texels(mesh, SIZE)
+    charts = result.base_color[texels.rows, texels.columns]
+    level = result.base_color.astype(np.float32)
+    while len(level) > 1:
+        level = halved(level)
+        assert level.min() >= charts.min() and level.max() <= charts.max()
+    labels, homes = chart_labels(mesh), np.full((SIZE, SIZE), -1)
+    homes[texels.rows, texels.columns] = labels[texels.face]
+    rows, columns = distance_transform_edt(homes < 0, return_distances=False, return_indices=True)
+    homes = homes[rows, columns]
+    assert mesh.uvs is not None
+    for chart in np.unique(labels):
+        own = (homes == chart).astype(np.float32)[..., None]
+        uv = torch.from_numpy(mesh.uvs[labels == chart].reshape(1, 1, -1, 2) * np.float32([1, -1]) + np.float32([0, 1]))
+        for _ in range(3):
+            assert texture(torch.from_numpy(own)[None], uv).min() > 1 - 1e-5
+            own = halved(own)
+
+
+def halved(picture: np.ndarray) -> np.ndarray:
+    """(s, s, c) -> (s / 2, s / 2, c), each texel the mean of four."""
+    side, channels = len(picture) // 2, picture.shape[2]
+    return picture.reshape(side, 2, side, 2, channels).mean((1, 3))
+
+
 def test_without_any_photo_the_field_or_grey_is_left() -> None:
     mesh, camera = body(), view(90)
     rgb = np.full((camera.height, camera.width, 3), BACKGROUND, np.uint8)

@@ -16,7 +16,6 @@ from backend.media.crop import CropCamera, crop_camera, default_focal, warp
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.coat import Coat
 from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
-from backend.methods.fauna.fitting.limbs import see_both
 from backend.methods.fauna.fitting.pins import pin
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP, swap_legs, twin_legs
@@ -80,7 +79,6 @@ def look_at(networks: Networks, request: Request, ablate: str = "") -> Sight:
     code = model.netBase.memory_bank.mean(0, keepdim=True) if ablate == "bank" else None
     with torch.no_grad():
         seen, picture, cover = see(networks, request.image, request.mask, crop, code)
-        seen = see_both(model, seen)
     if ablate == "joints":
         seen = replace(seen, confidence=torch.zeros_like(seen.confidence))
     seen = replace(seen, rest=uncurl_tail(seen.rest[0])[None])

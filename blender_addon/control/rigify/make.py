@@ -6,15 +6,23 @@ selected or in Pose Mode, the control rig takes its place. What was before is wr
 
 from __future__ import annotations
 
+import zlib
+
 import bpy
+import numpy as np
 
 from ...link.errors import LinkError
 from ...scene.creature import NUMBER, ROLE, control_rig_of
+from ...scene.place import pose_is_ours
 from . import addon, checks, generate, legs, names, skeleton, snap
 from .apart import scene_apart
 
 BEFORE = "menagerie_before"
 """Custom property of the control rig: whether the creature's armature was hidden, and drawn in front."""
+UNTOUCHED = "menagerie_untouched"
+"""Of the same: a stamp of its controls as they were made in the photo's pose, to know later whether the artist has set any."""
+INSIDE = ("MCH-", "ORG-", "DEF-")
+"""Beginnings of the names of bones that are no controls."""
 KINDS = ("collections", "objects", "meshes", "armatures", "texts")
 """Kinds of data that a control rig is made of, users before what they use."""
 
@@ -26,7 +34,7 @@ def make_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> bpy.t
     """
     checks.check_creature(rig)
     skeleton.untie(rig)  # from a control rig that was deleted by hand
-    pose = snap.pose_of(rig)
+    pose, ours = snap.pose_of(rig), pose_is_ours(rig)
     before = {kind: set(getattr(bpy.data, kind)) for kind in KINDS}
     posing = leave_pose_mode(rig)
     try:
@@ -47,6 +55,8 @@ def make_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> bpy.t
     skeleton.tie(rig, control)
     control[BEFORE] = {"hidden": is_hidden(context, rig), "in_front": rig.show_in_front}
     rig.show_in_front = False
+    if ours:
+        control[UNTOUCHED] = stamp(control)
     take_place(context, rig, control, posing)
     return control
 
@@ -73,6 +83,33 @@ def remove_control_rig(context: bpy.types.Context, rig: bpy.types.Object) -> Non
     generate.forget_script(control)
     delete(control)
     addon.disable()
+
+
+def is_control(name: str) -> bool:
+    """Whether a bone of the control rig, by its name, is one that the artist moves."""
+    return not name.startswith(INSIDE)
+
+
+def stamp(control: bpy.types.Object) -> str:
+    """What the controls' channels and numbers are."""
+    total = 0
+    for bone in control.pose.bones:
+        if is_control(bone.name):
+            numbers = [n for row in bone.matrix_basis for n in row] + [bone[key] for key in sorted(bone.keys()) if is_number(bone[key])]
+            total = zlib.crc32(np.array(numbers, np.float32).tobytes(), total)
+    return f"{total:08x}"
+
+
+def is_number(value: object) -> bool:
+    """Whether a property is one number."""
+    return isinstance(value, int | float)
+
+
+def is_untouched(control: bpy.types.Object) -> bool:
+    """Whether the control rig plays nothing and shows the photo's pose as it was made in it."""
+    animation = control.animation_data
+    plays = animation is not None and (animation.action is not None or animation.nla_tracks)
+    return not plays and control.get(UNTOUCHED) == stamp(control)
 
 
 def place(rig: bpy.types.Object, control: bpy.types.Object) -> None:

@@ -5,6 +5,10 @@ Object frame and units until `asset.place`.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,12 +21,15 @@ from backend.methods.fauna.clip.follow import Posed, Told, follow
 from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
-from backend.methods.fauna.clip.stage import put_on_stage
+from backend.methods.fauna.clip.plant import plant
+from backend.methods.fauna.clip.stage import put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
+from backend.methods.fauna.clip.windows import by_windows, kept_near
 from backend.methods.fauna.clip.world import Standing, World, feet_of, find_world, upward
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, overlap, picture
+from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.networks import WEIGHTS, load_networks
 from backend.methods.request import ClipRequest, Result
 from backend.rig.kinematics import pose_points
@@ -61,10 +68,7 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     known = consensus(looks)
     progress("motion", 0.32)
     steady = camera_turns(request, looks, focal)
-    track = solve_track(model, looks, begin(looks, start, known.rest), times)
-    for _ in range(SOLVED_AGAIN):
-        world = look_down(pose_track(track), track, steady, request, model.template)
-        track = solve_track(model, looks, track, times, Standing(world, steady, model.template, request.clip.fps))
+    track = solve_joints_of_clip(model, looks, begin(looks, start, known.rest), times, steady, request)
     character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
     posed = Posed.of(character.creature)
     track, world = stand(posed, looks, track, times, steady, request, progress)
@@ -74,17 +78,19 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
         vertices = posed.vertices(posed.transforms(track.angles[rows]))
     mesh, texture = paint_from(character.creature, character.mesh, looks, track, vertices, rows, request, focal, progress, (0.9, 0.97))
     staged = put_on_stage(character.creature, character.skeleton, track, world, steady.double().numpy())
+    staged = through_gaps(staged, seen.numbers.numpy(), len(request.clip.times))
+    moves = world.moving or bool((staged.cameras != staged.cameras[0]).any())  # one that only pans goes nowhere
     camera = Camera(request.clip.width, request.clip.height, float(focal), staged.cameras[0])
     motion = Motion(
         request.name, float(request.clip.fps), staged.rotations, staged.root_translations,
-        cameras=staged.cameras if world.moving else None,
+        cameras=staged.cameras if moves else None,
     )  # fmt: skip
     pose = Pose(staged.rotations[0], staged.root_translations[0])
     asset = place(
         Asset(request.name, mesh, character.skeleton, character.skin, texture, camera, pose, (motion,), provenance=provenance(request))
     )
     progress("done", 0.99)
-    return Result(asset, {"iou": mean_overlap(posed, looks, track), "camera_moves": float(world.moving)})
+    return Result(asset, {"iou": mean_overlap(posed, looks, track), "camera_moves": float(moves)})
 
 
 def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
@@ -99,17 +105,53 @@ def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
     return torch.from_numpy(np.swapaxes(u @ vt, 1, 2).astype(np.float32))
 
 
+def solve_joints_of_clip(
+    model: Fauna, looks: Looks, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest
+) -> Track:
+    """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
+    world: World | None = None
+    track = rough
+    for number in range(1 + SOLVED_AGAIN):
+
+        def solve(part: slice, start: Track, held: Track | None, world: World | None = world) -> Track:
+            ground = None if world is None else Standing(world[part], steady[part], model.template, request.clip.fps)
+            first = held is None
+            given = start if first or held is None else replace(start, rest=held.rest)
+            return solve_track(model, looks[part], given, times[part], ground, partial(kept_near, held), proportions=first)
+
+        track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))
+        world = look_down(pose_track(track), track, steady, request, model.template)
+    return track
+
+
 def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
           span: tuple[float, float] = (0.55, 0.9)) -> tuple[Track, World]:  # fmt: skip
-    """Follow the clip with feet that stand, as the ground comes to be known better."""
-    template = posed.creature.model.template
+    """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last."""
+    template, fps = posed.creature.model.template, request.clip.fps
     low, high = span
+    what = mark(request) + hashlib.sha256(posed.creature.vertices.numpy().tobytes()).hexdigest()
     for number in range(ROUNDS):
         world = look_down(posed_points(posed, track), track, steady, request, template)
-        tell = told(progress, "follow", low + (high - low) * number / ROUNDS, low + (high - low) * (number + 1) / ROUNDS)
-        ground = Standing(world, steady, template, request.clip.fps)
-        track = follow(posed, looks, track, times, STEPS, request.seed, tell, ground)
-    return track, world
+
+        def followed(part: slice, start: Track, held: Track | None, world: World = world, number: int = number) -> Track:
+            size = (high - low) / ROUNDS / len(looks)
+            begins = low + (high - low) * number / ROUNDS + size * part.start
+            tell = told(progress, "follow", begins, begins + size * (part.stop - part.start))
+            ground = Standing(world[part], steady[part], template, fps)
+            return follow(posed, looks[part], start, times[part], STEPS, request.seed, tell, ground, partial(kept_near, held))
+
+        track = by_windows(track, followed, request.folder, f"follow-{number}", what)
+    world = look_down(posed_points(posed, track), track, steady, request, template)
+
+    def planted(part: slice, start: Track, held: Track | None) -> Track:
+        return plant(posed, looks[part], start, times[part], Standing(world[part], steady[part], template, fps), partial(kept_near, held))
+
+    return by_windows(track, planted, request.folder, "plant", what), world
+
+
+def mark(request: ClipRequest) -> str:
+    """What a stored window depends on beside its own track."""
+    return f"{VERSION} {request.seed} {request.camera} {request.clip.fps}"
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import SMOOTH, Curves, Ground, Track, in_crops, pose_terms, second_difference
+from backend.methods.fauna.clip.track import Curves, Ground, Kept, Track, in_crops, pace_of, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -27,7 +27,7 @@ from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_fra
 from backend.rig.rotations import euler_to_matrix
 from backend.types import ByteArray
 
-JOINTS, LIFTED = 0.5, 0.4
+JOINTS, LIFTED = 0.5, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
 BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""
@@ -38,6 +38,7 @@ RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
 Told = Callable[[float, ByteArray | None], None]
+
 
 @dataclass(frozen=True)
 class Posed:
@@ -69,15 +70,18 @@ class Posed:
 
 
 def follow(
-    posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steps: int, seed: int, told: Told, ground: Ground | None = None
-) -> Track:
-    """`track`, from any creature alike, as this one's; times (t,) seconds. told: called with the share done and a preview."""
+    posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steps: int, seed: int, told: Told, ground: Ground | None = None,
+    kept: Kept | None = None,
+) -> Track:  # fmt: skip
+    """`track`, from any creature alike, as this one's; times (t,) seconds. told: called with the share done and a
+    preview; kept: see `Kept`."""
     creature = posed.creature
     template, count = creature.model.template, len(looks)
     evidence = evidence_of(creature.model, looks)
     curves = Curves(times, track.rotation, track.translation)
     bend = track.angles.clone().requires_grad_(True)
     optimizer = Adam([{"params": [*curves.knots.values()], "rate": RATES[0]}, {"params": [bend], "rate": RATES[1]}])
+    pace = pace_of(track.angles, template)
     trunk = inscribed_balls(creature.vertices, creature.rest, template)
     limb = creature.dense.argmax(1)
     with torch.no_grad():
@@ -99,9 +103,11 @@ def follow(
             + BELIEFS * pose_terms(points, bend, evidence, template)
             + INSIDE * legs_inside(points, trunk, template)
         )
-        energy = seen.sum() + BELIEFS * SMOOTH * second_difference(bend).square().sum()
+        energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace)
         if ground is not None:
             energy = energy + ground(points, view, place)
+        if kept is not None:
+            energy = energy + kept(bend, view, place)
         some = order[torch.arange(step * each, (step + 1) * each) % count]
         outline = torch.zeros(())
         for k in some.tolist():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.fitting.limbs import JOINTS, Limbs, find_limbs, lift_again, read_as
+from backend.methods.fauna.fitting.limbs import JOINTS, Limbs, lift_again, read_as
 from backend.methods.fauna.fitting.viewpoint import FLIP
 from backend.methods.fauna.model import Fauna
 
@@ -23,8 +23,8 @@ APART = 0.09
 """Half widths between two limbs from which on they are told apart."""
 FEWEST = 2
 """Joints of a pair that must have two places."""
-SMOOTH = 2.5
-"""Weight of squared second differences: half of a stride that takes eight frames is let through, nearly all of slower ones."""
+SMOOTH = 1.5
+"""Weight of squared second differences: half of a stride that takes seven frames is let through, nearly all of slower ones."""
 UNTOLD = 0.1
 """Weight of a frame in which the legs are one in the picture, over one in which they lie apart."""
 READING = 0.02
@@ -84,8 +84,8 @@ def tell_apart(model: Fauna, looks: Looks) -> Looks:
     """The same with each leg's joints read where that leg is, in every frame, and lifted and shaped accordingly."""
     template = model.template
     before = found = (looks.seen, looks.confidence)
-    for pair in JOINTS:
-        limbs = find_limbs(looks.heat, *before, template, pair)
+    for number, pair in enumerate(JOINTS):
+        limbs = Limbs(looks.limb_place[:, number], looks.limb_mass[:, number], looks.limb_odds[:, number])
         girdle = looks.seen[:, [template.point_index[f"{GIRDLES[pair]}.{side}"] for side in "LR"]].mean(1)
         found = read_as(limbs, torch.from_numpy(first_is_right(limbs, girdle, looks.focal)), *found, template, pair)
     moved, rest = lift_again(model, looks.category, before, found)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from torch.nn import functional
 from backend.errors import MenagerieError
 from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp
 from backend.methods.fauna.config import BUNDLED
+from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP
 from backend.methods.fauna.mirror import perceive_twice
@@ -37,6 +40,8 @@ CHUNK = 16
 """Frames in a stored file."""
 SAMPLED = 24
 """Frames whose masks say which focal length a clip without one is given."""
+DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
+"""What reading a damaged file raises, by where the damage lies (`RuntimeError`: what is no file of ours says that it is encrypted)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Looks:
     mask (t, s, s) uint8; code (t, C), feature (t, F) and light (t, F) of the image; category and
     rest (t, P, 3), girth (t, n, 2) regressed;
     rotation (t, 4, 3, 3) object to crop and translation (t, 3), OpenCV, of the four hypotheses; logits (t, 4), the least is the best;
-    seen (t, P, 2), confidence (t, P), heat (t, P, g, g) float16 logits; lifted (t, P, 3) about its mean, crop's axes.
+    seen (t, P, 2), confidence (t, P); lifted (t, P, 3) about its mean, crop's axes; limb_place (t, 2 pairs, 2, j, 2),
+    limb_mass (t, 2, 2, j) and limb_odds (t, 2, j): both legs of each pair (`fitting.limbs`).
     """
 
     numbers: Tensor
@@ -63,8 +69,10 @@ class Looks:
     logits: Tensor
     seen: Tensor
     confidence: Tensor
-    heat: Tensor
     lifted: Tensor
+    limb_place: Tensor
+    limb_mass: Tensor
+    limb_odds: Tensor
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -104,6 +112,7 @@ def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float
     batch = (rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])).permute(2, 0, 1)[None]
     with torch.no_grad():
         seen = perceive_twice(networks.model, batch, networks.encoder)
+    limbs = [find_limbs(seen.heat, seen.seen, seen.confidence, networks.model.template, pair) for pair in JOINTS]
     half = 1 / math.tan(crop.fov / 2)
     translation = (FLIP @ seen.viewpoints.translation[0]) * torch.tensor([1.0, 1.0, half / networks.model.focal])
     small = functional.adaptive_avg_pool2d(cover[None], RENDER_SIZE)[0]
@@ -115,7 +124,9 @@ def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float
         "code": seen.code[0], "feature": seen.feat_key[0], "light": seen.feat_out[0],
         "category": seen.category[0], "rest": seen.rest[0], "girth": seen.girth[0],
         "rotation": FLIP @ seen.viewpoints.rotation[0], "translation": translation, "logits": seen.viewpoints.logits[0],
-        "seen": seen.seen[0], "confidence": seen.confidence[0], "heat": seen.heat[0].half(), "lifted": seen.lifted[0] @ FLIP,
+        "seen": seen.seen[0], "confidence": seen.confidence[0], "lifted": seen.lifted[0] @ FLIP,
+        "limb_place": torch.stack([pair.place[0] for pair in limbs]), "limb_mass": torch.stack([pair.mass[0] for pair in limbs]),
+        "limb_odds": torch.stack([pair.odds[0] for pair in limbs]),
     }  # fmt: skip
     return Looks(**{name: value[None] for name, value in found.items()})
 
@@ -154,12 +165,15 @@ def store(path: Path, looks: Looks, focal: float) -> None:
 
 
 def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
-    """What `store` wrote for these frames with this focal length; None where it is something else or not there."""
+    """What `store` wrote for these frames with this focal length; None where it is something else, damaged or not there."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
-            return None
-        if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
-            return None
-        return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
+                return None
+            if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
+                return None
+            return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})
+    except DAMAGED:
+        return None

@@ -64,6 +64,30 @@ def put_on_stage(creature: Creature, skeleton: Skeleton, track: Track, world: Wo
     return Staged(rotations.astype(np.float32), (way + offset).astype(np.float32), cameras.astype(np.float32))
 
 
+def through_gaps(staged: Staged, numbers: NDArray[np.int64], count: int) -> Staged:
+    """The same of all `count` frames of a clip: staged has those with numbers (t,), what lies between goes evenly from one to the next.
+
+    A motion without its unseen frames would run ahead of the clip.
+    """
+    if len(numbers) == count:
+        return staged
+    at = np.interp(np.arange(count), numbers, np.arange(len(numbers)))
+    before = np.floor(at).astype(int)
+    after, share = np.minimum(before + 1, len(numbers) - 1), at - before
+
+    def even(values: FloatArray) -> Array:
+        part = share.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray((1 - part) * values[before] + part * values[after])
+
+    rotations, cameras = even(staged.rotations), even(staged.cameras)
+    u, _, vt = np.linalg.svd(cameras[:, :3, :3])
+    cameras[:, :3, :3] = u @ vt
+    made = (rotations / np.linalg.norm(rotations, axis=-1, keepdims=True), even(staged.root_translations), cameras)
+    for values, own in zip(made, (staged.rotations, staged.root_translations, staged.cameras), strict=True):
+        values[numbers] = own
+    return Staged(*(values.astype(np.float32) for values in made))
+
+
 def level_axes(view: Array, up: Array) -> Array:
     """(3, 3) camera axes -> a level frame in which an object seen by view (3, 3) faces +Z and up (3,) is +Y."""
     ahead = view[:, 2] - (view[:, 2] @ up) * up

@@ -7,6 +7,7 @@ the place, in the clip's camera. Object units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,8 +39,11 @@ from backend.rig.template import Template
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
-SMOOTH = 0.6
-"""Weight of squared second differences of the angles, radians."""
+SMOOTH = {"leg": 0.8, "other": 20.0}
+"""Weight of squared second differences of the angles, radians: of legs' bones, and of all others, which swing less and slower."""
+WALK, LEAST_SMOOTH = 0.25, 0.04
+"""Radians a frame of a stride up to which SMOOTH holds: what it takes from a swing goes with the fourth power of its pace, so for a faster
+one it is less; and its least share."""
 KNOTS = {"view": 1.0, "depth": 1.0, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
@@ -53,6 +57,8 @@ FIRST_REACH = 3.0
 
 Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> () what feet do against the ground."""
+Kept = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Angles (t, n, 3), view and place, likewise -> () how far they are from what is to be kept."""
 
 
 @dataclass
@@ -115,9 +121,21 @@ def smoothed(basis: Tensor, values: Tensor) -> Tensor:
     return found
 
 
-def second_difference(values: Tensor) -> Tensor:
-    """(t, ...) -> (t - 2, ...)."""
-    return values[2:] - 2 * values[1:-1] + values[:-2]
+def unsteadiness(angles: Tensor, template: Template, pace: float) -> Tensor:
+    """() of squared second differences of angles (t, n, 3), weighted; pace: see `pace_of`."""
+    weight = torch.tensor([SMOOTH["leg" if "leg" in bone.group else "other"] for bone in template.bones if bone.deform])
+    slower = min(1.0, max(LEAST_SMOOTH, (WALK / pace) ** 4))
+    return slower * ((angles[2:] - 2 * angles[1:-1] + angles[:-2]).square().sum(-1) * weight).sum()
+
+
+def pace_of(angles: Tensor, template: Template) -> float:
+    """Radians a frame of the legs' swing, the mean over its spectrum, of angles (t, n, 3)."""
+    legs = [number for number, bone in enumerate(bone for bone in template.bones if bone.deform) if "leg" in bone.group]
+    swing = angles[:, legs, 0]
+    if len(swing) < 3:
+        return WALK
+    moved, spread = (swing[1:] - swing[:-1]).square().mean(), (swing - swing.mean(0)).square().mean()
+    return float((moved / spread.clamp_min(1e-6)).sqrt().clamp(0.02, math.pi))
 
 
 def in_crops(looks: Looks, rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +165,11 @@ def begin(looks: Looks, start: Solution, rest: Tensor) -> Track:
 
 
 def solve_track(
-    model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, steps: int = 200
-) -> Track:
-    """However rough a track to a smooth one with one animal's proportions; times (t,) seconds."""
+    model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, kept: Kept | None = None,
+    proportions: bool = True, steps: int = 200,
+) -> Track:  # fmt: skip
+    """However rough a track to a smooth one, with proportions that fit all frames if asked; times (t,) seconds; kept: see
+    `Kept`."""
     evidence, count = evidence_of(model, looks), len(looks)
     curves = Curves(times, start.rotation, start.translation)
     bend = start.angles.clone().requires_grad_(True)
@@ -157,9 +177,11 @@ def solve_track(
     half = head.fold(start.rest[None])
     change = torch.zeros_like(half, requires_grad=True)
     stiff = stiffness(model.template)
-    groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}, {"params": [change], "rate": 0.01}]
+    groups = [{"params": list(curves.knots.values()), "rate": 0.02}, {"params": [bend], "rate": 0.03}]
+    groups.append({"params": [change], "rate": 0.01 if proportions else 0.0})
     optimizer = Adam([{**group, "lr": group["rate"]} for group in groups])
     root = torch.eye(3).expand(count, 1, 3, 3)
+    pace = pace_of(start.angles, model.template)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * (1.0 if step < steps // 2 else 0.3)
@@ -173,9 +195,11 @@ def solve_track(
             + pose_terms(points, bend, evidence, model.template)
         )
         shaped = PROPORTIONS * count * (change.square() * stiff).sum()
-        energy = seen.sum() + SMOOTH * second_difference(bend).square().sum() + shaped
+        energy = seen.sum() + unsteadiness(bend, model.template, pace) + shaped
         if ground is not None:
             energy = energy + ground(points, view, place)
+        if kept is not None:
+            energy = energy + kept(bend, view, place)
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()

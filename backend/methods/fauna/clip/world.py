@@ -51,10 +51,12 @@ STRIDE = 0.3
 
 @dataclass(frozen=True)
 class Feet:
-    """tips (t, 4, 3) of the toes in the template's order of legs, body (t, 3) the hips' place; leg: a leg's length, object units."""
+    """tips (t, 4, 3) of the toes in the template's order of legs, body (t, 3) the hips' place, ahead (t, 3) unit: where the body faces;
+    leg: a leg's length, object units."""
 
     tips: Array
     body: Array
+    ahead: Array
     leg: float
 
 
@@ -68,6 +70,9 @@ class World:
     path: Array
     contacts: NDArray[np.bool_]
     moving: bool
+
+    def __getitem__(self, some: slice) -> World:
+        return World(self.up, self.height[some], self.path[some], self.contacts[some], self.moving)
 
 
 def foot_indices(template: Template) -> tuple[list[int], list[int]]:
@@ -86,7 +91,7 @@ def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template:
     tips, _ = foot_indices(template)
     some = [*tips, template.point_index["pelvis"]]
     seen = (points[:, some] @ view.transpose(1, 2) + place[:, None]).double().numpy()
-    return Feet(seen[:, :4], seen[:, 4], leg_length(rest, template))
+    return Feet(seen[:, :4], seen[:, 4], view[:, :, 2].double().numpy(), leg_length(rest, template))
 
 
 def upward(view: Tensor) -> Array:
@@ -132,7 +137,9 @@ def way_over_ground(feet: Feet, up: Array, weight: Array) -> Array:
     """(t, 3) the body's way on the level, from 0: steps that let feet stand by their weights (t, 4), smooth in time (reweighted least
     squares)."""
     steps = flat(np.diff(feet.tips - feet.body[:, None], axis=0), up)  # (t - 1, 4, 3)
-    both = np.minimum(weight[:-1], weight[1:]) + 1e-6
+    forward = (steps * feet.ahead[1:, None]).sum(-1) / (MISSTEP * feet.leg)
+    # Of an animal that goes on, the feet that come forward are in the air: in a gallop they are most of them.
+    both = np.minimum(weight[:-1], weight[1:]) / (1 + np.exp(np.clip(2 * forward, -30, 30))) + 1e-6
     count = len(steps)
     change = np.diff(np.eye(count), axis=0)
     stiff = STEADY * change.T @ change

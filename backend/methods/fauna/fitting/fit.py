@@ -40,7 +40,7 @@ JOINTS = 0.3
 """Weight of the seen joints against the overlap."""
 PINNED = 2.0
 """Weight of a pinned point's distance: the silhouette gives way."""
-LIFTED = 0.2
+LIFTED = 0.6
 """Weight of the points lifted into space, which the silhouette can't tell."""
 INSIDE = 3.0
 """Weight of legs that run through the trunk: behind the outline nothing else keeps them out."""

@@ -7,13 +7,13 @@ limbs, or what was seen with both legs read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.methods.fauna.model import BELIEVED, Fauna, Perception
+from backend.methods.fauna.model import BELIEVED, Fauna
 from backend.rig.template import Template
 
 JOINTS = {"front": ("front_tip", "front_knuckle", "wrist", "elbow"), "hind": ("hind_tip", "hind_knuckle", "hock", "knee")}
@@ -115,14 +115,3 @@ def lift_again(model: Fauna, like: Tensor, before: tuple[Tensor, Tensor], after:
     old, _ = lifting(*before, like, None)
     new, change = lifting(*after, like, None)
     return new - old, like + BELIEVED * model.netInstance.netRest.mirrored(change)
-
-
-def see_both(model: Fauna, seen: Perception) -> Perception:
-    """What was seen of one picture, with both legs of each pair read where they stand apart."""
-    template = model.template
-    found = seen.seen, seen.confidence
-    for pair in JOINTS:
-        limbs = find_limbs(seen.heat, *found, template, pair)
-        found = read_as(limbs, limbs.odds.sum(1) < 0, *found, template, pair)
-    moved, rest = lift_again(model, seen.category, (seen.seen, seen.confidence), found)
-    return replace(seen, seen=found[0], confidence=found[1], lifted=seen.lifted + moved, rest=(seen.rest + rest) / 2)

@@ -1,0 +1,132 @@
+"""What stands still: feet in contact, the camera, and the term that holds feet where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from backend.methods.fauna.clip.world import Feet, Standing, World, find_world, foot_indices
+from backend.rig.rotations import axis_angle_to_matrix
+from backend.rig.template import load_quadruped
+
+TEMPLATE = load_quadruped()
+FRAMES, FPS, LEG = 40, 20.0, 1.2
+STRIDE, STANCE = 20, 0.62
+"""Frames of a step of all four feet, and share of it for which each stands."""
+SPEED = 1.5
+"""Object units a second."""
+STARTS = (0.0, 0.5, 0.75, 0.25)
+"""When in the stride each foot is put down."""
+FAIR = 0.85
+"""F1 of the contacts, as the issue of clips asks."""
+TRAVEL = 0.1
+"""Share of its way by which the camera's may be missed."""
+DOWN = axis_angle_to_matrix(np.array([1.0, 0.0, 0.0]), np.asarray(np.pi + 0.2))
+CAMERA = DOWN @ axis_angle_to_matrix(np.array([0.0, 1.0, 0.0]), np.asarray(1.1))
+"""World to camera: it looks down a little and sees the animal from its side."""
+AWAY = np.array([0.2, 0.4, 12.0])
+UP = CAMERA[:, 1]
+
+
+def walk() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World, Y up, +Z ahead: tips (t, 4, 3), body (t, 3), which stand (t, 4)."""
+    step = SPEED * STRIDE / FPS  # of the body, a stride
+    tips, stands = np.zeros((FRAMES, 4, 3)), np.zeros((FRAMES, 4), bool)
+    for foot, begun in enumerate(STARTS):
+        strides = np.arange(FRAMES) / STRIDE - begun
+        number, part = np.floor(strides), strides % 1
+        stands[:, foot] = part < STANCE
+        swing = np.clip((part - STANCE) / (1 - STANCE), 0, 1)
+        ahead = 0.9 if foot % 2 == 0 else -0.6
+        tips[:, foot, 2] = (number + begun + STANCE / 2) * step + step * (3 * swing**2 - 2 * swing**3) + ahead
+        tips[:, foot, 1] = 0.25 * np.sin(np.pi * swing)
+        tips[:, foot, 0] = 0.25 if foot < 2 else -0.25
+    body = np.stack([np.zeros(FRAMES), 1.5 + 0.03 * np.sin(4 * np.pi * np.arange(FRAMES) / STRIDE), step * np.arange(FRAMES) / STRIDE], 1)
+    return tips, body, stands
+
+
+def filmed(goes: float, noise: float = 0.0) -> tuple[Feet, np.ndarray]:
+    """Feet before a camera that goes along with so much of the animal's way, and which of them stand."""
+    tips, body, stands = walk()
+    gone = goes * body * [0, 0, 1]
+    dice = np.random.default_rng(7)
+    seen = (tips - gone[:, None]) @ CAMERA.T + AWAY
+    ahead = np.tile(CAMERA[:, 2], (FRAMES, 1))
+    return Feet(seen + noise * dice.normal(size=seen.shape), (body - gone) @ CAMERA.T + AWAY, ahead, LEG), stands
+
+
+def f1(found: np.ndarray, known: np.ndarray) -> float:
+    return float(2 * (found & known).sum() / (found.sum() + known.sum()))
+
+
+@pytest.mark.parametrize("goes", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_feet_stand_when_they_stand_and_the_camera_goes_when_it_goes(goes: float, noise: float) -> None:
+    feet, stands = filmed(goes, noise)
+    assert 0.3 < stands.mean() < 0.8
+    world = find_world(feet, UP, FPS, "auto")
+    assert world.moving == (goes > 0)
+    assert f1(world.contacts, stands) >= FAIR
+    travelled = np.linalg.norm(walk()[1][-1] - walk()[1][0])
+    off = np.linalg.norm(world.path[-1] - goes * CAMERA @ (walk()[1][-1] - walk()[1][0]))
+    assert off < TRAVEL * travelled
+    ground = float(AWAY @ UP)
+    np.testing.assert_allclose(world.height, ground, atol=0.05 * LEG)
+
+
+def test_an_animal_that_stands_moves_no_camera() -> None:
+    feet, _ = filmed(0.0)
+    still = Feet(np.repeat(feet.tips[:1], FRAMES, 0), np.repeat(feet.body[:1], FRAMES, 0), feet.ahead, LEG)
+    world = find_world(still, UP, FPS, "auto")
+    assert not world.moving
+    grounded = still.tips[0] @ UP < AWAY @ UP + 0.01
+    assert grounded.sum() >= 2 and world.contacts[:, grounded].all()
+
+
+def test_what_was_said_of_the_camera_is_obeyed() -> None:
+    going, _ = filmed(1.0)
+    still = find_world(going, UP, FPS, "still")
+    assert not still.moving and np.abs(still.path).max() == 0
+    standing, _ = filmed(0.0)
+    assert find_world(standing, UP, FPS, "moving").moving
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_clips_of_one_and_two_frames_have_a_ground(frames: int) -> None:
+    feet, _ = filmed(0.0)
+    world = find_world(replace(feet, tips=feet.tips[:frames], body=feet.body[:frames], ahead=feet.ahead[:frames]), UP, FPS, "auto")
+    assert not world.moving and world.contacts.shape == (frames, 4) and np.isfinite(world.height).all()
+
+
+def energy_of(tips: np.ndarray, body: np.ndarray, goes: float = 0.0) -> float:
+    """What `Standing`, told of the walk as it is, says of such feet and body, world axes."""
+    _, true_body, stands = walk()
+    gone = goes * true_body * [0, 0, 1]
+    count = len(tips)
+    world = World(UP, np.full(count, float(AWAY @ UP)), gone @ CAMERA.T, stands, goes > 0)
+    points = torch.zeros(count, len(TEMPLATE.points), 3)
+    points[:, foot_indices(TEMPLATE)[0]] = torch.from_numpy(tips - body[:, None]).float()
+    view = torch.from_numpy(CAMERA).float().expand(count, 3, 3)
+    place = torch.from_numpy((body - gone) @ CAMERA.T + AWAY).float()
+    steady = torch.eye(3).expand(count, 3, 3)
+    return float(Standing(world, steady, TEMPLATE, FPS)(points, view, place))
+
+
+@pytest.mark.parametrize("goes", [0.0, 1.0])
+def test_the_true_motion_costs_nothing_and_faults_do(goes: float) -> None:
+    tips, body, stands = walk()
+    assert energy_of(tips, body, goes) < 1e-6
+    sliding = tips + 0.02 * np.arange(FRAMES)[:, None, None] * [0, 0, 1] * stands[..., None]
+    assert energy_of(sliding, body, goes) > 1
+    assert energy_of(tips - [0, 0.1, 0], body, goes) > 1  # below the ground
+    assert energy_of(tips + 0.1 * stands[..., None] * [0, 1, 0], body, goes) > 0.5  # standing on nothing
+    assert energy_of(tips, body + 0.1 * np.arange(FRAMES)[:, None] * [1, 0, 0], goes) > 1  # to its side
+
+
+def test_feet_that_swing_are_not_held() -> None:
+    tips, body, stands = walk()
+    elsewhere = tips + 0.2 * ~stands[..., None] * [0.3, 1, 1]
+    assert energy_of(elsewhere, body) < 1e-6
