@@ -1,8 +1,8 @@
 """Several photos of one animal -> one creature: one mesh, one skeleton and one texture, in the first photo's pose and camera.
 
 Each photo is seen and stood up by itself (`sight`, `explain`), with a camera, a focal length and a pose of its own; what they say of the
-animal is brought together: the bank's code and the regressed rest shape as their mean, proportions and girths as one change that all
-explain together, the texture from all that they show. What no photo shows alone, a width or the far side, one of the others may.
+animal is brought together: the bank's code and the rest shape as their mean, girths and more as what all outlines ask for together, the
+texture from all that they show. What no photo shows alone, a width or the far side, one of the others may.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from backend.texture import fill, unwrap
 from backend.types import Asset, Mesh, Pose, Progress, Skeleton, Skin, Texture
 
 SOLVED = 60
-"""Steps of the joints of all photos with one change of proportions."""
+"""Steps of the joints of all photos for the proportions that they have in common."""
 FAST = (Stage(20, VIEW | {"points": 0.008, "girth": 0.03}, code=False, free=False, colour=False),)
 FINE = (
     Stage(80, VIEW | SHAPE, code=True, free=False, colour=False),
@@ -46,9 +46,9 @@ FINE = (
 
 def each_alone(request: Request) -> list[Request]:
     """A request for each photo. What a person chose is about the first."""
-    plain = {"viewpoint": None, "flip_heading": False, "swap_legs": False, "pins": {}}
     first = replace(request, others=())
-    return [first, *(replace(first, image=other.image, mask=other.mask, **plain) for other in request.others)]
+    plain = replace(first, viewpoint=None, flip_heading=False, swap_legs=False, pins={})
+    return [first, *(replace(plain, image=other.image, mask=other.mask) for other in request.others)]
 
 
 def run_several(request: Request, progress: Progress) -> Result:
@@ -126,13 +126,16 @@ def together(parts: list[Evidence]) -> Evidence:
 
 
 def share_shape(creature: Creature, keys: list[Key], known: Consensus) -> None:
-    """Proportions and girths that all photos have in common, in place, with each photo's own view and pose for them."""
+    """Proportions and girths that all photos have in common, in place, with each photo's own view and pose for them.
+
+    Proportions are the mean of what each photo's joints ask for; one change solved for all joints at once is no nearer the truth.
+    """
     model = creature.model
     weight = torch.stack([key.evidence.confidence.mean() for key in keys])
     points = (torch.stack([key.p.points for key in keys]) * (weight / weight.sum())[:, None]).sum(0)
     rest = creature.rest_points(replace(keys[0].p, points=points))
     starts = [Solution(*creature.camera(key.p), key.p.angles, rest, 0.0) for key in keys]
-    solved = solve_joints(model, starts, together([key.evidence for key in keys]), SOLVED, proportions=True, alike=True)
+    solved = solve_joints(model, starts, together([key.evidence for key in keys]), SOLVED)
     if keys[0].evidence.pins is not None:
         solved[:1] = solve_joints(model, solved[:1], keys[0].evidence, SOLVED)
     for key, found in zip(keys, solved, strict=True):

@@ -62,13 +62,9 @@ class Solution:
 
 
 def solve_joints(
-    model: Fauna, starts: Sequence[Solution], evidence: Evidence, steps: int = 60, hold_angles: bool = False, proportions: bool = False,
-    alike: bool = False,
-) -> list[Solution]:  # fmt: skip
-    """Viewpoint and angles (and, if asked, mirrored proportions) that put the rest points onto the seen ones, from each start.
-
-    alike: all have the first one's rest points, and one change of proportions: several pictures of one animal.
-    """
+    model: Fauna, starts: Sequence[Solution], evidence: Evidence, steps: int = 60, hold_angles: bool = False, proportions: bool = False
+) -> list[Solution]:
+    """Viewpoint and angles (and, if asked, mirrored proportions) that put the rest points onto the seen ones, from each start."""
     rotation, translation, first, rest = (
         torch.stack([getattr(start, name).detach() for start in starts]) for name in ("rotation", "translation", "angles", "rest")
     )
@@ -76,7 +72,7 @@ def solve_joints(
     bend = first.clone().requires_grad_(True)
     head = model.netInstance.netRest
     half = head.fold(rest)
-    change = torch.zeros_like(half[:1] if alike else half, requires_grad=True)  # of the rest points, in half form
+    change = torch.zeros_like(half, requires_grad=True)  # of the rest points, in half form
     stiff = stiffness(model.template)
     groups = [{"params": [turn, shift], "lr": 0.02}, {"params": [bend], "lr": 0.0 if hold_angles else 0.03}]
     optimizer = Adam([*groups, {"params": [change], "lr": 0.02 if proportions else 0.0}])
@@ -101,7 +97,7 @@ def solve_joints(
             + 0.01 * pose_prior(bend, first, evidence)
             + 0.3 * turn_prior(turn)
             + 0.1 * limit_excess(bend, evidence.limits)
-            + PROPORTIONS * len(change) / len(starts) * (change.square() * stiff).sum(-1)
+            + PROPORTIONS * (change.square() * stiff).sum(-1)
             + 0.3 * lift_excess(points, model.template)
         )
         optimizer.zero_grad()
