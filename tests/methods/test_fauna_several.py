@@ -23,7 +23,6 @@ from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.several import each_alone, together
 from backend.methods.request import Photo, Request, Result
 from backend.observe.mask import find_mask
-from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 from backend.types import no_progress
 from tests.rig.animals import rest_points
@@ -88,7 +87,7 @@ def test_more_photos_are_estimated_to_take_longer_and_each_large_one_is_warned_o
 
 
 def test_each_photos_joints_are_solved_through_its_own_lens() -> None:
-    """One animal turned three ways before three lenses, its views a little wrong: each is put right by its own joints alone."""
+    """One animal turned three ways before three lenses, its views a little wrong: each is put right as it would be alone."""
     torch.manual_seed(0)
     model = Fauna(BUNDLED)
     rest = torch.from_numpy(rest_points().astype(np.float32))
@@ -103,13 +102,8 @@ def test_each_photos_joints_are_solved_through_its_own_lens() -> None:
             bone_limits(model.template), sideways_stiffness(model.template),
         ))  # fmt: skip
         starts.append(Solution(turn @ off, place + torch.tensor([0.1, 0.1, 0.0]), torch.zeros(bones, 3), rest, 0.0))
-    for one, turn, part in zip(solve_joints(model, starts, together(parts), 80), turns, parts, strict=True):
-        trace = float((one.rotation * turn).sum())
-        assert np.degrees(np.arccos(min(1.0, (trace - 1) / 2))) < 3
-        seen = project(pose_points(rest[None], local(one))[0], one.rotation, one.translation, part.focal)
-        assert float((seen - part.seen).norm(dim=1).mean()) < 0.02
-
-
-def local(solution: Solution) -> torch.Tensor:
-    """(1, b, 3, 3) of all bones, the root at rest."""
-    return torch.cat([torch.eye(3)[None], euler_to_matrix(solution.angles)])[None]
+    for one, start, part in zip(solve_joints(model, starts, together(parts), 30), starts, parts, strict=True):
+        [alone] = solve_joints(model, [start], part, 30)
+        torch.testing.assert_close(one.rotation, alone.rotation, atol=5e-3, rtol=0)
+        torch.testing.assert_close(one.translation, alone.translation, atol=2e-2, rtol=0)
+        assert one.energy == pytest.approx(alone.energy, rel=0.02)
