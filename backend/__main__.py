@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,14 @@ class Bar:
 
 
 def reconstruct(argv: list[str]) -> int:
-    """A photo -> asset, glTF, mask, overlay and report in a folder."""
+    """A photo, or several of one animal -> asset, glTF, mask, overlay and report in a folder."""
     parser = argparse.ArgumentParser(prog="python -m backend reconstruct", description=reconstruct.__doc__)
-    parser.add_argument("photo", type=Path)
+    parser.add_argument("photo", type=Path, nargs="+", help="several: of one animal; the creature gets the first one's pose and camera")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the result, made if absent")
-    parser.add_argument("--mask", type=Path, help="a picture that covers the animal; otherwise alpha or the matting network")
+    parser.add_argument(
+        "--mask", type=Path, action="append", help="a picture that covers the animal, otherwise alpha or the matting network; given again: "
+        "the next photo's"
+    )
     parser.add_argument("--method", default="fauna")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--seed", type=int, default=0)
@@ -83,12 +87,16 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--pins", type=Path, help='a JSON file of joints put right by hand, {"hock.L": [x, y], ...} in the photo\'s pixels')
     args = parser.parse_args(argv)
     from backend.service.joints import read_pins
+    from backend.service.reconstruct import Further
     from backend.service.reconstruct import reconstruct as run
 
-    bar = Bar()
+    bar, masks = Bar(), args.mask or []
+    if len(masks) > len(args.photo):
+        raise MenagerieError("bad_request", "There are more masks than photos.", "Give each photo one, in the photos' order.")
+    (photo, mask), *others = zip_longest(args.photo, masks)
     report = run(
-        args.photo, args.out, mask=args.mask, method=args.method, quality=args.quality, seed=args.seed, viewpoint=args.viewpoint,
-        flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name,
+        photo, args.out, mask=mask, others=[Further(*other) for other in others], method=args.method, quality=args.quality,
+        seed=args.seed, viewpoint=args.viewpoint, flip_heading=args.flip_heading, swap_legs=args.swap_legs, name=args.name,
         pins=None if args.pins is None else read_pins(args.pins), progress=bar, expect=bar.expect,
     )  # fmt: skip
     return told(args.out, report)

@@ -8,6 +8,7 @@ split and its octant: the direction that it was made for (`octant_of`), so that 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from backend.data.prepare import prepare
 from backend.evaluate.creature_scores import Row, Sheet, heading, score_creature, stack_points
 from backend.evaluate.creature_views import posed_surface, project
-from backend.evaluate.metrics import aligned_joint_error, angle_between
+from backend.evaluate.metrics import aligned_joint_error, angle_between, match_surfaces
 from backend.evaluate.posed_truth import read_posed_truth, write_posed_truth
 from backend.evaluate.surfaces import Surface, compare_surfaces, into_truth
 from backend.methods.fauna import method as fauna
-from backend.methods.request import Quality, Request
+from backend.methods.request import Photo, Quality, Request
+from backend.rig import posing
 from backend.rig.template import load_quadruped
-from backend.types import Camera, Image, no_progress
+from backend.shape.sampling import sample_surface
+from backend.types import Asset, ByteArray, Camera, Image, Pose, no_progress
 
 FOCAL_HALF_WIDTHS = 1 / np.tan(np.radians(12.5))
 SPLITS = ("val", "family")
@@ -52,28 +55,32 @@ def choose_pictures(splits: NDArray[np.str_], split: str, limit: int) -> NDArray
     return index[: min(max(1, limit // ROUND), len(index) // ROUND) * ROUND]
 
 
-def evaluate_animals(
-    folder: Path, quality: Quality, ablate: str, seed: int, limit: int, splits: tuple[str, ...] = SPLITS
-) -> tuple[list[Row], Sheet]:
-    """-> one row of scores a picture, and the contact sheet's rows. limit: pictures of each split, in eights, spread over the animals.
+class Pictures:
+    """The folder's pictures with their truth."""
 
-    Beside what every set has: joints_3d (after similarity, over the joints' diagonal), mean_skeleton (what the mean training skeleton
-    would score there, posed as it rests) and, where the folder holds the posed meshes, the columns of `surfaces.compare_surfaces`.
-    """
-    truth = np.load(folder / "truth.npz")
-    shapes = np.load(folder / "shapes.npz")
-    pictures, masks = np.load(folder / "images_rgb.npy", mmap_mode="r"), np.load(folder / "images_mask.npy", mmap_mode="r")
-    meshes = read_posed_truth(folder)
-    names = list(load_quadruped().points)
-    training = shapes["points"][shapes["split"] == "train"]
-    rows: list[Row] = []
-    sheet: Sheet = []
-    for i in np.concatenate([choose_pictures(truth["split"], split, limit) for split in splits]):
-        rgb, mask = np.array(pictures[i]), masks[i].astype(np.float32) / 255
-        size = rgb.shape[0]
-        true_camera = Camera(size, size, float(FOCAL_HALF_WIDTHS * size / 2), truth["object_to_camera"][i])
+    def __init__(self, folder: Path) -> None:
+        self.truth, self.shapes = np.load(folder / "truth.npz"), np.load(folder / "shapes.npz")
+        self._pictures = np.load(folder / "images_rgb.npy", mmap_mode="r")
+        self._masks = np.load(folder / "images_mask.npy", mmap_mode="r")
+        self._meshes = read_posed_truth(folder)
+        self._training = self.shapes["points"][self.shapes["split"] == "train"]
+
+    def photo(self, i: int) -> Photo:
+        """Picture i as a method gets it: its focal length is known."""
+        rgb = np.array(self._pictures[i])
+        return Photo(Image(rgb, focal_px=float(FOCAL_HALF_WIDTHS * len(rgb) / 2)), self._masks[i].astype(np.float32) / 255)
+
+    def score(
+        self, i: int, quality: Quality, seed: int, ablate: str = "", others: Sequence[int] = ()
+    ) -> tuple[Row, tuple[str, list[ByteArray]]]:
+        """Reconstruct picture i, with others of the same animal if given -> its row of scores, and its row of the contact sheet."""
+        truth, names, photo = self.truth, list(load_quadruped().points), self.photo(i)
+        rgb, mask = photo.image.rgb, photo.mask
+        assert photo.image.focal_px is not None
+        true_camera = Camera(len(rgb), len(rgb), photo.image.focal_px, truth["object_to_camera"][i])
+        request = Request(photo.image, mask, quality, seed, others=tuple(self.photo(other) for other in others))
         started = time.perf_counter()
-        result = fauna.run(Request(Image(rgb, focal_px=true_camera.focal_px), mask, quality, seed), no_progress, ablate=ablate)
+        result = fauna.run(request, no_progress, ablate=ablate)
         seconds = time.perf_counter() - started
         true_points = dict(zip(names, truth["points"][i].astype(np.float64), strict=True))
         pixels = project(truth["points"][i], true_camera)
@@ -81,20 +88,49 @@ def evaluate_animals(
         camera, up = scored.asset.camera.object_to_camera, true_camera.object_to_camera[:3, 1]
         turned = angle_between(heading(scored.points, camera, up), heading(true_points, true_camera.object_to_camera, up))
         row: Row = {
-            "species": str(shapes["species"][truth["shape"][i]]), "split": str(truth["split"][i]), "octant": octant_of(truth["azimuth"][i]),
-            "axis_error": turned, "joints_3d": aligned_joint_error(stack_points(scored.points, names), truth["points"][i]),
+            "species": str(self.shapes["species"][truth["shape"][i]]), "split": str(truth["split"][i]),
+            "octant": octant_of(truth["azimuth"][i]), "axis_error": turned,
+            "joints_3d": aligned_joint_error(stack_points(scored.points, names), truth["points"][i]),
         }  # fmt: skip
-        if len(training):
-            row["mean_skeleton"] = aligned_joint_error(training.mean(0), truth["points"][i])
-        if int(i) in meshes:
+        if len(self._training):
+            row["mean_skeleton"] = aligned_joint_error(self._training.mean(0), truth["points"][i])
+        if i in self._meshes:
             surface = posed_surface(scored.asset)
             found = Surface(into_truth(surface.vertices, camera, true_camera.object_to_camera), surface.faces)
-            rng = np.random.default_rng([seed, int(i)])
-            row |= compare_surfaces(found, meshes[int(i)], float(np.degrees(truth["azimuth"][i])), rng)
-        row |= scored.row
-        rows.append(row)
+            rng = np.random.default_rng([seed, i])
+            row |= compare_surfaces(found, self._meshes[i], float(np.degrees(truth["azimuth"][i])), rng)
+        row |= self.score_shape(scored.asset, int(truth["shape"][i]), np.random.default_rng([seed, i])) | scored.row
         caption = f"{row['species']} octant {row['octant']} iou {row['iou']:.2f} pck {row['pck']:.2f} axis {turned:.0f} off"
         if "iou_sides" in row:
             caption += f" chamfer {row['chamfer']:.3f} sides {row['iou_sides']:.2f}"
-        sheet.append((caption, scored.pictures))
-    return rows, sheet
+        return row, (caption, scored.pictures)
+
+
+    def score_shape(self, asset: Asset, shape: int, rng: np.random.Generator) -> Row:
+        """The creature at rest beside that shape at rest: what is right about it whatever its pose. rest_joints: as joints_3d;
+        rest_chamfer: as chamfer, where the folder holds the shape's surface."""
+        names, skeleton = list(load_quadruped().points), asset.skeleton
+        still = np.zeros((len(skeleton.names), 4), np.float32)
+        still[:, 0] = 1
+        points = posing.posed_points(skeleton, Pose(still, np.zeros(3, np.float32)))
+        row: Row = {"rest_joints": aligned_joint_error(stack_points(points, names), self.shapes["points"][shape])}
+        if "surface" in self.shapes:
+            known = self.shapes["surface"][shape]
+            own = sample_surface(asset.mesh.vertices, asset.mesh.faces, rng, len(known))
+            row["rest_chamfer"] = match_surfaces(own, known)[2] / float(np.linalg.norm(np.ptp(known, axis=0)))
+        return row
+
+
+def evaluate_animals(
+    folder: Path, quality: Quality, ablate: str, seed: int, limit: int, splits: tuple[str, ...] = SPLITS
+) -> tuple[list[Row], Sheet]:
+    """-> one row of scores a picture, and the contact sheet's rows. limit: pictures of each split, in eights, spread over the animals.
+
+    Beside what every set has: joints_3d (after similarity, over the joints' diagonal), mean_skeleton (what the mean training skeleton
+    would score there, posed as it rests), the columns of `Pictures.score_shape` and, where the folder holds the posed meshes, those of
+    `surfaces.compare_surfaces`.
+    """
+    pictures = Pictures(folder)
+    chosen = np.concatenate([choose_pictures(pictures.truth["split"], split, limit) for split in splits])
+    scored = [pictures.score(int(i), quality, seed, ablate) for i in chosen]
+    return [row for row, _ in scored], [shown for _, shown in scored]

@@ -1,18 +1,19 @@
 """Quality tables.
 
-    python -m backend evaluate fauna [--set photos|pins|zero-ad-val|composites|passages] [--quality fast|fine] [--ablate PART] [--data DIR]
-        [--weights FILE] [--out DIR]
+    python -m backend evaluate fauna [--set photos|pins|zero-ad-val|several|composites|passages] [--quality fast|fine] [--ablate PART]
+        [--data DIR] [--weights FILE] [--out DIR]
     python -m backend evaluate animate ...      (clips; see `backend.evaluate.clip_command`)
 
 photos: the photos in tests/photos, a row each. pins: the same as they are, and with the joints that were read wrong pinned where they
 are. zero-ad-val: pictures of animals set aside, a row an octant of viewing directions; split "val" (relatives in training) and split
-"family" (none) stand apart. composites: masks alone, on cut-outs of tests/photos and of the pictures in --data over the photographs of
-places in --scenes (Debian's gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. passages: masks through time and
-the background's motion, on clips of animals of --source set aside, over those places; --alone adds matting frame by frame. Means below
-each; --out writes every row as JSON, with a contact sheet to look at. --ablate runs the set once as it is and once with one part switched
-off (bank, articulation, deformation, joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the
-validation pictures, and their true posed meshes, where --data does not hold them yet. --weights scores a file that `train fauna --export`
-wrote in place of the bundled one; of animals that it learnt from, the table says so.
+"family" (none) stand apart. several: of the same animals, one picture alone and then with three others from other sides, and what those
+add. composites: masks alone, on cut-outs of tests/photos and of the pictures in --data over the photographs of places in --scenes (Debian's
+gcompris-qt-data: the folder, or its explore_monuments.rcc), a row each. passages: masks through time and the background's motion, on clips
+of animals of --source set aside, over those places; --alone adds matting frame by frame. Means below each; --out writes every row as JSON,
+with a contact sheet to look at. --ablate runs the set once as it is and once with one part switched off (bank, articulation, deformation,
+joints, lifting or fit), and prints what the part adds. --source, 0 A.D.'s public.zip, makes the validation pictures, and their true posed
+meshes, where --data does not hold them yet. --weights scores a file that `train fauna --export` wrote in place of the bundled one; of
+animals that it learnt from, the table says so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 
 from backend.data.prepare import validation_sets
 from backend.errors import MenagerieError
-from backend.evaluate.animals import SPLITS, evaluate_animals, make_pictures
+from backend.evaluate.animals import ROUND, SPLITS, evaluate_animals, make_pictures
 from backend.evaluate.clip_command import main as evaluate_clips
 from backend.evaluate.creature_scores import Row, Sheet
 from backend.evaluate.creature_views import HEADINGS
@@ -38,6 +39,7 @@ from backend.evaluate.photos import evaluate_photos
 from backend.evaluate.pins import evaluate_pins
 from backend.evaluate.posed_truth import NAME as POSED
 from backend.evaluate.posed_truth import write_posed_truth
+from backend.evaluate.several import evaluate_several, gains
 from backend.evaluate.sheet import write_sheet
 from backend.methods.fauna.method import ABLATIONS
 from backend.methods.fauna.networks import load_networks, use_weights
@@ -45,6 +47,8 @@ from backend.methods.fauna.networks import load_networks, use_weights
 PHOTOS = Path(__file__).resolve().parents[2] / "tests" / "photos"
 PICTURES = 64
 """Of each split, where --limit doesn't say."""
+ROUNDS = 6
+"""Animals of each split that `several` looks at, likewise."""
 ALIKE = 45.0
 """Degrees of body-axis error within which an animal counts as facing the right way."""
 
@@ -90,7 +94,7 @@ def evaluate(args: argparse.Namespace, ablate: str) -> tuple[list[Row], Sheet]:
 def provide_pictures(args: argparse.Namespace) -> None:
     """Make what --data doesn't hold yet, where --source allows it; say what will be missing where it doesn't."""
     if args.data is None:
-        raise MenagerieError("bad_request", "--set zero-ad-val needs --data, a folder of validation pictures; --source makes them.")
+        raise MenagerieError("bad_request", f"--set {args.set} needs --data, a folder of validation pictures; --source makes them.")
     if not (args.data / "truth.npz").exists():
         if args.source is None:
             raise MenagerieError("bad_request", f"There are no validation pictures in {args.data}; --source makes them.")
@@ -156,6 +160,24 @@ def report_masks(args: argparse.Namespace) -> int:
     return 0
 
 
+def report_several(args: argparse.Namespace) -> int:
+    """One photo of an animal against several."""
+    if args.ablate:
+        raise MenagerieError("bad_request", "--set several compares two whole runs: there is no part to switch off.")
+    splits = SPLITS if args.split == "both" else (args.split,)
+    rows, sheet = evaluate_several(args.data, args.quality, args.seed, max(1, (args.limit or ROUNDS * ROUND) // ROUND), splits)
+    for row in rows:
+        print(line(row))
+    report: dict[str, object] = {"rows": rows}
+    for photos in sorted({str(row["photos"]) for row in rows}):
+        report[f"mean {photos}"] = summarise([row for row in rows if str(row["photos"]) == photos])
+        print(f"mean of {photos}  " + line(summarise([row for row in rows if str(row["photos"]) == photos])))
+    added = gains(rows)
+    print("further photos add  " + line(added))
+    write_report(args, f"several-{args.quality}", report | {"adds": added}, sheet, HEADINGS)
+    return 0
+
+
 def report_passages(args: argparse.Namespace) -> int:
     """The set of passages, which asks nothing of the method."""
     if args.scenes is None or args.source is None:
@@ -196,7 +218,7 @@ def main(argv: list[str]) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m backend evaluate", description=__doc__, formatter_class=layout)
     parser.add_argument("method", choices=["fauna"])
-    parser.add_argument("--set", choices=["photos", "pins", "zero-ad-val", "composites", "passages"], default="photos")
+    parser.add_argument("--set", choices=["photos", "pins", "zero-ad-val", "several", "composites", "passages"], default="photos")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--ablate", choices=ABLATIONS, default="")
     parser.add_argument("--weights", type=Path, help="other weights of the fauna model, as train fauna --export writes them")
@@ -217,8 +239,10 @@ def main(argv: list[str]) -> int:
         use_weights(args.weights)
     if args.set == "pins":
         return report_pins(args)
-    if args.set == "zero-ad-val":
+    if args.set in ("zero-ad-val", "several"):
         provide_pictures(args)
+    if args.set == "several":
+        return report_several(args)
     rows, sheet = evaluate(args, "")
     report = report_set(args, rows)
     if args.ablate:

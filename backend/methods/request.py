@@ -15,19 +15,28 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.types import Asset, ByteArray, Clip, Cost, FloatArray, Image, Mask, Progress
+from backend.types import Asset, ByteArray, Camera, Clip, Cost, FloatArray, Image, Mask, Pose, Progress
 
 Quality = Literal["fast", "fine"]
 
 
 @dataclass(frozen=True)
+class Photo:
+    """A further photo of the animal. mask: (h, w) in its pixels."""
+
+    image: Image
+    mask: Mask
+
+
+@dataclass(frozen=True)
 class Request:
-    """One photo to reconstruct.
+    """One photo to reconstruct, or several of one animal: each with a camera and a pose of its own.
 
     mask: (h, w) in the photo's pixels, not yet known (all 0) to `estimate`; viewpoint: which of the method's four hypotheses, None
     for its best; flip_heading: take the hypothesis that faces the other way; swap_legs: take left legs for right ones; name: of the
     asset, one that `asset.schema.check_name` accepts; pins: names of points (joints) with the photo's pixels (x, y) at which a person has
-    seen them, to be kept whatever the method reads.
+    seen them, to be kept whatever the method reads; others: further photos of the same animal, for methods with "photos" among their
+    `INPUTS`: the creature has the first one's camera and pose, and all else is about the first alone.
     """
 
     image: Image
@@ -39,6 +48,7 @@ class Request:
     swap_legs: bool = False
     name: str = "creature"
     pins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    others: tuple[Photo, ...] = ()
 
 
 CameraKind = Literal["auto", "still", "moving"]
@@ -73,15 +83,25 @@ class Viewpoint:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """The creature as a further photo shows it: its camera, its pose there, and the silhouettes' overlap."""
+
+    camera: Camera
+    pose: Pose
+    iou: float
+
+
+@dataclass(frozen=True)
 class Result:
     """What a method found. scores: JSON-able measures of the fit; viewpoints: the hypotheses, `chosen` among them; confidence: 0..1,
-    how sure it is of where points are seen, by name."""
+    how sure it is of where points are seen, by name; others: one for each of the request's."""
 
     asset: Asset
     scores: dict[str, float] = field(default_factory=dict)
     viewpoints: tuple[Viewpoint, ...] = ()
     chosen: int | None = None
     confidence: dict[str, float] = field(default_factory=dict)
+    others: tuple[Sighting, ...] = ()
 
 
 class Method(Protocol):

@@ -1,5 +1,5 @@
-"""One job: a photo file -> a folder with the asset, its glTF, mask, overlay and report, and an upright copy of a photo that
-Blender would show differently.
+"""One job: a photo file, or several of one animal -> a folder with the asset, its glTF, mask, overlay and report, and an upright copy of
+a photo that Blender would show differently. Of further photos the folder holds a numbered mask and overlay each.
 
 The command line and the service both come through here. A result is whole or absent (`result_folder`). The report is the only file
 with times, memory and paths.
@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,28 @@ from backend import VERSION
 from backend.asset.gltf import write_gltf
 from backend.asset.schema import fit_name
 from backend.asset.write import write_asset
-from backend.errors import CODES, MenagerieError
+from backend.errors import CODES, Cancelled, MenagerieError
 from backend.media.photo import read_photo
 from backend.methods.index import METHODS, load
-from backend.methods.request import Quality, Request
+from backend.methods.request import Photo, Quality, Request, Sighting
 from backend.observe.mask import find_mask, keep_islands
 from backend.service.joints import UNSURE, check_pins, joints_in_photo
 from backend.service.machine import available_memory_mib, peak_memory_mib
 from backend.service.overlay import draw_overlay
-from backend.service.result_folder import ASSET, GLB, MASK, OVERLAY, PHOTO, REPORT, VIEWPOINT, remove_abandoned, whole_folder
-from backend.types import ByteArray, Cost, Image, Mask, Progress, no_progress
+from backend.service.result_folder import (
+    ASSET,
+    FURTHER_MASK,
+    FURTHER_OVERLAY,
+    GLB,
+    MASK,
+    OVERLAY,
+    PHOTO,
+    REPORT,
+    VIEWPOINT,
+    remove_abandoned,
+    whole_folder,
+)
+from backend.types import Asset, ByteArray, Cost, Image, Mask, Progress, no_progress
 
 PHOTO_QUALITY = 92
 
@@ -43,6 +56,18 @@ STRIP_ROWS = 256
 
 MASK_ASPECT_TOLERANCE = 0.03
 """A mask of another size is stretched to the photo's; its proportions may differ by this share, no more."""
+
+
+MOST_PHOTOS = 12
+"""Of one animal: each is held at its full size."""
+
+
+@dataclass(frozen=True)
+class Further:
+    """A further photo of the animal. mask: a picture that covers it there; found otherwise."""
+
+    photo: Path
+    mask: Path | None = None
 
 
 class Stages:
@@ -84,6 +109,7 @@ def reconstruct(
     out: Path,
     *,
     mask: Path | None = None,
+    others: Sequence[Further] = (),
     method: str = "fauna",
     quality: Quality = "fast",
     seed: int = 0,
@@ -98,27 +124,35 @@ def reconstruct(
 ) -> dict[str, Any]:
     """Reconstruct the animal in `photo` into the folder `out`, made if absent -> the report.
 
-    mask: a picture whose alpha, or else brightness, covers the animal; viewpoint, flip_heading, swap_legs: see
-    `methods.request.Request`; name: of the creature, the photo's by default, cut to what Blender keeps; pins: joint -> [x, y], pixels
-    of the upright photo; expect: told once, as soon as the photo is read, how many seconds the rest should take. Raises
-    `MenagerieError`, `Cancelled`, and `OSError` or `MemoryError` as they come: the process boundary makes coded errors of them.
+    mask: a picture whose alpha, or else brightness, covers the animal; others: further photos of this very animal, in any pose and from
+    any side: they make one creature, in `photo`'s pose and camera, and an error names the photo that it is about; viewpoint,
+    flip_heading, swap_legs: see `methods.request.Request`; name: of the creature, the photo's by default, cut to what Blender keeps;
+    pins: joint -> [x, y], pixels of the upright photo; expect: told once, as soon as the photo is read, how many seconds the rest
+    should take. Raises `MenagerieError`, `Cancelled`, and `OSError` or `MemoryError` as they come: the process boundary makes coded
+    errors of them.
     """
     stages = Stages(progress)
     start = time.perf_counter()
     remove_abandoned(out.parent)
     stages.part("photo")("photo", 0.0)
     module = load(method, methods)
-    image = read_photo(photo)
+    check_others(photo, others, method, getattr(module, "INPUTS", ()))
+    with naming(photo, others):
+        image = read_photo(photo)
+    further = [read_further(other, others) for other in others]
     height, width = image.rgb.shape[:2]
     known = check_pins(pins or {}, (width, height))
-    unknown = np.broadcast_to(np.float32(0), (height, width))
-    request = Request(image, unknown, quality, seed, viewpoint, flip_heading, swap_legs, fit_name(name or photo.stem), known)
+    unseen = tuple(Photo(one, unknown(one)) for one in further)
+    named = fit_name(name or photo.stem)
+    request = Request(image, unknown(image), quality, seed, viewpoint, flip_heading, swap_legs, named, known, unseen)
     cost = module.estimate(request)
     check_memory(cost)
     expect(cost.seconds)
     stages.part("mask")("mask", 0.0)
-    cover = find_mask(image, stages) if mask is None else read_mask(mask, image)
-    result = module.run(replace(request, mask=cover), stages.part("method"))
+    with naming(photo, others):
+        cover = find_mask(image, stages) if mask is None else read_mask(mask, image)
+    seen = tuple(cover_further(other, one, others, stages) for other, one in zip(others, further, strict=True))
+    result = module.run(replace(request, mask=cover, others=seen), stages.part("method"))
     stages.part("write")("write", 0.0)
     # Files are packed, without Python's lock, while the overlay is drawn.
     with whole_folder(out) as folder, ThreadPoolExecutor(1) as packer:
@@ -126,9 +160,14 @@ def reconstruct(
         waiting.append(packer.submit(write_picture, folder / MASK, as_bytes(cover)))
         for index, view in enumerate(result.viewpoints):
             waiting.append(packer.submit(write_picture, folder / VIEWPOINT.format(index), view.thumbnail))
+        for number, one in enumerate(seen, 2):
+            waiting.append(packer.submit(write_picture, folder / FURTHER_MASK.format(number), as_bytes(one.mask)))
         if not image.plain:
             waiting.append(packer.submit(Picture.fromarray(image.rgb).save, folder / PHOTO, quality=PHOTO_QUALITY))
         write_picture(folder / OVERLAY, draw_overlay(image, result.asset))
+        for number, (one, there) in enumerate(zip(seen, result.others, strict=True), 2):
+            posed = replace(result.asset, camera=there.camera, photo_pose=there.pose)
+            write_picture(folder / FURTHER_OVERLAY.format(number), draw_overlay(one.image, posed))
         stages("write", 0.9)
         for written in waiting:
             written.result()
@@ -136,6 +175,7 @@ def reconstruct(
         stages.close()
         report = {
             "photo": str(photo),
+            "others": [tell_further(*of, result.asset) for of in zip(range(2, 2 + len(others)), others, result.others, strict=True)],
             "out": str(out),
             "files": sorted([path.name for path in folder.iterdir()] + [REPORT]),
             "method": method,
@@ -145,7 +185,7 @@ def reconstruct(
             },
             "joints": joints_in_photo(result.asset),
             "unsure": sorted(joint for joint, sure in result.confidence.items() if sure < UNSURE),
-            "warnings": [*image.warnings, *cost.warnings],
+            "warnings": [*image.warnings, *(said for one in further for said in one.warnings), *cost.warnings],
             "scores": result.scores,
             "viewpoints": [{"probability": float(v.probability), "file": VIEWPOINT.format(i)} for i, v in enumerate(result.viewpoints)],
             "viewpoint": result.chosen,
@@ -159,6 +199,63 @@ def reconstruct(
         }
         (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
+
+
+def check_others(photo: Path, others: Sequence[Further], method: str, inputs: Sequence[str]) -> None:
+    """Raises `bad_request` for photos that can't make one creature."""
+    if not others:
+        return
+    if "photos" not in inputs:
+        raise MenagerieError("bad_request", f"The method {method!r} takes one photo of an animal.", "Choose one photo, or another method.")
+    paths = [photo, *(other.photo for other in others)]
+    if len(paths) > MOST_PHOTOS:
+        raise MenagerieError("bad_request", f"There are {len(paths)} photos; {MOST_PHOTOS} can make one creature.", "Choose the best.")
+    twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
+    if twice is not None:
+        raise MenagerieError("bad_request", f"The photo {twice.name} is given twice.", "Give each photo once.")
+
+
+@contextmanager
+def naming(photo: Path, others: Sequence[Further]) -> Iterator[None]:
+    """Where there are several photos, an error says of which it speaks."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except MenagerieError as error:
+        if not others:
+            raise
+        raise MenagerieError(error.code, f"{photo.name}: {error.sentence}", error.remedy) from error
+
+
+def read_further(other: Further, others: Sequence[Further]) -> Image:
+    """A further photo's picture."""
+    with naming(other.photo, others):
+        return read_photo(other.photo)
+
+
+def cover_further(other: Further, image: Image, others: Sequence[Further], progress: Progress) -> Photo:
+    """A further photo with its mask."""
+    with naming(other.photo, others):
+        return Photo(image, find_mask(image, progress) if other.mask is None else read_mask(other.mask, image))
+
+
+def tell_further(number: int, other: Further, there: Sighting, asset: Asset) -> dict[str, Any]:
+    """What the report says of a further photo: its files, and the creature's camera and pose there, as the asset file has its own."""
+    turns = zip(asset.skeleton.names, there.pose.rotations.tolist(), strict=True)
+    return {
+        "photo": str(other.photo), "mask": FURTHER_MASK.format(number), "overlay": FURTHER_OVERLAY.format(number), "iou": there.iou,
+        "camera": {
+            "width": there.camera.width, "height": there.camera.height, "focal_px": there.camera.focal_px,
+            "object_to_camera": there.camera.object_to_camera.tolist(),
+        },
+        "pose": {"rotations": dict(turns), "root_translation": there.pose.root_translation.tolist()},
+    }  # fmt: skip
+
+
+def unknown(image: Image) -> Mask:
+    """A mask that is not yet found."""
+    return np.broadcast_to(np.float32(0), image.rgb.shape[:2])
 
 
 def check_memory(cost: Cost) -> None:

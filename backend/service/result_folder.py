@@ -7,6 +7,7 @@ put back if a move fails. The next job takes away what a process that was killed
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ frame."""
 MOVIE = "overlay.mp4"
 """Of a clip: the creature over every frame."""
 VIEWPOINT = "viewpoint-{}.png"
+FURTHER_MASK, FURTHER_OVERLAY = "mask-{}.png", "overlay-{}.png"
+"""Of further photos of the animal, counted from 2."""
+NUMBERED = re.compile(r"(viewpoint|mask|overlay)-[0-9]{1,2}\.png")
 UNFINISHED, LOCK = ".unfinished-", ".lock"
 """How the hidden folder's name begins, and the ending of the file beside it that its process holds locked."""
 
@@ -104,6 +108,7 @@ def move_all(folder: Path, out: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (ASSET, GLB, MASK, OVERLAY, MOVIE, PHOTO, REPORT) or name in [VIEWPOINT.format(i) for i in range(4)]
+    fixed = (ASSET, GLB, MASK, OVERLAY, MOVIE, PHOTO, REPORT)
+    return name in fixed or NUMBERED.fullmatch(name) is not None
 
 

@@ -52,6 +52,7 @@ class Parameter:
 
 RECONSTRUCT: dict[str, Parameter] = {
     "photo": Parameter(str, needed=True),
+    "photos": Parameter(list),
     "out": Parameter(str, needed=True),
     "mask": Parameter(str),
     "method": Parameter(str),
@@ -129,6 +130,14 @@ def check_pins(pins: dict[str, Any]) -> None:
     for place in pins.values():
         if not isinstance(place, list) or len(place) != 2 or not all(type(value) in (int, float) for value in place):
             raise InvalidParams("each of 'pins' must be joint: [x, y]")
+
+
+def check_photos(photos: list[Any]) -> None:
+    """Each further photo is {"photo": path} with or without its "mask", paths absolute. Raises `InvalidParams`."""
+    for photo in photos:
+        good = isinstance(photo, dict) and "photo" in photo and photo.keys() <= {"photo", "mask"}
+        if not good or not all(isinstance(path, str) and Path(path).is_absolute() for path in photo.values()):
+            raise InvalidParams('each of \'photos\' must be {"photo": path, "mask": path}, the paths absolute')
 
 
 class Server:
@@ -212,6 +221,7 @@ class Server:
     def _call_reconstruct(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         given = check_parameters(params, RECONSTRUCT)
         check_pins(given.get("pins", {}))
+        check_photos(given.get("photos", []))
         return self._queue(given, "photo", "out")
 
     def _call_animate(self, params: dict[str, Any]) -> tuple[Any, Answer]:
@@ -245,14 +255,16 @@ class Server:
 
     def _reconstruct(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
         # Imported here: torch takes a second to load, and `initialize` must be answered at once.
-        from backend.service.reconstruct import reconstruct
+        from backend.service.reconstruct import Further, reconstruct
 
         self._clicker = None
         given = dict(params)
+        others = [Further(Path(one["photo"]), Path(one["mask"]) if "mask" in one else None) for one in given.pop("photos", [])]
         photo, out, mask = Path(given.pop("photo")), Path(given.pop("out")), given.pop("mask", None)
         report = reconstruct(
-            photo, out, mask=Path(mask) if mask else None, methods=self._methods, progress=progress, expect=progress.expect, **given
-        )
+            photo, out, mask=Path(mask) if mask else None, others=others, methods=self._methods, progress=progress, expect=progress.expect,
+            **given,
+        )  # fmt: skip
         return {"out": str(out), "files": report["files"], "report": report}
 
     def _animate(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:

@@ -10,7 +10,7 @@ borders of charts, which mean nothing on the surface, leave no trace. Membranes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -37,15 +37,20 @@ GREY = 0.5
 """What everything is where nothing is known at all."""
 
 
-def fill(mesh: Mesh, baked: Baked, field: ColorField | None = None) -> Texture:
+def fill(mesh: Mesh, baked: Baked, field: ColorField | None = None, others: Sequence[Baked] = ()) -> Texture:
     """The finished texture.
 
     mesh: at rest, as unwrapped for `bake`, with `mirror` if symmetry may be used; field: colours for what neither the photo
-    nor its mirror image shows, or None: then colours of the neighbourhood are spread.
+    nor its mirror image shows, or None: then colours of the neighbourhood are spread; others: what further photos show of the same
+    texels, under the photo, each under those before it: their light and their colours are brought to the photo's.
     """
     texels = baked.texels
     membrane = Membrane(mesh, texels)
     photo, seen = baked.color, _feather(texels, baked.confidence)
+    for other in others:
+        below, shown = other.color, _feather(texels, other.confidence)
+        below = membrane.match(below, photo, np.minimum(shown, seen))
+        photo, seen = _over(photo, seen, below, shown)
     known, trust = photo, seen
     if mesh.mirror is not None:
         twin, twin_trust = _flipped(texels, photo, seen)

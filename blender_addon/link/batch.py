@@ -109,7 +109,9 @@ def add(context: bpy.types.Context, photos: Iterable[Path]) -> int:
         except OSError as error:
             raise LinkError("not_writable", f"The list of photos can't be kept ({error.strerror}).") from error
     chosen = settings.of(context)
-    known = {(entry.photo, entry.settings.get("quality"), entry.settings.get("seed")) for entry in entries()}
+    known = {
+        (photo["photo"], entry.settings.get("quality"), entry.settings.get("seed")) for entry in entries() for photo in entry.sources
+    }
     fresh = [photo for photo in photos if (str(photo), chosen.quality, chosen.seed) not in known]
     if fresh and not entries():
         state.list.title = fresh[0].parent.name or "Batch"
@@ -157,6 +159,18 @@ def retry(chosen: Iterable[Entry]) -> None:
     changed()
 
 
+def join(chosen: Sequence[Entry]) -> Entry:
+    """One entry of all their photos; creatures that were placed stay in the scene. None of them may be at work. Raises `LinkError`."""
+    assert state.list is not None
+    try:
+        one = state.list.join(list(chosen))
+    except OSError as error:
+        raise LinkError("not_writable", f"A mask can't be kept ({error.strerror}).") from error
+    batch_rows.unmark()
+    changed()
+    return one
+
+
 def remove(chosen: Iterable[Entry]) -> None:
     """Take entries out; creatures that were placed stay in the scene. The one at work is stopped."""
     if state.list is None:
@@ -177,8 +191,9 @@ def step(context: bpy.types.Context) -> None:
     if entry is None:
         state.going = False
         return
-    if not os.path.isfile(entry.photo):  # False as well where nobody may look
-        error = LinkError("photo_unreadable", f"The photo {Path(entry.photo).name} is not there.", "Put it back and press Retry.")
+    gone = next((photo["photo"] for photo in entry.sources if not os.path.isfile(photo["photo"])), None)  # as well where nobody may look
+    if gone is not None:
+        error = LinkError("photo_unreadable", f"The photo {Path(gone).name} is not there.", "Put it back and press Retry.")
         entry.state, entry.error = "failed", error.to_wire()
         changed()
         return

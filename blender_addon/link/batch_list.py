@@ -25,13 +25,16 @@ from .standing import lock
 LIST, LOCK = "list.json", "list.lock"
 RESULT = ("asset.safetensors", "report.json")
 """The files without which a folder holds no result; the backend moves the report there last."""
+FURTHER = "photos"
+"""Setting of an animal's further photos: each {"photo": path} with or without its "mask"."""
 STATES = ("waiting", "running", "finished", "failed")
 
 
 @dataclass
 class Entry:
-    """One photo. out: folder of its result; settings: of the wire's `reconstruct`; spot: where in the scene its creature goes; error: in
-    the wire's form, why it failed; tries: how often begun since it was added or retried."""
+    """One animal: one photo, or several, the further ones in the settings. out: folder of its result; settings: of the wire's
+    `reconstruct`; spot: where in the scene its creature goes; error: in the wire's form, why it failed; tries: how often begun since it
+    was added or retried."""
 
     photo: str
     name: str
@@ -41,6 +44,12 @@ class Entry:
     state: str = "waiting"
     error: dict[str, str] | None = None
     tries: int = 0
+
+    @property
+    def sources(self) -> list[dict[str, str]]:
+        """All of its photos as `FURTHER` has them, the one first whose pose the creature has."""
+        mask = {"mask": self.settings["mask"]} if "mask" in self.settings else {}
+        return [{"photo": self.photo, **mask}, *self.settings.get(FURTHER, ())]
 
     @property
     def result_stands(self) -> bool:
@@ -65,6 +74,27 @@ class BatchList:
         self.entries.append(entry)
         return entry
 
+    def join(self, entries: list[Entry]) -> Entry:
+        """One entry of all their photos in the place of the first, whose settings, spot and name it has; `save` follows.
+
+        Results that they had are of fewer photos and go; masks made by hand are kept. Raises OSError.
+        """
+        first = entries[0]
+        self.added += 1
+        folder = self.folder / f"{self.added:04d}"
+        photos: dict[str, dict[str, str]] = {}
+        for entry in entries:
+            for photo in entry.sources:
+                photos.setdefault(photo["photo"], keep_mask(photo, folder, len(photos) + 1))
+        head, *further = photos.values()
+        settings = {key: value for key, value in first.settings.items() if key != "mask"} | {FURTHER: further}
+        settings |= {key: value for key, value in head.items() if key == "mask"}
+        one = Entry(first.photo, first.name, str(folder), settings, first.spot)
+        self.entries.insert(self.entries.index(first), one)
+        for entry in entries:
+            self.remove(entry)
+        return one
+
     def remove(self, entry: Entry) -> None:
         """Take an entry out, with its result; `save` follows."""
         self.entries.remove(entry)
@@ -83,6 +113,24 @@ class BatchList:
         lost = any(self.folder.glob(f"*/{RESULT[0]}"))
         if not self.entries and not lost:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def keep_mask(photo: dict[str, str], folder: Path, number: int) -> dict[str, str]:
+    """One of `Entry.sources` with its mask, if it has one, copied into a folder; one that is gone is found anew. Raises OSError."""
+    if not os.path.isfile(photo.get("mask", "")):
+        return {"photo": photo["photo"]}
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / f"by-hand-{number}.png"
+    shutil.copyfile(photo["mask"], kept)
+    return {**photo, "mask": str(kept)}
+
+
+def without_lost_masks(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose further photos, if any, have no masks that are gone: those are found anew."""
+    if FURTHER not in settings:
+        return settings
+    kept = [{key: path for key, path in photo.items() if key == "photo" or os.path.isfile(path)} for photo in settings[FURTHER]]
+    return {**settings, FURTHER: kept}
 
 
 def take_over(folder: Path) -> BatchList:

@@ -1,5 +1,5 @@
-"""The rows of the batch's list as Blender's `UIList` wants them: a collection property. It holds names only; what they say is read from
-`batch.entries()` by the row's index. It stands on the window manager, which undo leaves alone."""
+"""The rows of the batch's list as Blender's `UIList` wants them: a collection property. It holds names and marks only; what rows say is
+read from `batch.entries()` by their index. It stands on the window manager, which undo leaves alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from .batch_list import Entry
 
 
 class MenagerieBatchRow(bpy.types.PropertyGroup):
-    """One row; its name is the photo's."""
+    """One row; its name is the photo's. out: of its entry; marked: chosen with others, to be joined."""
+
+    out: bpy.props.StringProperty()  # type: ignore[valid-type]
+    marked: bpy.props.BoolProperty(
+        name="Mark", description="Mark this photo and others of the same animal, to make one creature from them", default=False
+    )  # type: ignore[valid-type]
 
 
 def rows() -> bpy.types.bpy_prop_collection | None:
@@ -25,6 +30,7 @@ def show(entries: Sequence[Entry]) -> None:
     shown = rows()
     if shown is None:
         return
+    marks = {row.out for row in shown if row.marked}
     while len(shown) > len(entries):
         shown.remove(len(shown) - 1)
     while len(shown) < len(entries):
@@ -32,6 +38,19 @@ def show(entries: Sequence[Entry]) -> None:
     for row, entry in zip(shown, entries, strict=True):
         if row.name != entry.name:
             row.name = entry.name
+        if row.out != entry.out:
+            row.out, row.marked = entry.out, entry.out in marks
+
+
+def marked() -> list[int]:
+    """The rows that are marked."""
+    return [number for number, row in enumerate(rows() or ()) if row.marked]
+
+
+def unmark() -> None:
+    """Take every mark away."""
+    for row in rows() or ():
+        row.marked = False
 
 
 def active() -> int:

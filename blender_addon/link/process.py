@@ -148,7 +148,7 @@ class Backend:
         self._call("initialize", hello, self._greeted)
 
     def reconstruct(self, photo: str | Path, out: str | Path, **settings: Any) -> Job:
-        """Queue a job; settings: mask, method, quality, seed, viewpoint, flip_heading, swap_legs, pins, name. Returns at once."""
+        """Queue a job; settings: photos, mask, method, quality, seed, viewpoint, flip_heading, swap_legs, pins, name. Returns at once."""
         return self.begin("reconstruct", photo=Path(photo).absolute(), out=Path(out).absolute(), **settings)
 
     def begin(self, method: str, **params: Any) -> Job:

@@ -23,6 +23,7 @@ from .. import paths, preferences
 from ..control.rigify.again import check as check_control_rig
 from ..scene import kept
 from ..scene.creature import armatures_of, control_rig_of
+from .batch_list import without_lost_masks
 from .environment import SetUp
 from .errors import LinkError
 from .process import Backend, Job
@@ -356,8 +357,8 @@ def creature_of(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def again(context: bpy.types.Context, **changes: Any) -> Plan:
-    """A plan that fits the active creature's photo anew with some settings changed; a mask whose file is gone is replaced by the
-    creature's own copy. Raises `LinkError`."""
+    """A plan that fits the active creature's photo, or its photos, anew with some settings changed; a mask whose file is gone is replaced
+    by the creature's own copy. Raises `LinkError`."""
     creature = creature_of(context)
     record = read_record(creature)
     if creature is None or not record:
@@ -366,6 +367,7 @@ def again(context: bpy.types.Context, **changes: Any) -> Plan:
     settings = {key: value for key, value in {**record["settings"], **changes}.items() if value is not None}
     if settings.get("mask") and not Path(settings["mask"]).is_file():
         settings["mask"] = str(kept.find(creature, Path(record["out"]), kept.MASK) or settings["mask"])
+    settings = without_lost_masks(settings)
     ways = {"method": record.get("method", "reconstruct"), "placing": record.get("placing", {})}
     return Plan(record["photo"], str(new_folder()), settings, context.scene.name, record["name"], creature.name, **ways)
 

@@ -31,7 +31,9 @@ class MENAGERIE_UL_batch(bpy.types.UIList):
     ) -> None:  # fmt: skip
         entry = batch.entry_at(index)
         if entry is not None:
-            draw_entry(layout, entry, index)
+            row = layout.row(align=True)
+            row.prop(item, "marked", text="")
+            draw_entry(row, entry, index)
 
 
 class MENAGERIE_PT_batch(Sidebar, bpy.types.Panel):
@@ -55,6 +57,8 @@ class MENAGERIE_PT_batch(Sidebar, bpy.types.Panel):
             return
         layout.label(text=counted(entries))
         layout.template_list("MENAGERIE_UL_batch", "", manager, "menagerie_batch", manager, "menagerie_batch_active", rows=ROWS)
+        if len(entries) > 1:
+            layout.operator("menagerie.batch_join", icon="AUTOMERGE_ON")
         chosen = batch.entry_at(batch_rows.active())
         if chosen is not None:
             draw_chosen(layout.box(), chosen, batch_rows.active())
@@ -84,15 +88,17 @@ def counted(entries: list[Entry] | tuple[Entry, ...]) -> str:
 def draw_entry(layout: bpy.types.UILayout, entry: Entry, index: int) -> None:
     """One row: icon, name, bar while it runs, what can be done with it."""
     row = layout.row(align=True)
-    job = batch.state.job
+    job, name = batch.state.job, entry.name
+    if len(entry.sources) > 1:
+        name = f"{name} ({len(entry.sources)} photos)"
     if entry is batch.state.entry and job is not None:
         stage = "Stopping" if job.cancelled_at is not None else STAGES.get(job.stage, job.stage.capitalize())
-        row.label(text=entry.name, icon=ICONS["running"])
+        row.label(text=name, icon=ICONS["running"])
         row.progress(factor=job.fraction, text=stage)
     else:
         here = entry.state == "finished" and entry not in batch.unplaced()
         row.alert = entry.state == "failed"
-        row.label(text=entry.name, icon=PLACED if here else ICONS[entry.state])
+        row.label(text=name, icon=PLACED if here else ICONS[entry.state])
         row.alert = False
         if entry.state == "failed":
             row.operator("menagerie.batch_retry", text="", icon="FILE_REFRESH", emboss=False).index = index
@@ -119,4 +125,8 @@ def draw_chosen(layout: bpy.types.UILayout, entry: Entry, index: int) -> None:
         row.operator("menagerie.batch_retry", icon="FILE_REFRESH").index = index
     else:
         quality = str(entry.settings.get("quality", "")).capitalize()
-        layout.label(text=f"{Path(entry.photo).name}, {quality}", icon=ICONS[entry.state])
+        names = ", ".join(Path(photo["photo"]).name for photo in entry.sources)
+        if len(entry.sources) > 1:
+            wrapped(layout, f"One creature from {len(entry.sources)} photos: {names}, {quality}")
+        else:
+            layout.label(text=f"{names}, {quality}", icon=ICONS[entry.state])

@@ -13,7 +13,7 @@ import pytest
 
 import blender_addon
 from blender_addon import paths
-from blender_addon.link import batch, batch_rows, session
+from blender_addon.link import batch, batch_list, batch_rows, session
 from blender_addon.link.process import Backend
 from blender_addon.panels import batch_panel
 from tests.blender.button import CHILD, PATIENCE, PYTHON, ROOT, Layout, choose_photo, drawn, everything
@@ -319,3 +319,61 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path, what: str) -> None:
         folder.mkdir()
     with pytest.raises(RuntimeError, match="photo|folder"):
         bpy.ops.menagerie.batch_add(directory=str(folder))
+
+
+def mark(*names: str) -> None:
+    for row in batch_rows.rows():
+        row.marked = row.name in names
+
+
+def test_marked_rows_become_one_in_the_firsts_place(tmp_path: Path) -> None:
+    add(tmp_path, "a", "b", "c", "d")
+    with pytest.raises(RuntimeError):
+        bpy.ops.menagerie.batch_join()
+    mask = tmp_path / "of b.png"
+    mask.write_bytes((tmp_path / "b.png").read_bytes())
+    batch.entries()[1].settings["mask"] = str(mask)
+    spot = batch.entries()[1].spot
+    mark("b", "d")
+    assert bpy.ops.menagerie.batch_join() == {"FINISHED"}
+    assert [entry.name for entry in batch.entries()] == ["a", "b", "c"] and batch_rows.marked() == []
+    one = batch.entries()[1]
+    assert one.spot == spot and one.settings["photos"] == [{"photo": str(tmp_path / "d.png")}]
+    assert Path(one.settings["mask"]).read_bytes() == mask.read_bytes() and Path(one.settings["mask"]).parent == Path(one.out)
+    assert any("b (2 photos)" in said for said in row(1))
+    add(tmp_path, "d")
+    assert len(batch.entries()) == 3, "it is in the list already"
+
+
+def test_joined_rows_become_one_creature(tmp_path: Path) -> None:
+    add(tmp_path, "a", "b", "c", "d")
+    mark("b", "d")
+    bpy.ops.menagerie.batch_join()
+    one = batch.entries()[1]
+    assert bpy.ops.menagerie.batch_start() == {"FINISHED"}
+    assert states() == dict.fromkeys("abc", "finished") and set(rigs()) == {"a", "b", "c"}
+    record = session.read_record(rigs()["b"])
+    assert record["settings"]["photos"] == one.settings["photos"], "an update uses all of them again"
+    folder = Path(one.out)
+    assert (folder / "mask-2.png").is_file() and not (Path(batch.entries()[0].out) / "mask-2.png").exists()
+
+
+def test_what_is_joined_outlives_blender_and_a_lost_photo_is_named(tmp_path: Path) -> None:
+    add(tmp_path, "a", "b")
+    mark("a", "b")
+    bpy.ops.menagerie.batch_join()
+    assert batch.state.list is not None
+    [kept] = batch_list.read(batch.state.list.folder, batch.state.list.stream).entries
+    assert [Path(photo["photo"]).name for photo in kept.sources] == ["a.png", "b.png"]
+    (tmp_path / "b.png").unlink()
+    bpy.ops.menagerie.batch_start()
+    assert states() == {"a": "failed"}
+    error = batch.entries()[0].error
+    assert error is not None and "b.png" in error["sentence"]
+
+
+def test_marks_stay_with_their_photos(tmp_path: Path) -> None:
+    add(tmp_path, "a", "b", "c")
+    mark("c")
+    bpy.ops.menagerie.batch_remove(index=0)
+    assert [row.name for row in batch_rows.rows() if row.marked] == ["c"]

@@ -13,12 +13,15 @@ import pytest
 from backend.data.images import View, place_camera, random_view
 from backend.errors import MenagerieError
 from backend.evaluate import animals
-from backend.evaluate.animals import FOCAL_HALF_WIDTHS, choose_pictures, evaluate_animals, octant_of
+from backend.evaluate.animals import FOCAL_HALF_WIDTHS, Pictures, choose_pictures, evaluate_animals, octant_of
 from backend.evaluate.command import by_octant, by_split, main, summarise
 from backend.evaluate.creature_views import overlay_mask, posed_points, posed_surface
 from backend.evaluate.metrics import heading_of
+from backend.evaluate.several import evaluate_several, gains, rounds_of
 from backend.evaluate.surfaces import view_turn
+from backend.methods.request import Request
 from backend.rig.template import load_quadruped
+from backend.shape.sampling import sample_surface
 from backend.types import Asset, Camera
 from tests.asset.creature import make_creature
 
@@ -132,3 +135,34 @@ def test_an_octant_is_the_heading_that_a_level_camera_sees() -> None:
         view = random_view(rng, np.radians(45 * octant), 0.0)
         heading = heading_of(view_turn(np.degrees(view.azimuth), 0.0)[:, 2])
         assert octant_of(view.azimuth) == round(heading / 45) % 8
+
+
+def test_a_creature_at_rest_is_scored_by_its_shape_alone(folder: Path, creature: Asset) -> None:
+    still = replace(creature.photo_pose, rotations=np.tile(np.float32([1, 0, 0, 0]), (len(creature.skeleton.names), 1)))
+    at_rest = replace(creature, photo_pose=still)
+    points = np.stack([posed_points(at_rest)[name] for name in load_quadruped().points]).astype(np.float32)
+    rng = np.random.default_rng(0)
+    surface = sample_surface(creature.mesh.vertices, creature.mesh.faces, rng, 4000).astype(np.float32)
+    shapes = {**np.load(folder / "shapes.npz")}
+    np.savez(folder / "shapes.npz", **{**shapes, "points": np.stack([points] * 2), "surface": np.stack([surface * 3] * 2)})
+    row = Pictures(folder).score_shape(creature, 0, rng)
+    assert float(row["rest_joints"]) < 1e-4 and float(row["rest_chamfer"]) < 0.012, "whatever its pose and size"  # type: ignore[arg-type]
+    long = replace(creature, mesh=replace(creature.mesh, vertices=creature.mesh.vertices * np.float32([1, 1, 1.5])))
+    assert Pictures(folder).score_shape(long, 0, rng)["rest_chamfer"] > 0.02  # type: ignore[operator]
+
+
+def test_several_pictures_of_an_animal_are_scored_beside_one(folder: Path, assets: list[Asset], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run(request: Request, progress: object, ablate: str) -> SimpleNamespace:
+        asked.append(len(request.others))
+        return SimpleNamespace(asset=assets[0], scores={})
+
+    monkeypatch.setattr(animals.fauna, "run", run)
+    rows, sheet = evaluate_several(folder, "fast", 0, 1)
+    assert asked == [0, 3, 0, 3] and len(sheet) == 4 and [row["photos"] for row in rows] == [1, 4, 1, 4]
+    assert [row["split"] for row in rows] == ["val", "val", "family", "family"]
+    first, second = rounds_of(Pictures(folder), 1, ("val", "family"))
+    assert sorted(first) == list(range(8)) and sorted(second) == list(range(8, 16)), "a round is one animal"
+    rows = [{"photos": 1, "chamfer": 0.04}, {"photos": 4, "chamfer": 0.03}, {"photos": 1, "chamfer": 0.02}, {"photos": 4, "chamfer": 0.02}]
+    assert gains(rows) == {"chamfer": pytest.approx(-0.005)}

@@ -10,8 +10,8 @@ import torch
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.creature import Creature, Parameters
-from backend.methods.fauna.method import drawn_back, settle
 from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.settle import drawn_back, settle
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
 from backend.shape.checks import intersecting_faces

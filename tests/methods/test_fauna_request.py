@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from backend import VERSION
-from backend.methods.fauna.method import estimate, provenance
+from backend.methods.fauna.answer import provenance
+from backend.methods.fauna.method import estimate
 from backend.methods.request import Quality, Request
 from backend.types import Cost, Image
 

@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 
 from backend.errors import MenagerieError
-from backend.methods.request import ClipRequest, Request, Result, Viewpoint
+from backend.methods.request import ClipRequest, Request, Result, Sighting, Viewpoint
 from backend.types import Asset, Cost, Motion, Progress
 from tests.asset.creature import look_at, make_creature, with_moving_camera
 
 NAME = "made_up"
-INPUTS = ("photo", "clip")
+INPUTS = ("photo", "photos", "clip")
 FAR_TOO_LONG = 60.0
 SLOW = {"slow": FAR_TOO_LONG, "patient": 180.0}
 """Seconds of the jobs that do nothing but go on."""
@@ -39,7 +39,13 @@ def run(request: Request, progress: Progress) -> Result:
     asset = dataclasses.replace(asset, camera=camera, provenance={"method": NAME, "seed": request.seed})
     progress("done", 1.0)
     thumbnail = np.full((32, 32, 3), 90, np.uint8)
-    return Result(asset, {"iou": float(request.mask.mean())}, tuple(Viewpoint(0.25, thumbnail) for _ in range(4)), 0)
+    views = tuple(Viewpoint(0.25, thumbnail) for _ in range(4))
+    others = []
+    for other in request.others:
+        rows, columns = other.mask.shape
+        there = dataclasses.replace(camera, width=columns, height=rows, focal_px=float(max(rows, columns)))
+        others.append(Sighting(there, asset.photo_pose, float(other.mask.mean())))
+    return Result(asset, {"iou": float(request.mask.mean())}, views, 0, others=tuple(others))
 
 
 def estimate_clip(request: ClipRequest) -> Cost:

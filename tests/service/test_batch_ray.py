@@ -37,7 +37,7 @@ def test_a_photo_travels_as_bytes_and_comes_back_as_files(tmp_path: Path) -> Non
 def test_a_node_of_another_version_is_told(tmp_path: Path) -> None:
     photos = take_photos(tmp_path / "in", "a")
     task = Task(Item("a", photos / "a.png"), Settings(), METHODS)
-    error, files = cluster.make_far(cluster.Parcel(task, b"", None, "0.0.1"))
+    error, files = cluster.make_far(cluster.Parcel(task, (), "0.0.1"))
     assert error is not None and error["code"] == "backend_mismatch" and not files
 
 

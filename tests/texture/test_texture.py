@@ -168,6 +168,21 @@ def test_a_colour_field_fills_what_symmetry_cannot_and_is_matched_to_the_photo()
     assert not holds_background(guided)
 
 
+def test_a_further_photo_shows_what_the_first_does_not_in_the_firsts_light() -> None:
+    mesh = replace(body(), mirror=None)
+    front, side = (bake(mesh, mesh.vertices, camera, *photograph(mesh, camera), None, SIZE) for camera in (view(0), view(90)))
+    dark = replace(side, color=(side.color * 0.7).astype(np.float32))  # taken in the evening
+    added = (front.confidence == 0) & (side.confidence > 0.4)
+    error, alone = (texel_errors(mesh, fill(mesh, front, others=others))[added].mean() for others in ((dark,), ()))
+    assert added.mean() > 0.1
+    assert error < 0.5 * alone and error < 0.5 * np.abs(dark.color - side.color)[added].mean()
+    sure = front.confidence > 0.9
+    both, first = (fill(mesh, front, others=others).base_color.astype(int) for others in ((dark,), ()))
+    texels = front.texels
+    changed = np.abs(both - first)[texels.rows, texels.columns][sure]
+    assert np.percentile(changed, 95) <= 1, "what the first photo shows well is the first photo's"
+
+
 def test_a_colour_field_is_asked_at_few_points_and_still_shown_faithfully() -> None:
     mesh = body()
     baked = bake(mesh, mesh.vertices, view(90), *(np.zeros((600, 900, *c), np.uint8) for c in ((3,), ())), None, SIZE)

@@ -36,18 +36,17 @@ LOOK_SECONDS, PATIENCE_SECONDS = 5.0, 120.0
 
 @dataclass(frozen=True)
 class Parcel:
-    """A task that travels: the bytes of its photo and mask beside it. version: of the backend that sends it."""
+    """A task that travels: the bytes of its photos and masks beside it, the first one's first. version: of the backend that sends it."""
 
     task: Task
-    photo: bytes
-    mask: bytes | None
+    photos: tuple[tuple[bytes, bytes | None], ...]
     version: str = VERSION
 
 
 def pack(task: Task) -> Parcel:
-    """Raises OSError where the photo or the mask is gone."""
-    item = task.item
-    return Parcel(task, item.photo.read_bytes(), None if item.mask is None else item.mask.read_bytes())
+    """Raises OSError where a photo or a mask is gone."""
+    pairs = ((task.item.photo, task.item.mask), *task.item.others)
+    return Parcel(task, tuple((photo.read_bytes(), None if mask is None else mask.read_bytes()) for photo, mask in pairs))
 
 
 def make_far(parcel: Parcel) -> tuple[dict[str, str] | None, dict[str, bytes]]:
@@ -58,15 +57,27 @@ def make_far(parcel: Parcel) -> tuple[dict[str, str] | None, dict[str, bytes]]:
     item = parcel.task.item
     with tempfile.TemporaryDirectory(prefix="menagerie-batch-") as name:
         folder = Path(name)
-        photo = folder / "photo" / item.photo.name
-        photo.parent.mkdir()
-        photo.write_bytes(parcel.photo)
-        mask = None
-        if parcel.mask is not None and item.mask is not None:
-            mask = folder / f"mask{item.mask.suffix}"
-            mask.write_bytes(parcel.mask)
-        error = make(replace(parcel.task, item=replace(item, photo=photo, mask=mask)), folder / "result")
+        (photo, mask), *others = unpack(parcel, folder)
+        error = make(replace(parcel.task, item=replace(item, photo=photo, mask=mask, others=tuple(others))), folder / "result")
         return error, {} if error else {path.name: path.read_bytes() for path in (folder / "result").iterdir()}
+
+
+def unpack(parcel: Parcel, folder: Path) -> list[tuple[Path, Path | None]]:
+    """The photos and masks as files, each in a folder of its own under its name."""
+    item = parcel.task.item
+    pairs: list[tuple[Path, Path | None]] = []
+    for number, ((photo, mask), (photo_bytes, mask_bytes)) in enumerate(
+        zip(((item.photo, item.mask), *item.others), parcel.photos, strict=True)
+    ):
+        here = folder / str(number) / photo.name
+        here.parent.mkdir()
+        here.write_bytes(photo_bytes)
+        cover = None
+        if mask is not None and mask_bytes is not None:
+            cover = folder / f"mask-{number}{mask.suffix}"
+            cover.write_bytes(mask_bytes)
+        pairs.append((here, cover))
+    return pairs
 
 
 class Cluster:

@@ -1,4 +1,4 @@
-"""`python -m backend batch PHOTOS --out DIR`: a folder of photos -> a folder of results.
+"""`python -m backend batch PHOTOS --out DIR`: a folder of photos, and of folders with photos of one animal -> a folder of results.
 
 The same command after a restart goes on with what isn't finished. Exit status 0: all are done; 1: something failed, each with its
 reason in its own folder's `error.json`; 130 after an interrupt. stdout names the result folders, stderr tells how it goes.
@@ -23,9 +23,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m backend batch", description="A folder of photos -> a folder of results; the same command again goes on."
     )
-    parser.add_argument("photos", type=Path, help="a folder of photos, one animal in each")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of the results, made if absent: one folder a photo")
-    parser.add_argument("--masks", type=Path, help="a folder of masks named as the photos are; the others are found")
+    parser.add_argument("photos", type=Path, help="a folder of photos, one animal in each; those in a folder in it are of the same")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the results, made if absent: one folder an animal")
+    parser.add_argument("--masks", type=Path, help="a folder of masks named as the photos are, in folders likewise; the others are found")
     parser.add_argument("--method", default="fauna")
     parser.add_argument("--quality", choices=["fast", "fine"], default="fast")
     parser.add_argument("--seed", type=int, default=0)

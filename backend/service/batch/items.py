@@ -1,8 +1,9 @@
 """The photos of a batch and their result folders: which are finished, how a result arrives, where a failure is kept.
 
-Enters a folder of photos; leaves in the output folder one folder a photo, as `reconstruct` writes it. A result arrives whole: it is
-moved there at once. One that stands already is kept, and what comes later is dropped. The report says under `batch` what was
-asked, with the hashes of photo and mask: by that a later run knows what is finished. A failure leaves `error.json` alone.
+Enters a folder of photos, and of folders that hold photos of one animal each; leaves in the output folder one folder an animal, as
+`reconstruct` writes it. A result arrives whole: it is moved there at once. One that stands already is kept, and what comes later is
+dropped. The report says under `batch` what was asked, with the hashes of photos and masks: by that a later run knows what is finished.
+A failure leaves `error.json` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,29 +43,52 @@ class Settings:
 
 @dataclass(frozen=True)
 class Item:
-    """One photo. name: of its creature and its result's folder, unique in the batch; mask: a picture that covers the animal."""
+    """One animal. name: of its creature and its result's folder, unique in the batch; mask: a picture that covers the animal; others: its
+    further photos, each with its mask or None."""
 
     name: str
     photo: Path
     mask: Path | None = None
+    others: tuple[tuple[Path, Path | None], ...] = ()
 
 
 def find_items(folder: Path, masks: Path | None = None) -> list[Item]:
-    """The photos of a folder by name. masks: a folder of masks named as the photos are; a photo that has none there does without.
+    """The photos of a folder by name, and its folders with photos in them, each of them one animal: the first photo by name has the pose.
 
-    An item is named for its photo, with the ending where several photos have one name. Raises `bad_request` where there is no photo.
+    masks: a folder of masks named as the photos are, in folders of the same names; a photo that has none there does without. An item is
+    named for its photo, with the ending where several photos have one name, or for its folder. Raises `bad_request` where there is none.
     """
     for place in (folder, masks):
         if place is not None and not place.is_dir():
             raise MenagerieError("bad_request", f"There is no folder {place}.", "Check its path.")
-    photos = sorted((path for path in folder.iterdir() if is_photo(path)), key=lambda path: (path.stem.casefold(), path.name))
-    if not photos:
-        raise MenagerieError("bad_request", f"There are no photos in {folder}.", f"Their names end with {', '.join(ENDINGS)}.")
-    covers = {path.stem: path for path in sorted(masks.iterdir()) if is_photo(path)} if masks is not None else {}
+    photos = photos_in(folder)
     # Names that differ by case only are one folder on some systems.
     shared = Counter(path.stem.casefold() for path in photos)
-    names = [path.stem if shared[path.stem.casefold()] == 1 else path.name for path in photos]
-    return [Item(name, path, covers.get(path.stem)) for name, path in zip(unique(names), photos, strict=True)]
+    covers = masks_in(masks)
+    found = [Item(path.stem if shared[path.stem.casefold()] == 1 else path.name, path, covers.get(path.stem)) for path in photos]
+    for place in sorted((path for path in folder.iterdir() if is_animal(path)), key=lambda path: (path.name.casefold(), path.name)):
+        covers = masks_in(None if masks is None else masks / place.name)
+        first, *others = [(path, covers.get(path.stem)) for path in photos_in(place)]
+        found.append(Item(place.name, *first, tuple(others)))
+    if not found:
+        raise MenagerieError("bad_request", f"There are no photos in {folder}.", f"Their names end with {', '.join(ENDINGS)}.")
+    return [replace(item, name=name) for item, name in zip(found, unique(item.name for item in found), strict=True)]
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """By name, whatever its case."""
+    return sorted((path for path in folder.iterdir() if is_photo(path)), key=lambda path: (path.stem.casefold(), path.name))
+
+
+def masks_in(folder: Path | None) -> dict[str, Path]:
+    """By their photos' names; none where there is no folder."""
+    return {path.stem: path for path in photos_in(folder)} if folder is not None and folder.is_dir() else {}
+
+
+def is_animal(folder: Path) -> bool:
+    """Whether it is a folder of photos of one animal. Hidden folders are not, nor are results of an earlier batch."""
+    hidden = folder.name.startswith(".")
+    return not hidden and folder.is_dir() and not any((folder / file).exists() for file in (REPORT, SUMMARY)) and bool(photos_in(folder))
 
 
 def is_photo(path: Path) -> bool:
@@ -88,8 +112,13 @@ def unique(names: Iterable[str]) -> list[str]:
 
 def asked_of(item: Item, settings: Settings) -> dict[str, Any]:
     """What decides an item's result, JSON-able. Raises OSError where the photo can't be read."""
-    mask = None if item.mask is None else hash_of(item.mask)
-    return {"photo_sha256": hash_of(item.photo), "mask_sha256": mask, **asdict(settings)}
+    asked = {**hashes_of(item.photo, item.mask), **asdict(settings)}
+    return asked | {"others": [hashes_of(*other) for other in item.others]} if item.others else asked
+
+
+def hashes_of(photo: Path, mask: Path | None) -> dict[str, str | None]:
+    """Raises OSError where one can't be read."""
+    return {"photo_sha256": hash_of(photo), "mask_sha256": None if mask is None else hash_of(mask)}
 
 
 def hash_of(path: Path) -> str:
@@ -128,6 +157,8 @@ def deliver(made: Path, item: Item, asked: dict[str, Any], folder: Path, again: 
     Files that a person keeps in the folder stay; an older result gives way if it is of something else, or `again` says so. Raises OSError.
     """
     report = {**read_json(made / REPORT), "photo": str(item.photo), "out": str(folder), "batch": asked}
+    for told, (photo, _) in zip(report.get("others", []), item.others, strict=False):  # a far worker has its own paths
+        told["photo"] = str(photo)
     write_json(made / REPORT, report)
     if not folder.exists():
         with suppress(OSError):  # another batch may have been quicker just now

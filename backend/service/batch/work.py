@@ -1,4 +1,4 @@
-"""What a worker of a batch does, wherever it lives: one photo into one folder, every failure as the wire's error."""
+"""What a worker of a batch does, wherever it lives: one animal into one folder, every failure as the wire's error."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Task:
 def make(task: Task, folder: Path) -> dict[str, str] | None:
     """Reconstruct the task's photo into `folder`, made for it -> None, or the error in the wire's form. Raises nothing."""
     # Imported here: the one that hands the work out needs no torch.
-    from backend.service.reconstruct import reconstruct
+    from backend.service.reconstruct import Further, reconstruct
 
     item = task.item
     try:
-        reconstruct(item.photo, folder, mask=item.mask, name=item.name, methods=task.methods, **asdict(task.settings))
+        others = [Further(*other) for other in item.others]
+        reconstruct(item.photo, folder, mask=item.mask, others=others, name=item.name, methods=task.methods, **asdict(task.settings))
     except Exception as escaped:  # noqa: BLE001  the process boundary: everything is re-reported
         return as_error(escaped).to_wire()
     return None

@@ -55,14 +55,18 @@ class Consensus:
 
 def consensus(looks: Looks) -> Consensus:
     """Means over the frames, by how surely their joints were seen."""
-    weight = looks.confidence.mean(1)
+    return agree(looks.confidence, looks.code, looks.feature, looks.light, looks.rest, looks.girth)
+
+
+def agree(confidence: Tensor, code: Tensor, feature: Tensor, light: Tensor, rest: Tensor, girth: Tensor) -> Consensus:
+    """The same of any pictures: each with its joints' confidence (t, P)."""
+    weight = confidence.mean(1)
     weight = weight / weight.sum().clamp_min(1e-6)
 
     def mean(values: Tensor) -> Tensor:
         return (values * weight.view(-1, *[1] * (values.ndim - 1))).sum(0)
 
-    rest = uncurl_tail(mean(looks.rest))
-    return Consensus(mean(looks.code), mean(looks.feature), mean(looks.light), rest, mean(looks.girth))
+    return Consensus(mean(code), mean(feature), mean(light), uncurl_tail(mean(rest)), mean(girth))
 
 
 def key_frames(looks: Looks, count: int = KEYS) -> list[int]:
@@ -139,11 +143,13 @@ def begin_alike(creature: Creature, keys: list[Key]) -> None:
             setattr(key.p, name, getattr(keys[0].p, name))
 
 
-def fit_together(creature: Creature, keys: list[Key], seed: int, progress: Progress, span: tuple[float, float]) -> None:
+def fit_together(
+    creature: Creature, keys: list[Key], seed: int, progress: Progress, span: tuple[float, float], stages: tuple[Stage, ...] = FITTED
+) -> None:
     """One shape and every key's view and pose, in place: `fit.fit` with the frames in turn."""
-    explained = [Explained(creature, key.p, key.evidence, seed, key.coat, FITTED[0]) for key in keys]
-    total, done = sum(stage.steps for stage in FITTED), 0
-    for stage in FITTED:
+    explained = [Explained(creature, key.p, key.evidence, seed, key.coat, stages[0]) for key in keys]
+    total, done = sum(stage.steps for stage in stages), 0
+    for stage in stages:
         shared = {name: getattr(keys[0].p, name).detach().requires_grad_(True) for name in SHARED if name in stage.rates}
         own = [name for name in stage.rates if name not in SHARED]
         for key in keys:
@@ -161,8 +167,10 @@ def fit_together(creature: Creature, keys: list[Key], seed: int, progress: Progr
             turn = step % len(keys)
             energy, coverage = explained[turn].energy(keys[turn].p, stage, trunk)
             optimizer.zero_grad()
+            keys[turn].coat.optimizer.zero_grad()
             energy.backward()
             optimizer.step()
+            keys[turn].coat.optimizer.step()
             done += 1
             if done % 5 == 0:
                 progress("fit", span[0] + (span[1] - span[0]) * done / total, preview(coverage, keys[turn].evidence.mask))

@@ -5,6 +5,8 @@ Enters: the settled creature in its pose of some frames. Leaves: the unwrapped m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ from backend.methods.request import ClipRequest
 from backend.render.cpu import rasterize
 from backend.texture import bake, fill, unwrap
 from backend.texture.bake import Baked
-from backend.types import Camera, Mesh, Progress, Texture
+from backend.types import Camera, Image, Mask, Mesh, Progress, Texture
 
 SHARPNESS = 3.0
 """Power of the confidence by which frames are weighed: means of many frames blur what one shows well."""
@@ -42,23 +44,46 @@ def paint_from(
         crop = crop_camera(mask, (request.clip.width, request.clip.height), focal, CROP_FILL)
         coat = Coat(creature.model, looks.light[[row]], *composed(image, mask, crop, BUNDLED.image_size), RENDER_SIZE)
         rotation, translation = in_crops(looks[[row]], track.rotation[[row]], track.translation[[row]])
-        with torch.no_grad():
-            seen_from = posed[number] @ rotation[0].T + translation[0]
-            rast = rasterize(clip_of(seen_from, float(looks.focal[row])), creature.faces, (RENDER_SIZE, RENDER_SIZE))
-            seen = coat.look(creature.vertices, seen_from, creature.faces, rast)
-        for _ in range(STEPS):
-            coat.fit(seen)
-        light = coat.mean_shading(seen)
-        with torch.no_grad():
-            shading = (coat.shading(coat.normals_of(seen_from, creature.faces)) / light).clamp_min(SHADING_FLOOR).numpy()
         view = np.eye(4, dtype=np.float32)
         view[:3, :3], view[:3, 3] = track.rotation[row].numpy(), track.translation[row].numpy()
         camera = Camera(request.clip.width, request.clip.height, focal, view)
-        baked.append(bake(mesh, np.ascontiguousarray(posed[number].numpy()), camera, image.rgb, mask, shading))
-        best.append(float(baked[-1].confidence.sum()))
+        shot = Shot(image, mask, coat, posed[number], rotation[0], translation[0], float(looks.focal[row]), camera)
+        found, light = bake_shot(creature, mesh, shot)
+        baked.append(found)
+        best.append(float(found.confidence.sum()))
         coats.append((coat, light))
     coat, light = coats[int(np.argmax(best))]
     return mesh, fill(mesh, merged(baked), lambda points: coat.albedo(points, light))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of the posed creature. coat: of its crop, fitted by `bake_shot`; posed: (V, 3) object frame; rotation (3, 3),
+    translation (3,), focal (half widths): the crop's; camera: the whole picture's."""
+
+    image: Image
+    mask: Mask
+    coat: Coat
+    posed: Tensor
+    rotation: Tensor
+    translation: Tensor
+    focal: float
+    camera: Camera
+
+
+def bake_shot(creature: Creature, mesh: Mesh, shot: Shot) -> tuple[Baked, Tensor]:
+    """-> what it says of each texel of the unwrapped mesh, freed of its light, and how much light () that was on average."""
+    coat = shot.coat
+    with torch.no_grad():
+        seen_from = shot.posed @ shot.rotation.T + shot.translation
+        rast = rasterize(clip_of(seen_from, shot.focal), creature.faces, (RENDER_SIZE, RENDER_SIZE))
+        seen = coat.look(creature.vertices, seen_from, creature.faces, rast)
+    for _ in range(STEPS):
+        coat.fit(seen)
+    light = coat.mean_shading(seen)
+    with torch.no_grad():
+        shading = (coat.shading(coat.normals_of(seen_from, creature.faces)) / light).clamp_min(SHADING_FLOOR).numpy()
+    return bake(mesh, np.ascontiguousarray(shot.posed.numpy()), shot.camera, shot.image.rgb, shot.mask, shading), light
 
 
 def merged(baked: list[Baked]) -> Baked:
