@@ -17,8 +17,8 @@ WRAP = 34
 """Characters in a line of the narrow sidebar."""
 
 STAGES = {
-    "photo": "Reading the photo", "clip": "Reading the clip", "track": "Following the animal", "flow": "Watching it move",
-    "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
+    "photo": "Reading the photo", "clip": "Reading the clip", "views": "Finding the viewpoints", "motion": "Telling the legs apart",
+    "follow": "Following the animal", "overlay": "Drawing the overlay", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
     "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "shape": "Building the shape",
     "skin": "Rigging", "fit": "Fitting", "rig": "Rigging", "texture": "Painting", "write": "Writing", "done": "Done", "": "Starting",
 }  # fmt: skip
