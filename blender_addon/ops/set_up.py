@@ -12,7 +12,7 @@ from ..link.environment import torch_table
 from ..link.errors import LinkError
 from . import fit
 
-SIZES = {"cpu": "about 0.5 GB", "cuda": "about 3.5 GB"}
+SIZES = {"cpu": "about 0.6 GB", "cuda": "about 3.5 GB"}
 """What is downloaded."""
 
 

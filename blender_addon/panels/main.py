@@ -17,10 +17,11 @@ WRAP = 34
 """Characters in a line of the narrow sidebar."""
 
 STAGES = {
-    "photo": "Reading the photo", "clip": "Reading the clip", "views": "Finding the viewpoints", "motion": "Telling the legs apart",
-    "follow": "Following the animal", "overlay": "Drawing the overlay", "mask": "Finding the animal", "networks": "Loading the networks", "see": "Looking",
-    "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "shape": "Building the shape",
-    "skin": "Rigging", "fit": "Fitting", "rig": "Rigging", "texture": "Painting", "write": "Writing", "done": "Done", "": "Starting",
+    "photo": "Reading the photo", "clip": "Reading the clip", "mask": "Finding the animal", "networks": "Loading the networks",
+    "see": "Looking", "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "views": "Finding the viewpoints",
+    "motion": "Telling the legs apart", "shape": "Building the shape", "skin": "Rigging", "fit": "Fitting", "rig": "Rigging",
+    "follow": "Following the animal", "texture": "Painting", "write": "Writing", "overlay": "Drawing the overlay", "done": "Done",
+    "": "Starting",
 }  # fmt: skip
 
 
