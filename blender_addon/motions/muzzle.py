@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..retarget.legs import clamped
 from ..retarget.rotations import from_angles
 from ..scene.asset_file import Array
+from .legs import clamped
 from .rig import Target, pose
 
 NECK = ("neck.001", "neck.002", "head")

@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..retarget.limbs import narrowed
 from ..scene.asset_file import Array
+from . import legs
 from .library import Skeleton
 
 LEGS = {
@@ -25,6 +25,10 @@ LEGS = {
 HIPS = "hips"
 HINGES = {"front": ((1, 1),), "hind": ((1, -1), (2, 1))}
 """Elbow, knee and hock: (place in the leg, sign of the bend at rest about the lower bone's X). A wrist may give way forward."""
+FOLD = {"front": (-0.4, 1.0, -1.0, 0.0), "hind": (0.4, -1.0, 1.0, 0.0)}
+"""How a leg's bones turn about X when it folds."""
+LEAST_BEND = np.radians(2.0)
+"""That a knee, an elbow and a hock keep."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,12 @@ def limits_on(target: Target, skeleton: Skeleton, shared: Sequence[int]) -> Arra
         for joint, sign in HINGES[name[:-2]]:
             bone, above = target.index[leg[joint]], target.index[leg[joint - 1]]
             x, lower, upper = target.rest[bone, :3, 0], target.rest[bone, :3, 1], target.rest[above, :3, 1]
-            limits[bone, 0] = narrowed(limits[bone, 0], sign, x, upper, lower)
+            bend = sign * float(np.arctan2(np.cross(upper, lower) @ x, upper @ lower))
+            spare = max(bend - LEAST_BEND, 0.0)
+            if sign > 0:
+                limits[bone, 0, 0] = max(limits[bone, 0, 0], -spare)
+            else:
+                limits[bone, 0, 1] = min(limits[bone, 0, 1], spare)
     return limits
 
 
@@ -105,3 +114,13 @@ def tips_of(target: Target, local: Array, hips: Array) -> Array:
     turned, places = pose(target, local, hips)
     toes = [target.index[leg[3]] for leg in LEGS.values()]
     return places[:, toes] + turned[:, toes][..., 1] * target.lengths[toes][:, None]
+
+
+def leg_of(target: Target, bones: Sequence[int], limits: Array) -> legs.Leg:
+    """The four bones of a leg as what reaches."""
+    axes, heads = target.rest[:, :3, :3], target.rest[:, :3, 3]
+    above = [int(target.parents[bone]) for bone in bones]
+    rests = np.stack([axes[parent].T @ axes[bone] for bone, parent in zip(bones, above, strict=True)])
+    offsets = np.stack([axes[parent].T @ (heads[bone] - heads[parent]) for bone, parent in zip(bones, above, strict=True)])
+    fold = np.array(FOLD["front" if target.names[bones[0]].startswith("front") else "hind"])
+    return legs.Leg(rests, offsets, np.array([0.0, target.lengths[bones[3]], 0.0]), limits[list(bones)], fold)

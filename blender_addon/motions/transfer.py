@@ -5,8 +5,7 @@ local rotations at the scene's rate, with the hips' places and how far the anima
 
 Every bone turns away from its own rest pose as the source's does, so an elephant walks upright to a horse's rhythm; heights and sways
 go with the length of the legs. The feet that stand in the source then stand in the target: the speed is the one at which they slide
-least, legs reach for their spots with soles turned as the source's are, and the hips come down where a leg is too short. In the air
-a leg makes up for what standing has cost it, until it swings over as wide an angle as the source's.
+least, legs reach for their spots with soles turned as the source's are, and the hips come down where a leg is too short.
 Knees and elbows keep a rest of their bend; every angle stays within the template's limits.
 """
 
@@ -17,22 +16,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..link.errors import LinkError
-from ..retarget.body import Body
-from ..retarget.feet import hold
-from ..retarget.laps import Lap
-from ..retarget.legs import clamped
-from ..retarget.limbs import limb_of
-from ..retarget.parts import match_scheme
-from ..retarget.rig import Rig
-from ..retarget.rotations import from_angles, to_angles, to_matrices, to_quaternions
-from ..retarget.soles import Foot, Ground
+from ..retarget.rotations import from_angles, shortest_turn, to_angles, to_matrices, to_quaternions
 from ..scene.asset_file import Array
-from . import muzzle, stances, turns
+from . import legs, muzzle, stances, turns
 from .library import ReadyMotion
-from .rig import HIPS, LEGS, Target, limits_on, missing_bones, pose, source_rig, tips_of
+from .rig import LEGS, Target, leg_of, limits_on, missing_bones, pose, source_rig, tips_of
 
 STRIDERS = tuple(bone for leg in LEGS.values() for bone in leg) + ("shoulder.L", "shoulder.R")
-UP, LEFT = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
+STRETCH = 0.985
+"""Share of a leg's full length beyond which the hips come down."""
+LIFT = 0.04
+"""How high above its ground a foot is in the middle of a swing, at least, in leg lengths."""
+BOB = 3.0
+"""Swings of the hips a cycle, up to about which they rise and fall for their own legs' sake."""
+HEEL = 0.0
+"""How far under its height at rest a knuckle, or a low hock or wrist, may come, in leg lengths."""
+LOW_ANKLE = 0.3
+"""Height in leg lengths of a hock or wrist at rest, below which it has the ground close under it."""
+SOFT = 0.08
+"""Share of a cycle over which the hips come down before a leg is too short."""
 REMEDY = "Select a creature that Menagerie made, with its bones under their own names."
 
 
@@ -57,6 +59,9 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
     source_hips = turns.resampled(motion.hips.astype(np.float64), frames)
     hips = source_hips * (target.leg_length / source.leg_length)
     contacts = stances.resampled_contacts(motion.contacts, frames)
+    toes = [source.index[leg[3]] for leg in LEGS.values()]
+    posed = pose(source, to_matrices(source_turns), source_hips)[0][:, toes]
+    soles = posed @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3), each toe's turn from rest
     if stride != 1:
         rotations = source_turns.copy()
         wide = [source.index[bone] for bone in STRIDERS]
@@ -65,51 +70,63 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
     own = np.where((np.array(shared) >= 0)[:, None], rotations[:, shared], [1.0, 0.0, 0.0, 0.0])
     angles = to_angles(to_matrices(own))
     limits = limits_on(target, motion.skeleton, shared)
+    angles = legs.clamped(angles, limits)
+    local = from_angles(angles)
     step = 0.0
     if hold_feet:
-        usual = motion.speed * motion.seconds / frames * target.leg_length / source.leg_length
-        toes = [source.index[leg[3]] for leg in LEGS.values()]
-        posed = pose(source, to_matrices(source_turns), source_hips)[0][:, toes]
-        soles = posed @ np.swapaxes(source.rest[toes, :3, :3], -1, -2)  # (t, 4, 3, 3), each toe's turn from rest
-        ranges = stride * swings(source, to_matrices(source_turns), source_hips)
-        angles, hips, step = on_its_feet(target, angles, hips, limits, contacts, soles, ranges, usual)
-    angles = nod(target, clamped(angles, limits), hips, limits, source, to_matrices(source_turns), source_hips)
-    return Steps(to_quaternions(from_angles(angles)), hips, contacts, step)
+        hips = on_ground(target, local, hips, contacts)
+        tips = tips_of(target, local, hips)
+        step = stances.forward_step(tips, contacts) if motion.speed > 0 else 0.0
+        wanted = tips + stances.shifts(tips, contacts, step, target.grounds)
+        above = target.grounds + LIFT * target.leg_length * stances.lifted(contacts)
+        wanted[..., 2] = np.maximum(wanted[..., 2], above)
+        soles = without_heels(target, wanted, soles)
+        hips = hips - within_reach(target, local, hips, wanted, soles, contacts)[:, None] * (0, 0, 1)
+        angles = plant(target, local, hips, angles, limits, wanted, soles)
+    angles = nod(target, angles, hips, limits, source, to_matrices(source_turns), source_hips)
+    local = from_angles(angles)
+    return Steps(to_quaternions(local), hips, contacts, step)
 
 
-def on_its_feet(
-    target: Target, angles: Array, hips: Array, limits: Array, contacts: Array, soles: Array, ranges: Array, step: float
-) -> tuple[Array, Array, float]:
-    """Angles (t, b, 3), hips (t, 3) and the step a frame, about `step`, with which feet stand by the contacts (t, 4), their soles turned
-    like that (t, 4, 3, 3) and their legs swinging over these ranges (4,), radians."""
-    tails = target.rest[:, :3, 3] + target.rest[:, :3, 1] * target.lengths[:, None]
-    rig = Rig(target.names, target.parents, target.rest, tails, UP, limits)
-    found = match_scheme(rig)
-    assert found is not None  # its legs are there by their names
-    body = Body(rig, found[1], len(angles))
-    legs = [bone for leg in LEGS.values() for bone in leg]
-    held = clamped(angles, limits)
-    held[:, [target.index[bone] for bone in legs]] = angles[:, [target.index[bone] for bone in legs]]  # these get a posture for it
-    body.pose(from_angles(held))
-    feet = []
-    for number, (name, leg) in enumerate(LEGS.items()):
-        bones = tuple(target.index[bone] for bone in leg)
-        limb = limb_of(body, bones, tails[bones[-1]], LEFT, True, False)
-        feet.append(Foot(name, limb, soles[:, number], True, True, False, float(ranges[number])))
-    body.place = body.rest_heads[target.index[HIPS]] + hips
-    body.settle()
-    heights = np.tile(target.grounds, (len(angles), 1))
-    ground = Ground(UP, np.array([0.0, step, 0.0]), 0.0, contacts, heights, np.zeros(3), True)
-    velocity = hold(body, feet, ground, Lap(np.arange(len(angles), dtype=float), float(len(angles))), target.leg_length)
-    local = np.stack([body.basis(bone) for bone in range(len(target.names))], 1)
-    return to_angles(local), body.place - body.rest_heads[target.index[HIPS]], float(velocity[1])
+def on_ground(target: Target, local: Array, hips: Array, contacts: Array) -> Array:
+    """Hips (t, 3) higher or lower, smoothly over the cycle, so that the feet that stand are on the ground on the mean.
+
+    These legs are not the source's: bent alike they reach differently far down at each end of a stance, and a knee that had to make
+    up for it, near straight as it is, would bend far more than the source's.
+    """
+    above = tips_of(target, local, hips)[..., 2] - target.grounds  # (t, 4)
+    if not contacts.any():
+        return hips - (0, 0, float(above.min(1).mean()))
+    standing = contacts.sum(1)
+    mean = float(above[contacts].mean())
+    lack = np.where(standing > 0, (above * contacts).sum(1) - mean * standing, 0)
+    share = np.array([lack, standing])
+    smooth = np.fft.irfft(np.fft.rfft(share) * np.exp(-0.5 * (np.arange(share.shape[1] // 2 + 1) / BOB) ** 2), share.shape[1])
+    return hips - (mean + smooth[0] / np.maximum(smooth[1], 0.5))[:, None] * (0, 0, 1)
 
 
-def swings(rig: Target, local: Array, hips: Array) -> Array:
-    """(4,) radians over which each leg swings, from its first joint to its tip, seen from the side; local (t, b, 3, 3)."""
-    _, heads = pose(rig, local, hips)
-    away = tips_of(rig, local, hips) - heads[:, [rig.index[leg[0]] for leg in LEGS.values()]]
-    return np.asarray(np.ptp(np.arctan2(away[..., 1], -away[..., 2]), axis=0))
+def knuckles_for(target: Target, wanted: Array, soles: Array) -> Array:
+    """(t, 4, 3) where the toes' heads are when the tips (t, 4, 3) are in place and the soles (t, 4, 3, 3) are turned like that."""
+    toes = [target.index[leg[3]] for leg in LEGS.values()]
+    along = target.rest[toes, :3, 1] * target.lengths[toes][:, None]
+    return wanted - np.einsum("tkij,kj->tki", soles, along)
+
+
+def without_heels(target: Target, wanted: Array, soles: Array) -> Array:
+    """Turns of the soles (t, 4, 3, 3), those levelled that would press the flesh under a knuckle into the ground.
+
+    wanted (t, 4, 3): places of the tips."""
+    toes = [target.index[leg[3]] for leg in LEGS.values()]
+    lengths = target.lengths[toes]
+    along = np.einsum("tkij,kj->tki", soles, target.rest[toes, :3, 1] * lengths[:, None])  # knuckle to tip
+    lowest = target.rest[toes, 2, 3] - HEEL * target.leg_length
+    fall = np.maximum(wanted[..., 2] - np.maximum(wanted[..., 2] - along[..., 2], lowest), -lengths)  # from the knuckle to the tip
+    level = along.copy()
+    flat = np.linalg.norm(along[..., :2], axis=-1, keepdims=True)
+    level[..., :2] *= np.sqrt(np.maximum(lengths**2 - fall**2, 0))[..., None] / np.maximum(flat, 1e-9)
+    level[..., 2] = fall
+    lifted = fall < along[..., 2] - 1e-9
+    return np.where(lifted[..., None, None], shortest_turn(along, level) @ soles, soles)
 
 
 def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Target, turned: Array, place: Array) -> Array:
@@ -121,3 +138,63 @@ def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Targe
     own = (muzzle.muzzle_heights(target, from_angles(angles), hips) - own_floor) / target.leg_length
     wanted = muzzle.wanted_heights(own, theirs) * target.leg_length + own_floor
     return muzzle.bring_down(target, angles, hips, limits, wanted)
+
+
+def within_reach(target: Target, local: Array, hips: Array, wanted: Array, soles: Array, contacts: Array) -> Array:
+    """(t,) how far the hips come down so that every leg that stands reaches its spot; smooth over the cycle."""
+    _, places = pose(target, local, hips)
+    goals = knuckles_for(target, wanted, soles)
+    need = np.zeros(len(local))
+    for number, leg in enumerate(LEGS.values()):
+        bones = [target.index[name] for name in leg]
+        away = places[:, bones[0]] - goals[:, number]
+        length = STRETCH * float(target.lengths[bones[:3]].sum())
+        level = np.hypot(away[:, 0], away[:, 1])
+        lack = away[:, 2] - np.sqrt(np.maximum(length**2 - level**2, 0))
+        need = np.maximum(need, np.where(contacts[:, number], lack, 0))
+    width = max(int(SOFT * len(need)), 1)
+    around = np.stack([np.roll(need, shift) for shift in range(-width, width + 1)])
+    weights = np.hanning(2 * width + 3)[1:-1]
+    highest = around.max(0)
+    return np.einsum("s,st->t", weights / weights.sum(), np.stack([np.roll(highest, shift) for shift in range(-width, width + 1)]))
+
+
+def plant(target: Target, local: Array, hips: Array, angles: Array, limits: Array, wanted: Array, soles: Array) -> Array:
+    """Angles (t, b, 3) with every tip at its place (t, 4, 3), soles turned as given as far as the limits let them."""
+    turned, places = pose(target, local, hips)
+    goals = knuckles_for(target, wanted, soles)
+    planted = angles.copy()
+    for number, names in enumerate(LEGS.values()):
+        bones = [target.index[name] for name in names]
+        base = int(target.parents[bones[0]])
+        leg = leg_of(target, bones, limits)
+        at = turned[:, base], places[:, base]
+        away = goals[:, number] - places[:, bones[0]]
+        longest = STRETCH * float(target.lengths[bones[:3]].sum())
+        short = away * np.maximum(1 - longest / np.linalg.norm(away, axis=1, keepdims=True), 0)  # what no leg in the air can do
+        goal, tip = goals[:, number] - short, wanted[:, number] - short
+        found = legs.reach(leg, at, angles[:, bones], goal, bones=3)
+        ankle = float(target.rest[bones[2], 2, 3] - target.grounds[number])
+        if ankle < LOW_ANKLE * target.leg_length:
+            found = with_ankle_up(leg, at, found, goal, target.grounds[number] + ankle - HEEL * target.leg_length)
+        above = legs.stand(leg, at, found)[0][2]
+        toe = np.swapaxes(above @ leg.rests[3], -1, -2) @ soles[:, number] @ target.rest[bones[3], :3, :3]
+        found[:, 3] = to_angles(toe)
+        planted[:, bones] = legs.reach(leg, at, found, tip)
+    return planted
+
+
+def with_ankle_up(leg: legs.Leg, at: tuple[Array, Array], angles: Array, knuckles: Array, lowest: float) -> Array:
+    """Angles (t, 4, 3) of one leg with its hock or wrist no lower than `lowest`, the knuckle (t, 3) where it is: a bear stands on its
+    heel, and the flesh under it would be in the ground."""
+    turned, heads, _ = legs.stand(leg, at, angles)
+    along = knuckles - heads[2]
+    raised = along.copy()
+    length = np.linalg.norm(along, axis=1)
+    raised[:, 2] = np.maximum(np.minimum(along[:, 2], knuckles[:, 2] - lowest), -length)
+    level = np.linalg.norm(along[:, :2], axis=1)
+    raised[:, :2] *= (np.sqrt(np.maximum(length**2 - raised[:, 2] ** 2, 0)) / np.maximum(level, 1e-9))[:, None]
+    lifted = legs.reach(leg, at, angles, knuckles - raised, bones=2)
+    above = legs.stand(leg, at, lifted)[0][1]
+    lifted[:, 2] = to_angles(np.swapaxes(above @ leg.rests[2], -1, -2) @ shortest_turn(along, raised) @ turned[2])
+    return np.where((raised[:, 2] < along[:, 2] - 1e-9)[:, None, None], legs.clamped(lifted, leg.limits), angles)

@@ -17,11 +17,11 @@ WRAP = 34
 """Characters in a line of the narrow sidebar."""
 
 STAGES = {
-    "photo": "Reading the photo", "clip": "Reading the clip", "mask": "Finding the animal", "networks": "Loading the networks",
-    "see": "Looking", "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint", "views": "Finding the viewpoints",
-    "motion": "Telling the legs apart", "shape": "Building the shape", "skin": "Rigging", "fit": "Fitting", "rig": "Rigging",
-    "follow": "Following the animal", "texture": "Painting", "write": "Writing", "overlay": "Drawing the overlay", "done": "Done",
-    "": "Starting",
+    "photo": "Reading the photo", "clip": "Reading the clip", "mask": "Finding the animal", "background": "Watching the camera",
+    "networks": "Loading the networks", "see": "Looking", "bones": "Looking at the bones", "viewpoint": "Finding the viewpoint",
+    "views": "Finding the viewpoints", "motion": "Telling the legs apart", "shape": "Building the shape", "skin": "Rigging",
+    "fit": "Fitting", "rig": "Rigging", "follow": "Following the animal", "texture": "Painting", "write": "Writing",
+    "overlay": "Drawing the overlay", "done": "Done", "": "Starting",
 }  # fmt: skip
 
 

@@ -58,7 +58,8 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
             pitch(body, feet, held_points(feet, bases, given), ground)
         bases = [foot.limb.base(body, count) for foot in feet]
         rise = on_ground(held_points(feet, bases, given), ground, lap, leg_length)
-        asked = [asked_of(foot, base, lap, up) for foot, base in zip(feet, bases, strict=True)]
+        asked = [np.maximum(swings_of(foot.limb, base, lap.cut(foot.limb.given), up), LEAST_SWING)
+                 for foot, base in zip(feet, bases, strict=True)]  # fmt: skip
         feet = [foot.with_ease(ask[:-1]) for foot, ask in zip(feet, asked, strict=True)]
     bases = [(turn, heads + rise[:, None] * up) for turn, heads in bases]
     tight, nudges, deeper = np.ones(len(feet)), np.zeros((count, len(feet), 3)), np.zeros(count)
@@ -105,14 +106,6 @@ def posed(foot: Foot, posture: Array, lap: Lap) -> Array:
     angles = lap.cut(foot.limb.given).copy()
     angles[..., 0] += posture
     return legs.clamped(angles, foot.limb.leg.limits)
-
-
-def asked_of(foot: Foot, base: tuple[Array, Array], lap: Lap, up: Array) -> Array:
-    """(n + 1,) radians that the leg's joints and the whole leg shall swing, as `swing.swings_of`."""
-    asked = swings_of(foot.limb, base, lap.cut(foot.limb.given), up)
-    if foot.swing is not None:
-        asked[-1] = foot.swing
-    return np.maximum(asked, LEAST_SWING)
 
 
 def held_points(feet: list[Foot], bases: list[tuple[Array, Array]], angles: list[Array]) -> Array:

@@ -46,8 +46,7 @@ class Ground:
 class Foot:
     """One leg and its foot on the ground. name: "front.L" ...; limb; sole (t, 3, 3): turn of its last bone that is wanted; rolls: the tip
     is held and the sole turned about it, else the last bone's head is; toe: the last bone is a toe, which has a direction to keep; soft:
-    its sole gives way as the leg's joints do, else it is turned as wanted; swing: radians over which the
-    whole leg shall swing, None: what the angles given to its joints make of it."""
+    its sole gives way as the leg's joints do, else it is turned as wanted."""
 
     name: str
     limb: Limb
@@ -55,7 +54,6 @@ class Foot:
     rolls: bool
     toe: bool
     soft: bool = True
-    swing: float | None = None
 
     def held_point(self, base: tuple[Array, Array], angles: Array) -> Array:
         """(t, 3) what stands on the ground."""

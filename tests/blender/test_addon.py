@@ -251,7 +251,7 @@ def test_the_bar_names_the_stage_and_the_seconds_left(tmp_path: Path) -> None:
 
 def test_every_stage_of_the_method_has_its_words() -> None:
     rooms = [ROOT / "backend" / "methods" / "fauna", ROOT / "backend" / "service", ROOT / "backend" / "observe"]
-    source = "".join(path.read_text(encoding="utf-8") for room in rooms for path in sorted(room.glob("*.py")))
+    source = "".join(path.read_text(encoding="utf-8") for room in rooms for path in sorted(room.rglob("*.py")))
     named = set(re.findall(r"""(?:progress|stages|stages\.part\("\w+"\))\("(\w+)", """, source))
     assert len(named) > 5 and named <= set(panel.STAGES)
 

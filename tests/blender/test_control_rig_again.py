@@ -47,7 +47,7 @@ def standing() -> tuple[Creature, bpy.types.Object]:
 def update(creature: Creature, asset: AssetFile, folder: Path) -> None:
     """As a finished Update is placed."""
     plan = session.Plan(str(folder / "doe.png"), str(folder), {}, bpy.context.scene.name, "Doe", target=creature.armature.name)
-    placing.put(bpy.context, plan, asset, folder / "doe.png")
+    placing.put(bpy.context, plan, asset, folder, {}, [])
 
 
 def fits(control: bpy.types.Object, rig: bpy.types.Object) -> bool:
