@@ -37,10 +37,10 @@ def test_bones_and_feet_are_held_with_fewer_keys(name: str, frames: int, degrees
     assert keys.turned_by(rotations, walk.moves.rotations).max() <= ROOM * tolerance.angle
     feet = keys.feet_of(walk.rig)
     assert len(feet) == 4
-    wanted, _ = keys.tips_of(walk.rig, walk.moves.rotations, walk.moves.locations, feet)
+    wanted, joints = keys.tips_of(walk.rig, walk.moves.rotations, walk.moves.locations, feet)
     tips, _ = keys.tips_of(walk.rig, rotations, locations, feet)
     off = np.linalg.norm(tips - wanted, axis=-1)
-    stands = keys.standing(walk.rig, walk.moves, wanted, feet)
+    stands = keys.standing(walk.rig, walk.moves, wanted, joints[:, feet], feet)
     assert 0.1 < stands.mean() < 0.95
     assert off.max() <= ROOM * share and off[stands].max() <= ROOM * keys.STANDING_SHARE * share + 2 * keys.NOTHING
     assert found.count < 0.75 * keys.every_key(walk.moves).count
