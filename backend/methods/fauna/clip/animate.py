@@ -17,13 +17,13 @@ from torch import Tensor
 from backend import VERSION
 from backend.asset.place import place
 from backend.methods.fauna.clip.character import consensus, find_character
-from backend.methods.fauna.clip.follow import Posed, Told, follow
+from backend.methods.fauna.clip.follow import Posed, follow
 from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
 from backend.methods.fauna.clip.plant import plant
 from backend.methods.fauna.clip.stage import put_on_stage, through_gaps
-from backend.methods.fauna.clip.track import Track, begin, in_crops, solve_track
+from backend.methods.fauna.clip.track import Told, Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
 from backend.methods.fauna.clip.windows import by_windows, kept_near
 from backend.methods.fauna.clip.world import Standing, World, feet_of, find_world, upward
@@ -68,7 +68,7 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     known = consensus(looks)
     progress("motion", 0.32)
     steady = camera_turns(request, looks, focal)
-    track = solve_joints_of_clip(model, looks, begin(looks, start, known.rest), times, steady, request)
+    track = solve_joints_of_clip(model, looks, begin(looks, start, known.rest), times, steady, request, progress)
     character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
     posed = Posed.of(character.creature)
     track, world = stand(posed, looks, track, times, steady, request, progress)
@@ -106,18 +106,21 @@ def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
 
 
 def solve_joints_of_clip(
-    model: Fauna, looks: Looks, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest
-) -> Track:
+    model: Fauna, looks: Looks, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
+    span: tuple[float, float] = (0.32, 0.36),
+) -> Track:  # fmt: skip
     """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
     world: World | None = None
     track = rough
     for number in range(1 + SOLVED_AGAIN):
 
-        def solve(part: slice, start: Track, held: Track | None, world: World | None = world) -> Track:
+        def solve(part: slice, start: Track, held: Track | None, world: World | None = world, number: int = number) -> Track:
             ground = None if world is None else Standing(world[part], steady[part], model.template, request.clip.fps)
             first = held is None
             given = start if first or held is None else replace(start, rest=held.rest)
-            return solve_track(model, looks[part], given, times[part], ground, partial(kept_near, held), proportions=first)
+            tell = told(progress, "motion", *share(span, number, 1 + SOLVED_AGAIN, part, len(looks)))
+            kept = partial(kept_near, held)
+            return solve_track(model, looks[part], given, times[part], ground, kept, proportions=first, told=tell)
 
         track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))
         world = look_down(pose_track(track), track, steady, request, model.template)
@@ -128,15 +131,12 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
           span: tuple[float, float] = (0.55, 0.9)) -> tuple[Track, World]:  # fmt: skip
     """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last."""
     template, fps = posed.creature.model.template, request.clip.fps
-    low, high = span
     what = mark(request) + hashlib.sha256(posed.creature.vertices.numpy().tobytes()).hexdigest()
     for number in range(ROUNDS):
         world = look_down(posed_points(posed, track), track, steady, request, template)
 
         def followed(part: slice, start: Track, held: Track | None, world: World = world, number: int = number) -> Track:
-            size = (high - low) / ROUNDS / len(looks)
-            begins = low + (high - low) * number / ROUNDS + size * part.start
-            tell = told(progress, "follow", begins, begins + size * (part.stop - part.start))
+            tell = told(progress, "follow", *share(span, number, ROUNDS + 1, part, len(looks)))
             ground = Standing(world[part], steady[part], template, fps)
             return follow(posed, looks[part], start, times[part], STEPS, request.seed, tell, ground, partial(kept_near, held))
 
@@ -144,7 +144,9 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
     world = look_down(posed_points(posed, track), track, steady, request, template)
 
     def planted(part: slice, start: Track, held: Track | None) -> Track:
-        return plant(posed, looks[part], start, times[part], Standing(world[part], steady[part], template, fps), partial(kept_near, held))
+        tell = told(progress, "follow", *share(span, ROUNDS, ROUNDS + 1, part, len(looks)))
+        ground = Standing(world[part], steady[part], template, fps)
+        return plant(posed, looks[part], start, times[part], ground, partial(kept_near, held), tell)
 
     return by_windows(track, planted, request.folder, "plant", what), world
 
@@ -165,6 +167,13 @@ def pose_track(track: Track) -> Tensor:
 def posed_points(posed: Posed, track: Track) -> Tensor:
     """(t, P, 3) posed points of the settled creature."""
     return posed.points(posed.transforms(track.angles))
+
+
+def share(span: tuple[float, float], number: int, rounds: int, part: slice, count: int) -> tuple[float, float]:
+    """Where a window of `count` frames begins and ends on the bar, in one of so many rounds."""
+    size = (span[1] - span[0]) / rounds
+    begins = span[0] + size * number
+    return begins + size * part.start / count, begins + size * part.stop / count
 
 
 def told(progress: Progress, stage: str, begin: float, end: float) -> Told:

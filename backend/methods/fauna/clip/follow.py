@@ -7,7 +7,6 @@ silhouettes of some frames, in turn, and everything else of all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import Curves, Ground, Kept, Track, in_crops, pace_of, pose_terms, unsteadiness
+from backend.methods.fauna.clip.track import Curves, Ground, Kept, Told, Track, in_crops, pace_of, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
@@ -25,7 +24,6 @@ from backend.methods.fauna.fitting.fit import INSIDE
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, MaskTarget, picture, preview
 from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
-from backend.types import ByteArray
 
 JOINTS, LIFTED = 0.5, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
@@ -37,7 +35,6 @@ AT_ONCE = 3
 RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
-Told = Callable[[float, ByteArray | None], None]
 
 
 @dataclass(frozen=True)

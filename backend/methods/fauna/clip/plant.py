@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.methods.descent import Adam
 from backend.methods.fauna.clip.follow import Posed
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import Curves, Ground, Kept, Track, in_crops, pace_of, unsteadiness
+from backend.methods.fauna.clip.track import Curves, Ground, Kept, Told, Track, in_crops, pace_of, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.evidence import limit_excess, project
 
@@ -29,8 +29,9 @@ RATES = 0.004, 0.01
 """Of the view's knots, and of the angles."""
 
 
-def plant(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], ground: Ground, kept: Kept | None = None) -> Track:
-    """times (t,) seconds; ground: see `world.Standing`."""
+def plant(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], ground: Ground, kept: Kept | None = None,
+          told: Told | None = None) -> Track:  # fmt: skip
+    """times (t,) seconds; ground: see `world.Standing`; kept, told: see `track`."""
     evidence = evidence_of(posed.creature.model, looks)
     curves = Curves(times, track.rotation, track.translation)
     bend = track.angles.clone().requires_grad_(True)
@@ -58,5 +59,7 @@ def plant(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()
+        if told is not None:
+            told((step + 1) / STEPS, None)
     with torch.no_grad():
         return Track(*curves(), bend.detach(), track.rest)

@@ -36,6 +36,7 @@ from backend.methods.fauna.model import Fauna
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 from backend.rig.template import Template
+from backend.types import ByteArray
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
@@ -57,6 +58,8 @@ FIRST_REACH = 3.0
 
 Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> () what feet do against the ground."""
+Told = Callable[[float, ByteArray | None], None]
+"""Called with the share done, and a preview now and then; raises `Cancelled`."""
 Kept = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Angles (t, n, 3), view and place, likewise -> () how far they are from what is to be kept."""
 
@@ -171,7 +174,7 @@ def begin(looks: Looks, start: Solution, rest: Tensor) -> Track:
 
 def solve_track(
     model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, kept: Kept | None = None,
-    proportions: bool = True, steps: int = 200,
+    proportions: bool = True, steps: int = 200, told: Told | None = None,
 ) -> Track:  # fmt: skip
     """However rough a track to a smooth one, with proportions that fit all frames if asked; times (t,) seconds; kept: see
     `Kept`."""
@@ -208,5 +211,7 @@ def solve_track(
         optimizer.zero_grad()
         energy.backward()
         optimizer.step()
+        if told is not None:
+            told((step + 1) / steps, None)
     with torch.no_grad():
         return Track(*curves(), bend.detach(), head.unfold(half + change)[0])
