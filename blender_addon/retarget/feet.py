@@ -19,7 +19,7 @@ from .contacts import flat, stride
 from .laps import Lap, eased
 from .limbs import postured
 from .rotations import Array, to_matrices, unit
-from .soles import STRETCH, STRETCH_AS_SEEN, Foot, Ground, flesh_heights, on_the_way, plant, wanted_step
+from .soles import STRETCH, STRETCH_AS_SEEN, Foot, Ground, on_the_way, plant, wanted_step
 from .swing import LEAST_SWING, fitted, swings_of
 
 SINK = 0.12
@@ -54,8 +54,7 @@ def hold(body: Body, feet: list[Foot], ground: Ground, lap: Lap, leg_length: flo
     given = [posed(foot, posture, lap) for foot, posture in zip(feet, postures, strict=True)]
     rise, asked = np.zeros(count), []
     if ground.own:
-        if all(foot.soft for foot in feet):
-            pitch(body, feet, held_points(feet, bases, given), ground)
+        pitch(body, feet, held_points(feet, bases, given), ground)
         bases = [foot.limb.base(body, count) for foot in feet]
         rise = on_ground(held_points(feet, bases, given), ground, lap, leg_length)
         asked = [np.maximum(swings_of(foot.limb, base, lap.cut(foot.limb.given), up), LEAST_SWING)
@@ -130,8 +129,6 @@ def swung(
         points, free = as_seen(foot.held_point(base, angles), goal, ground, pace, lap, k)
         angles = on_the_way(foot, body, base, angles, np.where(stands[:, None], goal, points), ground, leg_length)
     kept = np.full((lap.count, given.shape[1] + 1), -np.inf)
-    if not foot.soft:  # a soft sole gives way before its knuckle gets there
-        kept[:, :-1] = flesh_heights(foot, body, ground, leg_length)
     kept[:, -1] = lowest
     angles = fitted(foot.limb, base, angles, asked, through, free, kept, up, leg_length)
     points = foot.held_point(base, angles)

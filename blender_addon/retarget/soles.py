@@ -45,15 +45,13 @@ class Ground:
 @dataclass(frozen=True, eq=False)
 class Foot:
     """One leg and its foot on the ground. name: "front.L" ...; limb; sole (t, 3, 3): turn of its last bone that is wanted; rolls: the tip
-    is held and the sole turned about it, else the last bone's head is; toe: the last bone is a toe, which has a direction to keep; soft:
-    its sole gives way as the leg's joints do, else it is turned as wanted."""
+    is held and the sole turned about it, else the last bone's head is; toe: the last bone is a toe, which has a direction to keep."""
 
     name: str
     limb: Limb
     sole: Array
     rolls: bool
     toe: bool
-    soft: bool = True
 
     def held_point(self, base: tuple[Array, Array], angles: Array) -> Array:
         """(t, 3) what stands on the ground."""
@@ -69,8 +67,6 @@ def wanted_step(
     foot: Foot, body: Body, base: tuple[Array, Array], given: Array, goal: Array, ground: Ground, lap: Lap, k: int
 ) -> tuple[Array, Array]:
     """-> (count, 3) where the last bone's head is to be, (count, 3, 3) how the sole is to be turned: it gives way as the others do."""
-    if foot.rolls and not foot.soft:
-        return knuckles_for(foot, body, goal, lap.cut(foot.sole), ground)
     if foot.rolls:
         reached = legs.reach(foot.limb.leg, base, given, goal, len(foot.limb.bones))
         return knuckles_for(foot, body, goal, foot.limb.stand(base, reached)[0][:, -1], ground)
