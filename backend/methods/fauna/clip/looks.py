@@ -8,12 +8,8 @@ for every few frames: a clip that was interrupted goes on where it was.
 from __future__ import annotations
 
 import math
-import os
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +19,7 @@ from torch.nn import functional
 
 from backend.errors import MenagerieError
 from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp
+from backend.methods.fauna.clip.stored import load_arrays, store_arrays
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
@@ -40,8 +37,6 @@ CHUNK = 16
 """Frames in a stored file."""
 SAMPLED = 24
 """Frames whose masks say which focal length a clip without one is given."""
-DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
-"""What reading a damaged file raises, by where the damage lies (`RuntimeError`: what is no file of ours says that it is encrypted)."""
 
 
 @dataclass(frozen=True)
@@ -157,23 +152,13 @@ def join(parts: list[Looks]) -> Looks:
 
 def store(path: Path, looks: Looks, focal: float) -> None:
     """Whole or not at all."""
-    temporary = path.with_suffix(".part")
-    with open(temporary, "wb") as file:
-        arrays: dict[str, Any] = {field.name: getattr(looks, field.name).numpy() for field in fields(Looks)}
-        np.savez(file, focal_px=np.float64(focal), **arrays)
-    os.replace(temporary, path)
+    store_arrays(path, {"focal_px": np.float64(focal), **{field.name: getattr(looks, field.name).numpy() for field in fields(Looks)}})
 
 
 def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
     """What `store` wrote for these frames with this focal length; None where it is something else, damaged or not there."""
-    if not path.is_file():
+    names = [field.name for field in fields(Looks)]
+    arrays = load_arrays(path, {"focal_px", *names})
+    if arrays is None or not np.array_equal(arrays["focal_px"], np.float64(focal)) or not np.array_equal(arrays["numbers"], numbers):
         return None
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if set(arrays.files) != {"focal_px", *(field.name for field in fields(Looks))}:
-                return None
-            if float(arrays["focal_px"]) != focal or not np.array_equal(arrays["numbers"], numbers):
-                return None
-            return Looks(**{field.name: torch.from_numpy(arrays[field.name]) for field in fields(Looks)})
-    except DAMAGED:
-        return None
+    return Looks(**{name: torch.from_numpy(arrays[name]) for name in names})

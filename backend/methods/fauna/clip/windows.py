@@ -7,7 +7,6 @@ keeps its first frames where they are; what it came to is stored, so that an int
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.clip.looks import DAMAGED
+from backend.methods.fauna.clip.stored import load_arrays, store_arrays
 from backend.methods.fauna.clip.track import Track
 
 WINDOW, OVERLAP = 96, 24
@@ -82,20 +81,12 @@ def digest(what: str, *tracks: Track | None) -> str:
 
 def store(path: Path, track: Track, key: str) -> None:
     """Whole or not at all."""
-    temporary = path.with_suffix(".part")
-    with open(temporary, "wb") as file:
-        np.savez(file, key=np.array(key), **{field: getattr(track, field).numpy() for field in FIELDS})
-    os.replace(temporary, path)
+    store_arrays(path, {"key": np.array(key), **{field: getattr(track, field).numpy() for field in FIELDS}})
 
 
 def load(path: Path, key: str) -> Track | None:
     """What `store` wrote under this key; None where it is something else, damaged or not there."""
-    if not path.is_file():
+    arrays = load_arrays(path, {"key", *FIELDS})
+    if arrays is None or str(arrays["key"]) != key:
         return None
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if set(arrays.files) != {"key", *FIELDS} or str(arrays["key"]) != key:
-                return None
-            return Track(*(torch.from_numpy(arrays[field]) for field in FIELDS))
-    except DAMAGED:
-        return None
+    return Track(*(torch.from_numpy(arrays[field]) for field in FIELDS))
