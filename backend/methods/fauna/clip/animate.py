@@ -64,7 +64,7 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     times = request.clip.times[seen.numbers.numpy()]
     progress("views", 0.3)
     start = choose_views(model, seen, consensus(seen).rest)
-    looks = tell_apart(model, seen)
+    looks = tell_apart(model, seen, start)
     known = consensus(looks)
     progress("motion", 0.32)
     steady = camera_turns(request, looks, focal)

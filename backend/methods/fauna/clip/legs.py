@@ -1,7 +1,7 @@
 """Left and right legs, told apart through time.
 
 In one frame a far leg may be taken for the near one, or both for the same (`fitting.limbs`). Of all ways to call the frames' limbs left and
-right the one is taken with which both legs go most evenly and the heats agree best.
+right the one is taken with which both legs go most evenly, pass each other in the gait's rhythm (`gait`), and the heats agree best.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.methods.fauna.clip.gait import READ, Gait, Order, find_gait
 from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.fitting.limbs import JOINTS, Limbs, lift_again, read_as
-from backend.methods.fauna.fitting.viewpoint import FLIP
+from backend.methods.fauna.fitting.viewpoint import FLIP, Solution
 from backend.methods.fauna.model import Fauna
 
 GIRDLES = {"front": "scapula", "hind": "hip"}
@@ -30,8 +31,15 @@ UNTOLD = 0.1
 READING = 0.02
 """Half widths by which joints are read wrong."""
 BEAM = 256
-REACH = 48
+REACH = 64
 """Frames over which how even a way is depends on what was."""
+IN_STEP = 0.05
+"""Half widths by which a pair's legs are out of the gait's rhythm."""
+NAMED_ALL, BESIDE = 4.0, 0.04
+"""Where all of a clip's frames are turned round or none: weight of the names' mean log odds, and half widths by which the legs' places
+beside each other are mistaken."""
+NEAR_GROUND = 0.2
+"""Share of the frames in which a leg is lower than where its place is taken: standing, more or less."""
 NAMED = 0.006
 """Weight of the heats' log odds for the names: what is mistaken in one frame is in the next."""
 
@@ -51,9 +59,17 @@ def unevenness(apart: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArr
     return np.asarray((flat @ flat.T) * form / (2 * READING**2))
 
 
-def first_is_right(limbs: Limbs, girdle: Tensor, focal: Tensor) -> NDArray[np.bool_]:
+def out_of_step(order: Order, count: int) -> NDArray[np.float64]:
+    """How badly legs keep the gait's rhythm, by which is which: (t, t), as `unevenness`."""
+    form = np.zeros((count, count))
+    for part, product in order:
+        form[part, part] -= np.outer(product, product) / (2 * IN_STEP**2 * max(float(np.abs(product).sum()), 1e-9))
+    return form
+
+
+def first_is_right(limbs: Limbs, girdle: Tensor, focal: Tensor, gait: Gait | None = None) -> NDArray[np.bool_]:
     """(t,) whether each frame's first limb is the right leg. girdle (t, 2): the place from which the legs hang; focal (t,) of the crops:
-    half widths become those of one crop."""
+    half widths become those of one crop; gait: what the pair's gait says."""
     scale = (focal.median() / focal)[:, None, None, None]
     place = ((limbs.place - girdle[:, None, None]) * scale).double().numpy()  # (t, 2, j, 2)
     apart = place[:, 0] - place[:, 1]  # (t, j, 2)
@@ -64,7 +80,22 @@ def first_is_right(limbs: Limbs, girdle: Tensor, focal: Tensor) -> NDArray[np.bo
     if len(girdle) < 3:
         return np.asarray(odds < 0)
     form = unevenness(apart * told[..., None], np.where(clear, 1.0, UNTOLD))
-    return best_signs(form / apart.shape[1], odds) < 0
+    form = form / apart.shape[1]
+    if gait is None:
+        return best_signs(form, odds) < 0
+    signs = best_signs(form + out_of_step(gait.order, len(form)), odds)
+    names = NAMED_ALL * float((signs * limbs.odds.double().sum(1).numpy()).mean())
+    return np.asarray(signs * (names + sides_told(place, signs, gait)) < 0)
+
+
+def sides_told(place: NDArray[np.float64], signs: NDArray[np.float64], gait: Gait) -> float:
+    """Log odds for these signs (t,) against all of them turned round, by where the legs are beside each other: seen from above the farther
+    leg stands higher in the picture, from behind the left one on the left. place (t, 2, j, 2): of the limbs from their girdle."""
+    across = (place[:, :, :READ].mean(2) * gait.across[:, None]).sum(-1)  # (t, 2)
+    left = np.where(signs > 0, across[:, 0], across[:, 1])
+    right = np.where(signs > 0, across[:, 1], across[:, 0])
+    apart = float(np.quantile(left, NEAR_GROUND) - np.quantile(right, NEAR_GROUND))
+    return 2 * apart * float(gait.beside.mean()) / BESIDE**2
 
 
 def best_signs(form: NDArray[np.float64], odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,17 +107,20 @@ def best_signs(form: NDArray[np.float64], odds: NDArray[np.float64]) -> NDArray[
         tried, told = np.concatenate([cost + pull, cost - pull]), np.repeat([1.0, -1.0], len(cost))
         kept = np.argsort(tried, kind="stable")[:BEAM]
         signs, cost = np.column_stack([signs[kept % len(pull)], told[kept]]), tried[kept]
-    return np.asarray(signs[cost.argmin()])
+    other = cost + 2 * signs @ odds  # of the same signs all turned round: a beam soon holds but one of both
+    return np.asarray(signs[cost.argmin()] if cost.min() <= other.min() else -signs[other.argmin()])
 
 
 @torch.no_grad()
-def tell_apart(model: Fauna, looks: Looks) -> Looks:
-    """The same with each leg's joints read where that leg is, in every frame, and lifted and shaped accordingly."""
+def tell_apart(model: Fauna, looks: Looks, start: Solution) -> Looks:
+    """The same with each leg's joints read where that leg is, in every frame, and lifted and shaped accordingly. start: a solution a frame,
+    as `choose_views` leaves it."""
     template = model.template
     before = found = (looks.seen, looks.confidence)
-    for number, pair in enumerate(JOINTS):
-        limbs = Limbs(looks.limb_place[:, number], looks.limb_mass[:, number], looks.limb_odds[:, number])
+    limbs = [Limbs(looks.limb_place[:, k], looks.limb_mass[:, k], looks.limb_odds[:, k]) for k in range(len(JOINTS))]
+    gaits = find_gait(limbs, start, looks.focal, template)
+    for own, gait, pair in zip(limbs, gaits, JOINTS, strict=True):
         girdle = looks.seen[:, [template.point_index[f"{GIRDLES[pair]}.{side}"] for side in "LR"]].mean(1)
-        found = read_as(limbs, torch.from_numpy(first_is_right(limbs, girdle, looks.focal)), *found, template, pair)
+        found = read_as(own, torch.from_numpy(first_is_right(own, girdle, looks.focal, gait)), *found, template, pair)
     moved, rest = lift_again(model, looks.category, before, found)
     return replace(looks, seen=found[0], confidence=found[1], lifted=looks.lifted + moved @ FLIP, rest=(looks.rest + rest) / 2)
