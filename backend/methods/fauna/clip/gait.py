@@ -25,14 +25,14 @@ PERIODS = np.append(np.exp(np.linspace(np.log(8.0), np.log(72.0), 64)), 1e9)
 """Frames of a stride that are tried; the last stands still."""
 PHASES = np.arange(24) * (2 * np.pi / 24)
 SWINGS = np.linspace(0.04, 0.6, 15)
-FARTHEST = 0.15
+FARTHEST = 0.25
 """What a frame is off by at most: legs that were read wrong say no more against a rhythm."""
 WINDOW = 64
 """Frames through which a stride is held to take equally long."""
 STRIDES = 1.2
 """Of the rhythm that must have been seen for it to be believed."""
-UNTRUE = 0.25
-"""Share of the squared distances left unexplained from which on a rhythm isn't believed."""
+TRUE, UNTRUE = 0.3, 0.6
+"""Shares of what legs that stand leave unexplained up to which a rhythm is believed, and from which on it isn't."""
 
 
 Order = list[tuple[slice, Array]]
@@ -85,8 +85,7 @@ def rhythm(pairs: list[Reach]) -> list[Array]:
     left = np.array([_left_over(pair) for pair in pairs])  # (pairs, periods, phases, swings)
     best = left.min((2, 3)).sum(0)
     number = int(best.argmin())
-    total = sum(float((pair.apart**2).sum()) for pair in pairs)
-    believed = 1 - float(best[number]) / (UNTRUE * max(total, 1e-9))
+    believed = float(np.interp(best[number] / max(float(best[-1]), 1e-9), (TRUE, UNTRUE), (1, 0)))
     if PERIODS[number] * STRIDES > count or believed <= 0:
         return [np.zeros(count) for _ in pairs]
     found = []
