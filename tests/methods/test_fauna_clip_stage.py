@@ -62,11 +62,11 @@ def cast() -> Cast:
     return Cast(creature, skeleton, mesh, skin, track, steady)
 
 
-def world(moving: bool) -> World:
-    """Up leans from the camera's own; the camera goes along, or stands."""
+def world(moving: bool, steady: Array) -> World:
+    """Up leans from the camera's own; the camera goes along, or stands; steady (t, 3, 3): of its turning."""
     up = np.array([0.05, -0.99, 0.12])
     path = np.outer(np.arange(FRAMES), [0.1, 0.01, -0.03]) if moving else np.zeros((FRAMES, 3))
-    return World(up / np.linalg.norm(up), np.full(FRAMES, -1.6), path, np.ones((FRAMES, 4), bool), moving)
+    return World(up / np.linalg.norm(up), np.full(FRAMES, -1.6), steady, path, np.ones((FRAMES, 4), bool), moving)
 
 
 def pixels(points: Array, rotation: Array, translation: Array, focal: float = FOCAL) -> Array:
@@ -137,7 +137,7 @@ def check_root(skeleton: Skeleton, motion: Motion) -> None:
 @pytest.mark.parametrize("pans", [False, True])
 def test_the_stage_shows_what_the_track_shows_on_an_upright_root(cast: Cast, moving: bool, pans: bool) -> None:
     steady = cast.steady if pans else np.tile(np.eye(3), (FRAMES, 1, 1))
-    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, world(moving), steady)
+    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, world(moving, steady))
     asset = asset_of(cast, staged)
     assert max(misses(cast, asset)) < PIXEL
     check_root(asset.skeleton, asset.motions[0])
@@ -148,13 +148,13 @@ def test_the_stage_shows_what_the_track_shows_on_an_upright_root(cast: Cast, mov
 
 
 def test_neighbouring_frames_turn_the_short_way(cast: Cast) -> None:
-    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, world(True), cast.steady)
+    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, world(True, cast.steady))
     assert float((staged.rotations[1:] * staged.rotations[:-1]).sum(-1).min()) >= 0
 
 
 def test_the_ground_lies_under_the_resting_creature(cast: Cast) -> None:
-    here = world(True)
-    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, here, cast.steady)
+    here = world(True, cast.steady)
+    staged = put_on_stage(cast.creature, cast.skeleton, cast.track, here)
     lowest = float(cast.creature.vertices[:, 1].min())
     for k, camera in enumerate(staged.cameras.astype(np.float64)):
         ground = np.linalg.inv(camera) @ [*(cast.steady[k].T @ (here.height[k] * here.up - here.path[k])), 1]
@@ -162,7 +162,7 @@ def test_the_ground_lies_under_the_resting_creature(cast: Cast) -> None:
 
 
 def test_unseen_frames_are_bridged_and_seen_ones_kept(cast: Cast) -> None:
-    whole = put_on_stage(cast.creature, cast.skeleton, cast.track, world(True), cast.steady)
+    whole = put_on_stage(cast.creature, cast.skeleton, cast.track, world(True, cast.steady))
     seen = np.array([0, 1, 2, 5, 6, 8])
     parts = whole.rotations, whole.root_translations, whole.cameras
     found = through_gaps(Staged(*(part[seen] for part in parts)), seen, FRAMES)

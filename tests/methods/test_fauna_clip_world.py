@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.methods.fauna.clip.world import Feet, Standing, World, find_world, foot_indices
+from backend.methods.fauna.clip.world import Feet, Standing, World, about, find_world, foot_indices
 from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import load_quadruped
 
@@ -86,6 +86,37 @@ def test_an_animal_that_stands_moves_no_camera() -> None:
     assert grounded.sum() >= 2 and world.contacts[:, grounded].all()
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("pan", [1.0, -1.0])
+def test_a_camera_that_turns_after_an_animal_is_found_without_a_background(noise: float, pan: float) -> None:
+    feet, stands = filmed(0.0, noise)
+    middle, travel = feet.body.mean(0), feet.body - feet.body[0]
+    sight = middle - (middle @ UP) * UP
+    swept = np.linalg.norm(travel[-1]) / np.linalg.norm(sight) * np.sign(travel[-1] @ np.cross(UP, sight))
+    angles = pan * swept * np.arange(FRAMES) / (FRAMES - 1)
+    seen = feet.turned(np.swapaxes(about(UP, angles), 1, 2))
+    world = find_world(seen, UP, FPS, "moving")
+    if pan > 0:
+        np.testing.assert_allclose(world.steady, about(UP, angles), atol=0.1 * abs(swept))
+        assert np.linalg.norm(world.path[-1]) < 0.3 * np.linalg.norm(travel[-1])
+        assert f1(world.contacts, stands) >= FAIR
+    else:  # no camera turns away from what it films
+        np.testing.assert_array_equal(world.steady, np.tile(np.eye(3), (FRAMES, 1, 1)))
+    known = find_world(seen, UP, FPS, "moving", steadied=True)
+    np.testing.assert_array_equal(known.steady, np.tile(np.eye(3), (FRAMES, 1, 1)))
+
+
+def test_a_camera_that_sways_in_a_hand_leaves_feet_where_they_stand() -> None:
+    feet, stands = filmed(1.0, 0.01)
+    sway = 0.35 * np.sin(2 * np.pi * 0.9 * np.arange(FRAMES) / FPS)
+    seen = feet.lowered(-sway, UP)
+    world = find_world(seen, UP, FPS, "auto")
+    assert world.moving and f1(world.contacts, stands) >= FAIR
+    heights = (seen.tips + world.path[:, None]) @ UP - world.height[:, None]
+    assert np.abs(heights[stands]).mean() < 0.04 * LEG
+    assert f1(find_world(seen, UP, FPS, "auto", steadied=True).contacts, stands) < f1(world.contacts, stands)
+
+
 def test_what_was_said_of_the_camera_is_obeyed() -> None:
     going, _ = filmed(1.0)
     still = find_world(going, UP, FPS, "still")
@@ -106,13 +137,12 @@ def energy_of(tips: np.ndarray, body: np.ndarray, goes: float = 0.0) -> float:
     _, true_body, stands = walk()
     gone = goes * true_body * [0, 0, 1]
     count = len(tips)
-    world = World(UP, np.full(count, float(AWAY @ UP)), gone @ CAMERA.T, stands, goes > 0)
+    world = World(UP, np.full(count, float(AWAY @ UP)), np.tile(np.eye(3), (count, 1, 1)), gone @ CAMERA.T, stands, goes > 0)
     points = torch.zeros(count, len(TEMPLATE.points), 3)
     points[:, foot_indices(TEMPLATE)[0]] = torch.from_numpy(tips - body[:, None]).float()
     view = torch.from_numpy(CAMERA).float().expand(count, 3, 3)
     place = torch.from_numpy((body - gone) @ CAMERA.T + AWAY).float()
-    steady = torch.eye(3).expand(count, 3, 3)
-    return float(Standing(world, steady, TEMPLATE, FPS)(points, view, place))
+    return float(Standing(world, TEMPLATE, FPS)(points, view, place))
 
 
 @pytest.mark.parametrize("goes", [0.0, 1.0])

@@ -77,7 +77,7 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     with torch.no_grad():
         vertices = posed.vertices(posed.transforms(track.angles[rows]))
     mesh, texture = paint_from(character.creature, character.mesh, looks, track, vertices, rows, request, focal, progress, (0.9, 0.97))
-    staged = put_on_stage(character.creature, character.skeleton, track, world, steady.double().numpy())
+    staged = put_on_stage(character.creature, character.skeleton, track, world)
     staged = through_gaps(staged, seen.numbers.numpy(), len(request.clip.times))
     moves = world.moving or bool((staged.cameras != staged.cameras[0]).any())  # one that only pans goes nowhere
     camera = Camera(request.clip.width, request.clip.height, float(focal), staged.cameras[0])
@@ -115,7 +115,7 @@ def solve_joints_of_clip(
     for number in range(1 + SOLVED_AGAIN):
 
         def solve(part: slice, start: Track, held: Track | None, world: World | None = world, number: int = number) -> Track:
-            ground = None if world is None else Standing(world[part], steady[part], model.template, request.clip.fps)
+            ground = None if world is None else Standing(world[part], model.template, request.clip.fps)
             first = held is None
             given = start if first or held is None else replace(start, rest=held.rest)
             tell = told(progress, "motion", *share(span, number, 1 + SOLVED_AGAIN, part, len(looks)))
@@ -137,7 +137,7 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
 
         def followed(part: slice, start: Track, held: Track | None, world: World = world, number: int = number) -> Track:
             tell = told(progress, "follow", *share(span, number, ROUNDS + 1, part, len(looks)))
-            ground = Standing(world[part], steady[part], template, fps)
+            ground = Standing(world[part], template, fps)
             return follow(posed, looks[part], start, times[part], STEPS, request.seed, tell, ground, partial(kept_near, held))
 
         track = by_windows(track, followed, request.folder, f"follow-{number}", what)
@@ -145,7 +145,7 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
 
     def planted(part: slice, start: Track, held: Track | None) -> Track:
         tell = told(progress, "follow", *share(span, ROUNDS, ROUNDS + 1, part, len(looks)))
-        ground = Standing(world[part], steady[part], template, fps)
+        ground = Standing(world[part], template, fps)
         return plant(posed, looks[part], start, times[part], ground, partial(kept_near, held), tell)
 
     return by_windows(track, planted, request.folder, "plant", what), world
@@ -185,7 +185,8 @@ def look_down(points: Tensor, track: Track, steady: Tensor, request: ClipRequest
     """What stands still about the feet of posed points (t, P, 3)."""
     view, place_ = steady @ track.rotation, (steady @ track.translation[..., None])[..., 0]
     feet = feet_of(points, view, place_, track.rest, template)
-    return find_world(feet, upward(view), request.clip.fps, request.camera)
+    world = find_world(feet, upward(view), request.clip.fps, request.camera, request.background is not None)
+    return replace(world, steady=world.steady @ steady.double().numpy())
 
 
 def mean_overlap(posed: Posed, looks: Looks, track: Track) -> float:

@@ -31,9 +31,9 @@ class Staged:
     cameras: FloatArray
 
 
-def put_on_stage(creature: Creature, skeleton: Skeleton, track: Track, world: World, steady: Array) -> Staged:
-    """steady (t, 3, 3): turns each frame's camera axes to the first frame's."""
-    count = len(track.rotation)
+def put_on_stage(creature: Creature, skeleton: Skeleton, track: Track, world: World) -> Staged:
+    """A track of the creature, in the world found about it."""
+    count, steady = len(track.rotation), world.steady
     view, place = steady @ track.rotation.double().numpy(), (steady @ track.translation.double().numpy()[..., None])[..., 0]
     axes = level_axes(view[0], world.up)  # (3, 3): camera -> world
     turned = axes @ view  # (t, 3, 3): object -> world

@@ -9,7 +9,7 @@ A camera that goes along with an animal and shows nothing of the ground is known
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backend.methods.fauna.clip.views import cheapest_path
 from backend.methods.request import CameraKind
+from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import Template
 
 Array = NDArray[np.float64]
@@ -43,6 +44,11 @@ STEADY = 6.0
 MISSTEP = 0.03
 """Leg lengths a frame by which a foot may miss the ground's speed and count half."""
 ROUNDS = 6
+PANNED = 0.3, 2.0
+"""What a camera turns after an animal over what it should, from which on and up to which it is believed to."""
+SWAYS, SWAY = 3, 1.0
+"""Rounds in which the ground under a swaying camera is found, and weight of its squared second differences: half of a sway that takes six
+frames is followed."""
 PLANTED, GROUNDED, SUNK, ASKEW = 30.0, 10.0, 30.0, 6.0
 """Weights of squared object units: of a standing foot from its place, of its height, of any foot below the ground, and of the body's way in
 `STRIDE` seconds to its side: animals walk where they face."""
@@ -59,20 +65,31 @@ class Feet:
     ahead: Array
     leg: float
 
+    def turned(self, steady: Array) -> Feet:
+        """The same in axes to which steady (t, 3, 3) turns."""
+        turn = np.swapaxes(steady, 1, 2)
+        return replace(self, tips=self.tips @ turn, body=(self.body[:, None] @ turn)[:, 0], ahead=(self.ahead[:, None] @ turn)[:, 0])
+
+    def lowered(self, sway: Array, up: Array) -> Feet:
+        """The same, each frame lower by sway (t,)."""
+        return replace(self, tips=self.tips - sway[:, None, None] * up, body=self.body - sway[:, None] * up)
+
 
 @dataclass(frozen=True)
 class World:
-    """up (3,) unit; height (t,): the ground's along it; path (t, 3): where the camera has gone since the first frame, what stood at x then
-    is at x - path now; contacts (t, 4); moving: whether the camera moves."""
+    """up (3,) unit; height (t,): the ground's along it; steady (t, 3, 3): turns each frame's camera axes to the first frame's; path (t, 3):
+    where the camera has gone since then, what stood at x in those axes is at x - path now; contacts (t, 4); moving: whether the camera
+    moves."""
 
     up: Array
     height: Array
+    steady: Array
     path: Array
     contacts: NDArray[np.bool_]
     moving: bool
 
     def __getitem__(self, some: slice) -> World:
-        return World(self.up, self.height[some], self.path[some], self.contacts[some], self.moving)
+        return World(self.up, self.height[some], self.steady[some], self.path[some], self.contacts[some], self.moving)
 
 
 def foot_indices(template: Template) -> tuple[list[int], list[int]]:
@@ -101,28 +118,79 @@ def upward(view: Tensor) -> Array:
     return np.asarray(middle / np.linalg.norm(middle))
 
 
-def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind) -> World:
-    """Feet in the first frame's axes -> what stands. camera: "auto" finds out whether it moves.
+def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: bool = False) -> World:
+    """Feet in the first frame's axes, as far as the camera's turning is known -> what stands. camera: "auto" finds out whether it moves;
+    steadied: its turning is known, otherwise it is found.
 
     Feet are looked at from the body first: those that stand run backwards together, however the camera goes and whatever distance the
-    picture was taken from. What they run over is the animal's way; where it is not the way that was seen, the camera has moved.
+    picture was taken from. What they run over is the animal's way; where it is not the way that was seen, the camera has moved. A camera
+    that moves sways as well, more than feet are lifted; what it sways upwards the ground under the lowest feet tells.
     """
     count = len(feet.tips)
-    heights = feet.tips @ up  # (t, 4)
-    level = np.quantile(heights, OFTEN_LOW, axis=0)  # (4,): a shape's feet are not quite of one height
-    low = np.exp(-np.square((heights - level) / (LOW * feet.leg)))
-    path = way = np.zeros((count, 3))
-    contacts = np.ones((count, 4), bool)
-    if count >= 3:
-        weight = low
-        for _ in range(ROUNDS):
-            way = way_over_ground(feet, up, weight)
-            path = way - flat(feet.body - feet.body[0], up)
-            contacts = find_contacts(feet, up, level, path, fps)
-            weight = contacts + 0.02 * low
-    ground = np.full(count, np.median(heights[contacts]) if contacts.any() else np.median(heights.min(1)))
+    steady, sway = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count)
+    way, contacts, level = standing_feet(feet, up, fps)
     moving = camera == "moving" or (camera == "auto" and count >= 3 and goes_along(feet, up, way, fps))
-    return World(up, ground, path if moving else np.zeros((count, 3)), contacts, moving)
+    if moving and count >= 3 and not steadied:
+        steady = about(up, pan_after(feet, up, way))
+        feet = feet.turned(steady)
+        way, contacts, level = standing_feet(feet, up, fps)
+        share = np.eye(4)[(feet.tips @ up - level).argmin(1)]  # (t, 4): one foot stands at nearly all times
+        for _ in range(SWAYS):
+            sway = ground_under(feet.tips @ up - level, share)
+            way, contacts, level = standing_feet(feet.lowered(sway, up), up, fps)
+            share = contacts.astype(np.float64)
+    heights = feet.tips @ up - sway[:, None]
+    ground = np.full(count, np.median(heights[contacts]) if contacts.any() else np.median(heights.min(1)))
+    path = way - flat(feet.body - feet.body[0], up) - sway[:, None] * up
+    return World(up, ground, steady, path if moving else np.zeros((count, 3)), contacts, moving)
+
+
+def pan_after(feet: Feet, up: Array, way: Array) -> Array:
+    """(t,) radians about `up` by which a camera has turned after an animal that passes, evenly; zeros where it hasn't.
+
+    Such a camera sees the animal turn the other way by as much. How far it would have to turn is known by the animal's way (t, 3) and its
+    distance, but for the focal length, which is a guess: what is seen to turn by something like it is the camera.
+    """
+    ahead = flat(feet.ahead, up)
+    left = np.cross(up, ahead[0])
+    heading = np.unwrap(np.arctan2(ahead @ left, ahead @ ahead[0]))
+    number = np.arange(len(way)) - (len(way) - 1) / 2
+    pace = -float((number * heading).sum() / (number**2).sum())
+    sight = flat(feet.body, up).mean(0)
+    asked = float((way[-1] - way[0]) @ np.cross(up, sight)) / max(float(sight @ sight), 1e-9)
+    turned = pace * (len(way) - 1)
+    return pace * np.arange(len(way)) if PANNED[0] * abs(asked) < turned * np.sign(asked) < PANNED[1] * abs(asked) else np.zeros(len(way))
+
+
+def about(axis: Array, angle: Array) -> Array:
+    """(t, 3, 3) rotations by angles (t,) about one axis (3,)."""
+    return axis_angle_to_matrix(np.broadcast_to(axis, (len(angle), 3)), angle)
+
+
+def standing_feet(feet: Feet, up: Array, fps: float) -> tuple[Array, NDArray[np.bool_], Array]:
+    """-> the body's way over the ground (t, 3), which feet stand (t, 4), and each foot's height as it does (4,)."""
+    count = len(feet.tips)
+    heights = feet.tips @ up  # (t, 4)
+    level = np.quantile(heights, OFTEN_LOW, axis=0)  # a shape's feet are not quite of one height
+    way, contacts = np.zeros((count, 3)), np.ones((count, 4), bool)
+    if count < 3:
+        return way, contacts, level
+    low = np.exp(-np.square((heights - level) / (LOW * feet.leg)))
+    weight = low
+    for _ in range(ROUNDS):
+        way = way_over_ground(feet, up, weight)
+        contacts = find_contacts(feet, up, level, way - flat(feet.body - feet.body[0], up), fps)
+        weight = contacts + 0.02 * low
+    return way, contacts, level
+
+
+def ground_under(height: Array, weight: Array) -> Array:
+    """(t,) the ground's height under feet that are (t, 4) above their own levels, by how much each is believed to stand, 0 at first;
+    smooth where it is told, straight on where it isn't."""
+    bend = np.diff(np.eye(len(height)), 2, axis=0)
+    total = weight.sum(1)
+    sway = np.linalg.solve(np.diag(total) + SWAY * bend.T @ bend + 1e-6 * np.eye(len(height)), (weight * height).sum(1))
+    return np.asarray(sway - sway[0])
 
 
 def goes_along(feet: Feet, up: Array, way: Array, fps: float) -> bool:
@@ -174,9 +242,8 @@ def flat(vectors: Array, up: Array) -> Array:
 class Standing:
     """The term that holds standing feet, for the fit: posed points, view and place, in the clip's own cameras -> ()."""
 
-    def __init__(self, world: World, steady: Tensor, template: Template, fps: float) -> None:
-        """steady (t, 3, 3): turns each frame's camera axes to the first frame's."""
-        self.steady, self.tips = steady, foot_indices(template)[0]
+    def __init__(self, world: World, template: Template, fps: float) -> None:
+        self.steady, self.tips = torch.from_numpy(world.steady).float(), foot_indices(template)[0]
         self.pelvis, self.stride = template.point_index["pelvis"], max(1, round(STRIDE * fps))
         self.up = torch.from_numpy(world.up).float()
         self.height, self.path = torch.from_numpy(world.height).float(), torch.from_numpy(world.path).float()
