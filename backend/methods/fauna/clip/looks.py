@@ -35,6 +35,9 @@ BACKGROUND = 0.5
 """Grey behind the animal."""
 CHUNK = 16
 """Frames in a stored file."""
+WIDEST = math.radians(50.0)
+"""Field of view along a clip's longer side, at most, where none is known: an animal that is small in the picture is far away rather than
+filmed through a wide lens, and too wide a lens makes one that passes seem to turn."""
 SAMPLED = 24
 """Frames whose masks say which focal length a clip without one is given."""
 
@@ -77,7 +80,8 @@ class Looks:
 
 
 def clip_focal(request: ClipRequest) -> float:
-    """Pixels: one focal length for the clip, from the middle one of its animal's sizes (`media.crop.default_focal`), where no frame says.
+    """Pixels: one focal length for the clip, from the middle one of its animal's sizes (`media.crop.default_focal`), where no frame says;
+    of a field of view of `WIDEST` at most.
 
     Raises `no_animal` for a clip in which nothing is visible.
     """
@@ -90,7 +94,8 @@ def clip_focal(request: ClipRequest) -> float:
     some = some[np.unique(np.linspace(0, len(some) - 1, min(SAMPLED, len(some))).astype(int))]
     masks = [request.mask(int(k)) for k in some]
     area = [float((mask > LEVEL).sum()) for mask in masks]
-    return default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL)
+    guess = default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL)
+    return max(guess, 0.5 * max(request.clip.width, request.clip.height) / math.tan(WIDEST / 2))
 
 
 def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,7 @@ SMOOTH = {"leg": 0.25, "other": 20.0}
 WALK, LEAST_SMOOTH = 0.25, 0.04
 """Radians a frame of a stride up to which SMOOTH holds: what it takes from a swing goes with the fourth power of its pace, so for a faster
 one it is less; and its least share."""
-KNOTS = {"view": 1.0, "depth": 1.0, "place": 9.0}
+KNOTS = {"view": 0.6, "depth": 0.6, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
 PRIOR, SIDEWAYS = 0.003, 0.3

@@ -44,8 +44,8 @@ STEADY = 6.0
 MISSTEP = 0.03
 """Leg lengths a frame by which a foot may miss the ground's speed and count half."""
 ROUNDS = 6
-PANNED = 0.3, 2.0
-"""What a camera turns after an animal over what it should, from which on and up to which it is believed to."""
+PANNED = 2.0
+"""What a camera turns after an animal over what it should, up to which it is believed to."""
 SWAYS, SWAY = 3, 1.0
 """Rounds in which the ground under a swaying camera is found, and weight of its squared second differences: half of a sway that takes six
 frames is followed."""
@@ -159,7 +159,7 @@ def pan_after(feet: Feet, up: Array, way: Array) -> Array:
     sight = flat(feet.body, up).mean(0)
     asked = float((way[-1] - way[0]) @ np.cross(up, sight)) / max(float(sight @ sight), 1e-9)
     turned = pace * (len(way) - 1)
-    return pace * np.arange(len(way)) if PANNED[0] * abs(asked) < turned * np.sign(asked) < PANNED[1] * abs(asked) else np.zeros(len(way))
+    return pace * np.arange(len(way)) if 0 < turned * np.sign(asked) < PANNED * abs(asked) else np.zeros(len(way))
 
 
 def about(axis: Array, angle: Array) -> Array:
