@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.methods.fauna.clip.looks import Looks
-from backend.methods.fauna.clip.track import KNOTS, Curves, Track, in_clip, in_crops, smoothed, solve_track, spline_basis
+from backend.methods.fauna.clip.track import KNOTS, Curves, Track, in_clip, in_crops, pace_of, smoothed, solve_track, spline_basis
 from backend.methods.fauna.clip.views import angle_between
 from backend.rig.rotations import euler_to_matrix
 from tests.methods.walking import DISTANCE, FPS, FRAMES, SWING, TEMPLATE, Noise, look_at, no_network, posed, turned, walk
@@ -50,6 +50,17 @@ def test_crops_and_clip_are_each_other_s_inverse() -> None:
     back = in_clip(looks, *in_crops(looks, track.rotation, track.translation))
     torch.testing.assert_close(back[0], track.rotation, atol=1e-5, rtol=0)
     torch.testing.assert_close(back[1], track.translation, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("pace", [0.15, 0.3, 0.6])
+@pytest.mark.parametrize("noise", [0.0, 0.04])
+def test_noise_doesn_t_make_a_swing_quicker(pace: float, noise: float) -> None:
+    count = sum(bone.deform for bone in TEMPLATE.bones)
+    phase = pace * torch.arange(48)[:, None] + torch.arange(count)
+    swing = torch.stack([0.3 * phase.cos(), torch.zeros(48, count), torch.zeros(48, count)], -1)
+    noisy = swing + noise * torch.randn(swing.shape, generator=torch.Generator().manual_seed(1))
+    assert pace_of(noisy, TEMPLATE) == pytest.approx(pace, rel=0.12)
+    assert pace_of(noisy[:3], TEMPLATE) > 0 and pace_of(torch.zeros(48, count, 3), TEMPLATE) > 0
 
 
 def rough(truth: Track) -> Track:

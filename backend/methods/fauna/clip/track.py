@@ -45,6 +45,8 @@ SMOOTH = {"leg": 0.25, "other": 20.0}
 WALK, LEAST_SMOOTH = 0.25, 0.04
 """Radians a frame of a stride up to which SMOOTH holds: what it takes from a swing goes with the fourth power of its pace, so for a faster
 one it is less; and its least share."""
+NOISE_ROUNDS = 10
+"""In which a swing is told from its noise."""
 KNOTS = {"view": 0.6, "depth": 0.6, "place": 9.0}
 """Knots a second of the cubic splines on which the view, the distance and the place across the line of sight move. A body's heading and
 distance change slowly and a picture tells little of either; what is quick about a gallop is in the hips' own angles."""
@@ -137,13 +139,21 @@ def unsteadiness(angles: Tensor, template: Template, pace: float) -> Tensor:
 
 
 def pace_of(angles: Tensor, template: Template) -> float:
-    """Radians a frame of the legs' swing, the mean over its spectrum, of angles (t, n, 3)."""
+    """Radians a frame of the legs' swing, the mean over its spectrum, of angles (t, n, 3).
+
+    Of a swing with the pace w and noise of its own in each frame, squared first differences are w^2 of the swing's square and twice the
+    noise's, third ones w^6 and twenty times: taken for swing, noise would make a slow walk a quick one, and keep itself.
+    """
     legs = [number for number, bone in enumerate(bone for bone in template.bones if bone.deform) if "leg" in bone.group]
-    swing = angles[:, legs, 0]
-    if len(swing) < 3:
+    swing = angles[:, legs, 0].double()
+    if len(swing) < 4:
         return WALK
-    moved, spread = (swing[1:] - swing[:-1]).square().mean(), (swing - swing.mean(0)).square().mean()
-    return float((moved / spread.clamp_min(1e-6)).sqrt().clamp(0.02, math.pi))
+    spread, first, third = (float(part.square().mean()) for part in (swing - swing.mean(0), swing.diff(dim=0), swing.diff(n=3, dim=0)))
+    noise, square = 0.0, first / max(spread, 1e-6)
+    for _ in range(NOISE_ROUNDS):
+        noise = min(max((third - square**3 * (spread - noise)) / 20, 0.0), first / 2)
+        square = max(first - 2 * noise, 0.0) / max(spread - noise, 1e-6)
+    return min(max(math.sqrt(square), 0.02), math.pi)
 
 
 def in_crops(looks: Looks, rotation: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
