@@ -40,11 +40,12 @@ from backend.types import ByteArray
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
-SMOOTH = {"leg": 0.25, "other": 20.0}
-"""Weight of squared second differences of the angles, radians: of legs' bones, and of all others, which swing less and slower."""
-WALK, LEAST_SMOOTH = 0.25, 0.04
-"""Radians a frame of a stride up to which SMOOTH holds: what it takes from a swing goes with the fourth power of its pace, so for a faster
-one it is less; and its least share."""
+SMOOTH = {"leg": 4.0, "other": 20.0}
+"""Weights of squared differences of the angles, radians: third ones of the legs' bones, second ones of all others, which swing less and
+slower. Third ones let a swing through and still hold what lasts a few frames, such as a leg taken for the other."""
+WALK = 0.25
+"""Radians a frame of a stride up to which SMOOTH holds: what n-th differences take from a swing goes with the 2n-th power of its pace, so
+for a faster one it is less."""
 NOISE_ROUNDS = 10
 """In which a swing is told from its noise."""
 KNOTS = {"view": 0.6, "depth": 0.6, "place": 9.0}
@@ -132,10 +133,15 @@ def smoothed(basis: Tensor, values: Tensor) -> Tensor:
 
 
 def unsteadiness(angles: Tensor, template: Template, pace: float) -> Tensor:
-    """() of squared second differences of angles (t, n, 3), weighted; pace: see `pace_of`."""
-    weight = torch.tensor([SMOOTH["leg" if "leg" in bone.group else "other"] for bone in template.bones if bone.deform])
-    slower = min(1.0, max(LEAST_SMOOTH, (WALK / pace) ** 4))
-    return slower * ((angles[2:] - 2 * angles[1:-1] + angles[:-2]).square().sum(-1) * weight).sum()
+    """() of squared third differences of the legs' angles (t, n, 3) and second ones of all others, weighted; pace: see `pace_of`."""
+    legs, slower = leg_bones(template), min(1.0, WALK / pace)
+    swing, other = angles[:, legs].diff(n=3, dim=0), angles[:, ~legs].diff(n=2, dim=0)
+    return slower**6 * SMOOTH["leg"] * swing.square().sum() + slower**4 * SMOOTH["other"] * other.square().sum()
+
+
+def leg_bones(template: Template) -> Tensor:
+    """(n,) which of the deforming bones are legs'."""
+    return torch.tensor(["leg" in bone.group for bone in template.bones if bone.deform])
 
 
 def pace_of(angles: Tensor, template: Template) -> float:
@@ -144,8 +150,7 @@ def pace_of(angles: Tensor, template: Template) -> float:
     Of a swing with the pace w and noise of its own in each frame, squared first differences are w^2 of the swing's square and twice the
     noise's, third ones w^6 and twenty times: taken for swing, noise would make a slow walk a quick one, and keep itself.
     """
-    legs = [number for number, bone in enumerate(bone for bone in template.bones if bone.deform) if "leg" in bone.group]
-    swing = angles[:, legs, 0].double()
+    swing = angles[:, leg_bones(template), 0].double()
     if len(swing) < 4:
         return WALK
     spread, first, third = (float(part.square().mean()) for part in (swing - swing.mean(0), swing.diff(dim=0), swing.diff(n=3, dim=0)))
