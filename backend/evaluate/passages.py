@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,12 @@ HEADINGS = ("first", "a quarter", "half", "three quarters", "last", "worst (true
 
 
 def evaluate_passages(
-    source: Path, places: Path, seed: int, limit: int = 0, alone: bool = False, part: Part = "evaluation"
-) -> tuple[list[Row], Sheet]:
+    source: Path, places: Path, seed: int, limit: int = 0, alone: bool = False, part: Part = "evaluation",
+    told: Callable[[Row], None] = lambda row: None,
+) -> tuple[list[Row], Sheet]:  # fmt: skip
     """-> one row a passage, and the contact sheet's rows. source: 0 A.D.'s public.zip; places: see `data.scenes.read_scenes`; limit: of
-    passages, 0 for all; alone: matting of each frame alone too, which takes twice as long again. Raises as what it reads."""
+    passages, 0 for all; alone: matting of each frame alone too, which takes twice as long again; told: called with each row as it comes.
+    Raises as what it reads."""
     scenes = list(read_scenes(places, part).values())
     rows: list[Row] = []
     sheet: Sheet = []
@@ -45,6 +48,7 @@ def evaluate_passages(
         if alone:
             row |= score_alone(passage)
         rows.append(row)
+        told(row)
         true = passage.masks > 127
         picked = [round(share * (len(true) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)] + [int(row["worst frame"])]  # type: ignore[call-overload]
         caption = f"{passage.name}: iou {row['iou']:.3f} worst {row['worst']:.3f} flicker {row['flicker']:.4f}"

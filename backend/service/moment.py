@@ -28,7 +28,7 @@ from backend.types import ByteArray, Clip, Cost, Image, Mask, Progress, no_progr
 FRAME, SHOWN = "frame.png", "shown.png"
 SHOWN_SIDE = 480
 """Pixels of the small picture's longer side."""
-DIMMED = 0.3
+DIMMED = 0.45
 """Brightness of what isn't the animal in it."""
 LINE = 2
 """Pixels of the outline."""

@@ -126,7 +126,7 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(settings.of(context).photo)
+        return bool(settings.masked(context.scene).photo)
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_picking(self.layout)
