@@ -115,4 +115,5 @@ class Paint:
 
     def mixed(self) -> Baked:
         """The mean of them all."""
-        return Baked(self.texels, self.color / np.maximum(self.weight, np.float32(1e-9))[:, None], self.confidence)
+        color = self.color / np.maximum(self.weight, np.float32(1e-9))[:, None]
+        return Baked(self.texels, np.asarray(color, np.float32), self.confidence)
