@@ -56,6 +56,12 @@ def of(context: bpy.types.Context) -> MenagerieSettings:
     return context.scene.menagerie
 
 
+def masked(scene: bpy.types.Scene, kind: str = "") -> bpy.types.PropertyGroup:
+    """What a mask is picked or painted for in one of the panel's tabs, the one that is shown by default: the settings of the photo, or of
+    the clip for the frame with which it begins. Both have photo, mask_kind, mask_photo and mask_image."""
+    return scene.menagerie_clip if (kind or scene.menagerie.kind) == "CLIP" else scene.menagerie
+
+
 def register() -> None:
     bpy.utils.register_class(MenagerieSettings)
     bpy.types.Scene.menagerie = bpy.props.PointerProperty(type=MenagerieSettings)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,15 @@ def time_clip(folder: Path, threads: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def time_clips(source: Path, threads: int) -> dict[str, Any]:
-    """Both lengths -> number of frames, as text -> numbers of `time_clip`; memory_growth: peak of the longest over that of the shortest."""
+def time_clips(source: Path, threads: int, told: Callable[[dict[str, Any]], None] = lambda one: None) -> dict[str, Any]:
+    """Both lengths -> number of frames, as text -> numbers of `time_clip`; memory_growth: peak of the longest over that of the shortest.
+
+    told: called with each clip's numbers as they come: the long one takes many minutes.
+    """
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="menagerie-benchmark-") as spare:
         for count in FRAMES:
             found[str(count)] = time_clip(make_clip(source, Path(spare) / str(count), count), threads)
+            told(found[str(count)])
     found["memory_growth"] = found[str(FRAMES[-1])]["peak_memory_mib"] / found[str(FRAMES[0])]["peak_memory_mib"]
     return found

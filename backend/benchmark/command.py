@@ -105,14 +105,16 @@ def benchmark_parity() -> dict[str, Any]:
 def benchmark_clips(given: Sequence[Path], threads: int) -> dict[str, Any]:
     """A clip of each length to a creature, printed. -> number of frames -> numbers, and `memory_growth`."""
     source = given[0] if given else ROOT / "tests" / "photos" / PHOTOS[0]
-    found = time_clips(source, threads)
-    print(f"clips made of {source.name}, {threads} threads, process start included:")
-    for count in FRAMES:
-        one = found[str(count)]
-        print(f"  {count:4} frames  {one['seconds_a_frame']:6.2f} s a frame  {one['cpu_seconds_a_frame']:6.2f} s of the processor  "
-              f"peak memory {one['peak_memory_mib']} MiB")  # fmt: skip
+    print(f"clips made of {source.name}, {threads} threads, process start included:", flush=True)
+    found = time_clips(source, threads, print_clip)
     print(f"  memory of {FRAMES[-1]} frames over that of {FRAMES[0]}: {found['memory_growth']:.3f}", flush=True)
     return found
+
+
+def print_clip(one: dict[str, Any]) -> None:
+    """A line a clip."""
+    print(f"  {one['frames']:4} frames  {one['seconds_a_frame']:6.2f} s a frame  {one['cpu_seconds_a_frame']:6.2f} s of the processor  "
+          f"peak memory {one['peak_memory_mib']} MiB", flush=True)  # fmt: skip
 
 
 def print_values(found: dict[str, Any]) -> None:

@@ -83,6 +83,11 @@ def line(row: Mapping[str, object]) -> str:
     return "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
 
 
+def print_row(row: Row) -> None:
+    """At once: the next one may take minutes."""
+    print(line(row), flush=True)
+
+
 def evaluate(args: argparse.Namespace, ablate: str) -> tuple[list[Row], Sheet]:
     """Reconstruct the whole set once."""
     if args.set == "photos":
@@ -184,9 +189,7 @@ def report_passages(args: argparse.Namespace) -> int:
         raise MenagerieError("bad_request", "--set passages needs --scenes, and --source, 0 A.D.'s public.zip.")
     if args.ablate:
         raise MenagerieError("bad_request", "--set passages looks at tracking: there is no part of the method to switch off.")
-    rows, sheet = evaluate_passages(args.source, args.scenes, args.seed, args.limit, args.alone)
-    for row in rows:
-        print(line(row))
+    rows, sheet = evaluate_passages(args.source, args.scenes, args.seed, args.limit, args.alone, told=print_row)
     mean = summarise(rows)
     print("mean  " + line(mean))
     write_report(args, "passages", {"mean": mean, "rows": rows}, sheet, PASSAGE_HEADINGS)

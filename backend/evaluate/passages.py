@@ -2,14 +2,15 @@
 
 Enters 0 A.D.'s archive, the scenes' file and a seed. One row a passage: IoU of the tracked masks with the true ones over the clip, the
 worst frame, flicker (mean change of that IoU from frame to frame), the same of matting each frame alone (told by the truth which animal is
-meant) where it is asked for, the largest error of the background's homographies at the frame's corners, and seconds a frame. In passages
-with several animals the first frame's mask is given.
+meant) where it is asked for, the largest error of the background's homographies at the frame's corners, and seconds a frame, by the clock
+and of the processor. In passages with several animals the first frame's mask is given.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,12 @@ HEADINGS = ("first", "a quarter", "half", "three quarters", "last", "worst (true
 
 
 def evaluate_passages(
-    source: Path, places: Path, seed: int, limit: int = 0, alone: bool = False, part: Part = "evaluation"
-) -> tuple[list[Row], Sheet]:
+    source: Path, places: Path, seed: int, limit: int = 0, alone: bool = False, part: Part = "evaluation",
+    told: Callable[[Row], None] = lambda row: None,
+) -> tuple[list[Row], Sheet]:  # fmt: skip
     """-> one row a passage, and the contact sheet's rows. source: 0 A.D.'s public.zip; places: see `data.scenes.read_scenes`; limit: of
-    passages, 0 for all; alone: matting of each frame alone too, which takes twice as long again. Raises as what it reads."""
+    passages, 0 for all; alone: matting of each frame alone too, which takes twice as long again; told: called with each row as it comes.
+    Raises as what it reads."""
     scenes = list(read_scenes(places, part).values())
     rows: list[Row] = []
     sheet: Sheet = []
@@ -45,6 +48,7 @@ def evaluate_passages(
         if alone:
             row |= score_alone(passage)
         rows.append(row)
+        told(row)
         true = passage.masks > 127
         picked = [round(share * (len(true) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)] + [int(row["worst frame"])]  # type: ignore[call-overload]
         caption = f"{passage.name}: iou {row['iou']:.3f} worst {row['worst']:.3f} flicker {row['flicker']:.4f}"
@@ -59,13 +63,13 @@ def score_passage(passage: Passage, folder: Path, given: bool) -> tuple[Row, NDA
         masks = folder / "given"
         masks.mkdir()
         PillowImage.fromarray(passage.masks[0]).save(masks / "first.png")
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     found = track(passage.clip, folder / "track", mask_dir=masks)
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, time.process_time() - spent
     inside = np.stack([found.read_mask(k) > 0.5 for k in range(len(passage.masks))])
     scores = np.array([mask_iou(inside[k], passage.masks[k] > 127) for k in range(len(inside))])
     row: Row = {"passage": passage.name, **summary_of(scores), "worst frame": int(scores.argmin())}
-    row |= {"background": background_error(found, passage), "seconds": seconds / len(scores)}
+    row |= {"background": background_error(found, passage), "seconds": seconds / len(scores), "processor": processor / len(scores)}
     return row, inside
 
 

@@ -30,7 +30,7 @@ from backend.media.clip import check_settings, hash_clip, read_clip
 from backend.media.frame_folder import list_frames
 from backend.methods.index import METHODS, load_for_clips
 from backend.methods.request import CameraKind, ClipRequest
-from backend.service.machine import peak_memory_mib
+from backend.service.machine import peak_memory_mib, release_memory
 from backend.service.overlay import draw_overlay, visible_photo
 from backend.service.overlay_movie import write_overlay_movie
 from backend.service.reconstruct import PHOTO_QUALITY, Stages, as_bytes, check_memory, write_picture
@@ -83,7 +83,7 @@ def animate(
     read, how many seconds the rest should take. Raises `MenagerieError`, `Cancelled`, and `OSError` or `MemoryError` as they come: the
     process boundary makes coded errors of them.
     """
-    stages = Stages(progress, SHARES)
+    stages = Stages(progress, SHARES, between=release_memory)
     start = time.perf_counter()
     remove_abandoned(out.parent)
     remove_abandoned_work(out.parent)

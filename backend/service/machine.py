@@ -1,5 +1,5 @@
-"""What the service asks of the operating system: a low priority, its memory's high-water mark, the memory that is left, a quiet
-stdout, a file's lock.
+"""What the service asks of the operating system: a low priority, its memory's high-water mark, the memory that is left, what was freed
+given back, a quiet stdout, a file's lock.
 
 Each works on Linux, macOS and Windows; where a system lacks the means the answer is 0 or None and nothing fails.
 """
@@ -59,6 +59,20 @@ def _windows_peak() -> float:
     process = ctypes.c_void_p(windll.kernel32.GetCurrentProcess())
     known = windll.psapi.GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)
     return counters.peak / (1 << 20) if known else 0.0
+
+
+def release_memory() -> None:
+    """Give what was freed back to the system.
+
+    glibc keeps it: what lies free between two blocks in use stays the process's, and each stage's peak stands on what the ones before it
+    left. Other C libraries give it back by themselves, or have no call for it. `malloc_trim(3)`.
+    """
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def available_memory_mib() -> float | None:

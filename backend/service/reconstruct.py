@@ -73,11 +73,14 @@ class Further:
 class Stages:
     """A `Progress` that keeps the seconds of each stage and scales a part's fraction into the whole job's.
 
-    seconds: by the clock; cpu_seconds: of all the process's threads, what a stage costs however busy the machine is.
+    seconds: by the clock; cpu_seconds: of all the process's threads, what a stage costs however busy the machine is; between: called
+    where one stage ends and the next begins.
     """
 
-    def __init__(self, progress: Progress, shares: Mapping[str, tuple[float, float]] = SHARES) -> None:
-        self._progress, self._shares = progress, shares
+    def __init__(
+        self, progress: Progress, shares: Mapping[str, tuple[float, float]] = SHARES, between: Callable[[], None] = lambda: None
+    ) -> None:
+        self._progress, self._shares, self._between = progress, shares, between
         self._range = (0.0, 1.0)
         self._stage, self._since, self._cpu_since = "", time.perf_counter(), time.process_time()
         self.seconds: dict[str, float] = {}
@@ -91,6 +94,7 @@ class Stages:
     def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
         if stage != self._stage:
             self.close()
+            self._between()
             self._stage = stage
         low, high = self._range
         self._progress(stage, low + (high - low) * min(1.0, max(0.0, fraction)), preview)

@@ -1,7 +1,7 @@
 """The backend as a child process: JSON-RPC on stdin and stdout, one reader, one worker.
 
-Methods: initialize, reconstruct, animate, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress, finished,
-failed. stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
+Methods: initialize, reconstruct, animate, moment, mask, reskin, install, cancel, status, weights, shutdown. Notifications: progress,
+finished, failed. stdin's end means that the parent is gone: the process then ends within two seconds, whatever the worker does.
 Logs go to stderr, which the parent opens as a file. Nothing listens on a socket.
 """
 
@@ -79,6 +79,13 @@ ANIMATE: dict[str, Parameter] = {
     "name": Parameter(str),
 }
 
+MOMENT: dict[str, Parameter] = {
+    "clip": Parameter(str, needed=True),
+    "out": Parameter(str, needed=True),
+    "at": Parameter(float, needed=True),
+    "fps": Parameter(float),
+}
+
 MASK: dict[str, Parameter] = {
     "photo": Parameter(str, needed=True),
     "out": Parameter(str, needed=True),
@@ -152,6 +159,7 @@ class Server:
             "initialize": self._initialize,
             "reconstruct": self._call_reconstruct,
             "animate": self._call_animate,
+            "moment": self._call_moment,
             "mask": self._call_mask,
             "reskin": self._call_reskin,
             "install": self._call_install,
@@ -229,6 +237,9 @@ class Server:
         folders = ("mask_dir",) if "mask_dir" in given else ()
         return self._queue(given, "clip", "out", *folders, run=self._animate)
 
+    def _call_moment(self, params: dict[str, Any]) -> tuple[Any, Answer]:
+        return self._queue(check_parameters(params, MOMENT), "clip", "out", run=self._moment)
+
     def _call_mask(self, params: dict[str, Any]) -> tuple[Any, Answer]:
         given = check_parameters(params, MASK)
         check_clicks(given["clicks"])
@@ -278,6 +289,13 @@ class Server:
             clip, out, choices, name=name, methods=self._methods, tracker=self._tracker, progress=progress, expect=progress.expect
         )
         return {"out": str(out), "files": report["files"], "report": report}
+
+    def _moment(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
+        from backend.service.animate import load_tracker
+        from backend.service.moment import write_moment
+
+        clip, out = Path(params["clip"]), Path(params["out"])
+        return write_moment(clip, out, params["at"], self._tracker or load_tracker(), params.get("fps"), progress)
 
     def _mask(self, params: dict[str, Any], progress: JobProgress) -> dict[str, Any]:
         from backend.observe.clicks import Clicker

@@ -14,6 +14,10 @@ CAMERAS = (
     ("still", "Still", "The camera stood on a tripod"),
     ("moving", "Moving", "The camera panned, tilted or went along"),
 )
+MASKS = (
+    ("AUTO", "Automatic", "The animal is found where the motion begins, and followed from there"),
+    ("PAINTED", "Painted", "The mask that you picked or painted says which animal it is; it is followed from there"),
+)
 KEYS = (
     ("REDUCED", "Few Keys", "As few keys as hold the motion within the tolerance, with smooth curves between them"),
     ("ALL", "Every Frame", "A key for every bone at every frame of the scene"),
@@ -26,7 +30,8 @@ def clip_chosen(chosen: MenagerieClip, context: bpy.types.Context) -> None:
     if chosen.of_path == chosen.path:
         return
     chosen.of_path = chosen.path
-    chosen.start = chosen.end = 0.0
+    chosen.start = chosen.end = chosen.at = 0.0
+    new_frame(chosen, "", "")
     if path is None:
         source.forget()
         return
@@ -48,7 +53,8 @@ def stretch_changed(chosen: MenagerieClip, context: bpy.types.Context) -> None:
 
 
 class MenagerieClip(bpy.types.PropertyGroup):
-    """Of a scene. of_path: which clip the stretch was chosen for."""
+    """Of a scene. of_path: which clip the stretch was chosen for; photo: a picture of the frame with which the motion begins, once it
+    was looked at; photo_of: which frame that is (`frame_key`); mask_photo: of which picture the painted mask is."""
 
     path: bpy.props.StringProperty(
         name="Clip", description="A clip of one animal: a movie, GIF or animated WebP, or a folder of frames (choose one of them)",
@@ -63,6 +69,15 @@ class MenagerieClip(bpy.types.PropertyGroup):
         name="End (s)", description="Where the motion ends, in seconds of the clip; 0 for the clip's own end",
         default=0.0, min=0.0, step=4, precision=2, update=stretch_changed,
     )  # type: ignore[valid-type]  # fmt: skip
+    at: bpy.props.FloatProperty(
+        name="After Start (s)", description="The moment at which Show Animal looks, in seconds after the start", default=0.0, min=0.0,
+        step=4, precision=2,
+    )  # type: ignore[valid-type]  # fmt: skip
+    photo: bpy.props.StringProperty(options={"HIDDEN"})  # type: ignore[valid-type]
+    photo_of: bpy.props.StringProperty(options={"HIDDEN"})  # type: ignore[valid-type]
+    mask_kind: bpy.props.EnumProperty(name="First Mask", items=MASKS, default="AUTO")  # type: ignore[valid-type]
+    mask_photo: bpy.props.StringProperty(options={"HIDDEN"})  # type: ignore[valid-type]
+    mask_image: bpy.props.PointerProperty(name="Painted Mask", type=bpy.types.Image)  # type: ignore[valid-type]
     stride: bpy.props.IntProperty(
         name="Frame Step", description="Look at every so-many-th frame: 2 takes half the time, enough for clips of 50 frames a second",
         default=1, min=1, soft_max=8,
@@ -116,6 +131,39 @@ def length_of(chosen: MenagerieClip) -> float:
 def stretch_of(chosen: MenagerieClip) -> tuple[float, float]:
     """Seconds from and to; to is 0 where the clip's end isn't known."""
     return chosen.start, chosen.end or length_of(chosen)
+
+
+def moment_of(chosen: MenagerieClip) -> float:
+    """Seconds of the clip at which Show Animal looks, within the stretch."""
+    start, end = stretch_of(chosen)
+    return min(start + chosen.at, end) if end else start + chosen.at
+
+
+def frame_key(chosen: MenagerieClip, at: float) -> str:
+    """Which frame of which clip stands at a second of it."""
+    return f"{chosen.path}|{chosen.rate:.3f}|{at:.3f}"
+
+
+def new_frame(chosen: MenagerieClip, photo: str, key: str) -> None:
+    """From now on the motion begins with another frame, "" for one that nobody has looked at yet: the last one's mask isn't of this."""
+    if key and key == chosen.photo_of:
+        if chosen.mask_photo == chosen.photo:
+            chosen.mask_photo = photo
+        chosen.photo = photo
+        return
+    chosen.photo, chosen.photo_of, chosen.mask_kind, chosen.mask_photo, chosen.mask_image = photo, key, "AUTO", "", None
+
+
+def first_frame_known(chosen: MenagerieClip) -> bool:
+    """Whether there is a picture of the frame with which the motion begins."""
+    return chosen.photo_of == frame_key(chosen, chosen.start) and Path(chosen.photo).is_file()
+
+
+def own_mask(chosen: MenagerieClip) -> bpy.types.Image | None:
+    """The image whose transparency is the mask of the first frame, where it is of that frame and is to be used."""
+    if chosen.mask_kind != "PAINTED" or chosen.photo_of != frame_key(chosen, chosen.start):
+        return None
+    return chosen.mask_image
 
 
 def masks_of(chosen: MenagerieClip) -> Path | None:

@@ -126,9 +126,10 @@ def new_folder() -> Path:
 
 
 def used_folders() -> set[str]:
-    """Folders that creatures of the open file or waiting results refer to: of their results and of their painted masks."""
+    """Folders that creatures of the open file or waiting results refer to: of their results and painted masks."""
     records = [record for thing in bpy.data.objects if (record := read_record(thing))]
-    masks = {str(Path(record["settings"].get("mask") or ".").parent) for record in records}
+    asked = [record["settings"] for record in records]
+    masks = {str(Path(one.get("mask") or ".").parent) for one in asked} | {str(one.get("mask_dir") or "") for one in asked}
     return masks | {str(record.get("out", "")) for record in records} | {plan.out for plan, _ in state.ready}
 
 
@@ -299,9 +300,7 @@ def rendering() -> bool:
 def begin_set_up(context: bpy.types.Context, archive: Path | None) -> SetUp:
     """Start making the environment in a thread; the backend in use is stopped when the new one stands."""
     folder, picked, device = preferences.set_up_choices(context)
-    state.set_up = SetUp(
-        folder, paths.carried(), paths.version(), device=device, archive=archive, picked=picked
-    ).start()
+    state.set_up = SetUp(folder, paths.carried(), paths.version(), device=device, archive=archive, picked=picked).start()
     if not bpy.app.background and not bpy.app.timers.is_registered(watch_set_up):
         bpy.app.timers.register(watch_set_up, first_interval=TICK_SECONDS, persistent=True)
     return state.set_up

@@ -54,6 +54,7 @@ from . import (
     save_pose,
     set_up,
     set_up_cancel,
+    show_animal,
     show_joints,
     swap_legs,
     swap_topology,
@@ -69,6 +70,7 @@ from . import (
 CLASSES = (
     reconstruct.MENAGERIE_OT_reconstruct,
     animate.MENAGERIE_OT_animate,
+    show_animal.MENAGERIE_OT_show_animal,
     cancel.MENAGERIE_OT_cancel,
     place.MENAGERIE_OT_place,
     dismiss.MENAGERIE_OT_dismiss,

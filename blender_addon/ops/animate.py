@@ -11,6 +11,7 @@ from ..clip import choices
 from ..link import session
 from ..link.errors import LinkError
 from . import fit
+from .paint_mask import save_mask
 
 
 class MENAGERIE_OT_animate(bpy.types.Operator):
@@ -34,9 +35,9 @@ class MENAGERIE_OT_animate(bpy.types.Operator):
         chosen = choices.of(context)
         try:
             path = check(chosen)
+            asked = wire_settings(context)
         except LinkError as error:
             return fit.refuse(self, error)
-        asked = choices.wire_settings(chosen, settings.of(context).seed)
         plan = session.Plan(
             str(path), str(session.new_folder()), asked, context.scene.name, path.stem if path.is_file() else path.name,
             method="animate", placing=choices.placing(chosen),
@@ -49,7 +50,17 @@ def follow_panel(context: bpy.types.Context, plan: session.Plan) -> None:
     chosen = choices.of(context)
     if str(choices.path_of(chosen)) == plan.photo:
         check(chosen)
-        plan.settings, plan.placing = choices.wire_settings(chosen, settings.of(context).seed), choices.placing(chosen)
+        plan.settings, plan.placing = wire_settings(context), choices.placing(chosen)
+
+
+def wire_settings(context: bpy.types.Context) -> dict[str, object]:
+    """What is asked of the clip; a mask of its first frame that was picked or painted is written into a folder. Raises `LinkError`."""
+    chosen = choices.of(context)
+    asked = choices.wire_settings(chosen, settings.of(context).seed)
+    mask = choices.own_mask(chosen)
+    if mask is not None and not asked["mask_dir"]:
+        asked["mask_dir"] = str(save_mask(mask, session.new_folder()).parent)  # one picture without a number is the first frame's
+    return asked
 
 
 def check(chosen: choices.MenagerieClip) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .. import settings
+from ..clip import choices
 from ..link import session
 from ..link.errors import LinkError
 
@@ -42,8 +43,12 @@ def refit(operator: bpy.types.Operator, context: bpy.types.Context, **changes: o
 
 
 def has_photo(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """A photo is chosen; where none is, the button's tip says so."""
-    if not settings.of(context).photo:
+    """A photo is chosen, or of a clip the frame with which it begins is there; where none is, the button's tip says so."""
+    if settings.of(context).kind == "CLIP":
+        if not choices.first_frame_known(choices.of(context)):
+            operator.poll_message_set("Press Show Animal at the clip's start first")
+            return False
+    elif not settings.of(context).photo:
         operator.poll_message_set("Choose a photo first")
         return False
     return True

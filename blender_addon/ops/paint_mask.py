@@ -47,19 +47,19 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
             ensure_mask_image(context)
         except LinkError as error:
             return fit.refuse(self, error)
-        chosen = settings.of(context)
         if not bpy.app.background:
-            show(context, chosen.mask_image)
+            show(context, settings.masked(context.scene).mask_image)
         return {"FINISHED"}
 
 
 def ensure_mask_image(context: bpy.types.Context) -> bpy.types.Image:
     """The scene's copy of the photo whose transparency is the mask, made if there is none; it is used from now on. Raises `LinkError`."""
-    chosen = settings.of(context)
+    chosen = settings.masked(context.scene)
     if chosen.mask_image is None:
         photo = Path(bpy.path.abspath(chosen.photo))
+        found = photo.with_name(kept.MASK) if settings.of(context).kind == "CLIP" else None
         try:
-            chosen.mask_image = copy_photo(photo, last_fit(context))
+            chosen.mask_image = copy_photo(photo, last_fit(context), found)
         except RuntimeError as error:
             raise unreadable(photo) from error
     chosen.mask_kind, chosen.mask_photo = "PAINTED", chosen.photo
@@ -74,15 +74,15 @@ def unreadable(photo: Path) -> LinkError:
     return LinkError("photo_unreadable", "Blender can't open this photo.", remedy)
 
 
-def copy_photo(path: Path, rig: bpy.types.Object | None) -> bpy.types.Image:
+def copy_photo(path: Path, rig: bpy.types.Object | None, found: Path | None = None) -> bpy.types.Image:
     """An upright copy of the photo as an image of this file, packed, with the photo's own size beside it. Its alpha is the mask that
-    the creature of armature `rig` was made with, else the photo's own, and full where that covers nothing. Raises RuntimeError where
-    Blender can show neither the photo nor the creature's copy of it."""
+    the creature of armature `rig` was made with or that was `found`, else the photo's own, and full where that covers nothing. Raises
+    RuntimeError where Blender can show neither the photo nor the creature's copy of it."""
     record = session.read_record(rig)
     with open_photo(path, find_creature(rig) if rig is not None else None) as photo:
         pixels, size = photo_preview(photo, LONGEST), upright_size(photo)
-    mask = kept.find(rig, Path(record["out"]), kept.MASK) if record else None
-    if mask is not None:
+    mask = kept.find(rig, Path(record["out"]), kept.MASK) if record else found
+    if mask is not None and mask.is_file():
         pixels[..., 3] = alpha_of(mask, (pixels.shape[1], pixels.shape[0]))
     if not (pixels[..., 3] > COVERED).any():
         pixels[..., 3] = 1.0  # nothing would be seen of the photo, and nothing could be erased
@@ -128,7 +128,7 @@ def last_fit(context: bpy.types.Context) -> bpy.types.Object | None:
     """The active creature's armature, if it is of the chosen photo: painting starts from its mask."""
     rig = session.creature_of(context)
     record = session.read_record(rig)
-    return rig if record and record["photo"] == bpy.path.abspath(settings.of(context).photo) else None
+    return rig if record and record["photo"] == bpy.path.abspath(settings.masked(context.scene).photo) else None
 
 
 def save_mask(image: bpy.types.Image, folder: Path) -> Path:
@@ -176,7 +176,7 @@ def own_eraser() -> bpy.types.Brush:
 def take_eraser() -> None:
     """The timer: put our brush into the hand in the editor that shows the mask. Before that editor is drawn it holds no tools."""
     for window in bpy.context.window_manager.windows:
-        mask = window.scene.menagerie.mask_image
+        mask = settings.masked(window.scene).mask_image
         for area in window.screen.areas:
             if area.type == "IMAGE_EDITOR" and area.spaces.active.ui_mode == "PAINT" and mask and area.spaces.active.image == mask:
                 region = next(region for region in area.regions if region.type == "WINDOW")

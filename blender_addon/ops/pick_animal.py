@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bpy
 
-from .. import settings
 from ..link import session
 from ..link.errors import LinkError
 from . import fit, picking
@@ -45,7 +44,8 @@ class MENAGERIE_OT_pick_animal(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if picking.running(context) is None or not shows(context, settings.of(context).mask_image.name):
+        under_way = picking.running(context)
+        if under_way is None or not shows(context, under_way.image):
             return self.leave(context, {"CANCELLED"})
         if event.value == "PRESS" and event.type in ("RET", "NUMPAD_ENTER"):
             self.leave(context, set())

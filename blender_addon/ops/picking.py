@@ -33,9 +33,10 @@ FAINT = 0.3
 
 @dataclass(frozen=True)
 class Before:
-    """What Esc brings back. image: the mask image's name, "" if there was none; alpha: its pixels' transparency;
-    shown: what the editor that was there showed, as (name, mode), None where there is none and a window opens."""
+    """What Esc brings back. tab: of the panel's, whose mask it is; image: the mask image's name, "" if there was none; alpha: its pixels'
+    transparency; shown: what the editor that was there showed, as (name, mode), None where there is none and a window opens."""
 
+    tab: str
     image: str
     kind: str
     photo: str
@@ -78,7 +79,7 @@ def running(context: bpy.types.Context) -> Picking | None:
     global current
     if current is None:
         return None
-    chosen = settings.of(context)
+    chosen = settings.masked(context.scene, current.before.tab)
     image = chosen.mask_image
     if current.file != session.state.files or image is None or image.name != current.image or chosen.mask_photo != chosen.photo:
         current.forget()
@@ -89,13 +90,14 @@ def running(context: bpy.types.Context) -> Picking | None:
 def begin(context: bpy.types.Context) -> Picking:
     """Start picking on the chosen photo, and let the backend look at it already. Raises `LinkError`."""
     global current
-    chosen = settings.of(context)
+    tab = settings.of(context).kind
+    chosen = settings.masked(context.scene, tab)
     photo = Path(bpy.path.abspath(chosen.photo))
     if not photo.is_file():
         raise unreadable(photo)
     old = chosen.mask_image
     before = Before(
-        old.name if old is not None else "", chosen.mask_kind, chosen.mask_photo, None if old is None else read_alpha(old),
+        tab, old.name if old is not None else "", chosen.mask_kind, chosen.mask_photo, None if old is None else read_alpha(old),
         shown_before(context),
     )  # fmt: skip
     image = ensure_mask_image(context)
@@ -229,7 +231,7 @@ def close_window(pointer: int) -> None:
 
 def restore(context: bpy.types.Context, before: Before, name: str) -> None:
     """Bring back what `begin` found. name: of the image that was picked on."""
-    chosen = settings.of(context)
+    chosen = settings.masked(context.scene, before.tab)
     image = bpy.data.images.get(name)
     for area in editors(name):
         if before.shown is not None:

@@ -1,11 +1,12 @@
 """The sidebar and the preferences' page. Panels only draw: no file is read and nothing is computed here but pictures
 that `pictures.py` keeps."""
 
-from . import batch_panel, clip, control_rig, correct, export, main, mask, motion_assets, motions, posing, retarget, topology
+from . import batch_panel, clip, clip_animal, control_rig, correct, export, main, mask, motion_assets, motions, posing, retarget, topology
 
 CLASSES = (
     main.MENAGERIE_PT_main,
     mask.MENAGERIE_PT_mask,
+    clip_animal.MENAGERIE_PT_clip_animal,
     clip.MENAGERIE_PT_clip_options,
     clip.MENAGERIE_PT_clip,
     main.MENAGERIE_PT_creature,

@@ -126,7 +126,7 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(settings.of(context).photo)
+        return bool(settings.masked(context.scene).photo)
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_picking(self.layout)
@@ -205,7 +205,10 @@ def draw_error(layout: bpy.types.UILayout) -> None:
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
     if error["code"] == "weights_missing":
         box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = paths.PACKAGE
-    if error["code"] in ("no_animal", "several_animals", "mask_unreadable") and settings.of(bpy.context).kind == "PHOTO":
+    about_mask = error["code"] in ("no_animal", "several_animals", "mask_unreadable")
+    if about_mask and settings.of(bpy.context).kind == "CLIP":
+        box.operator("menagerie.show_animal", icon="HIDE_OFF")
+    elif about_mask:
         box.operator("menagerie.pick_animal", icon="EYEDROPPER")
         box.operator("menagerie.paint_mask", icon="BRUSH_DATA")
         box.operator("menagerie.load_mask", icon="FILEBROWSER")

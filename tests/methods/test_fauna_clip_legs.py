@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from backend.methods.fauna.clip.legs import APART, best_signs, first_is_right
-from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs, find_peaks, read_as
+from backend.methods.fauna.fitting.limbs import AT_ONCE, JOINTS, find_limbs, find_peaks, lift_again, read_as
 from backend.rig.template import load_quadruped
 
 TEMPLATE = load_quadruped()
@@ -140,3 +143,23 @@ def test_the_beam_finds_the_best_signs_of_all(seed: int) -> None:
     costs = ((every @ form) * every).sum(1) - 2 * every @ odds
     found = best_signs(form, 2 * odds)
     assert float(found @ form @ found - 2 * found @ odds) == pytest.approx(float(costs.min()))
+
+
+def test_however_long_the_clip_few_frames_are_lifted_at_once() -> None:
+    sizes = []
+
+    def lifting(seen: Tensor, confidence: Tensor, like: Tensor, tokens: None) -> tuple[Tensor, Tensor]:
+        sizes.append(len(seen))
+        deep = torch.cat([seen, confidence[..., None]], -1)
+        return deep, like + deep
+
+    head = SimpleNamespace(mirrored=lambda change: 2 * change)
+    model: Any = SimpleNamespace(netInstance=SimpleNamespace(netLifting=lifting, netRest=head))
+    count, dice = 2 * AT_ONCE + 7, torch.Generator().manual_seed(1)
+    like = torch.rand(count, 5, 3, generator=dice)
+    before, after = ((torch.rand(count, 5, 2, generator=dice), torch.rand(count, 5, generator=dice)) for _ in range(2))
+    moved, rest = lift_again(model, like, before, after)
+    assert max(sizes) == AT_ONCE and sum(sizes) == 2 * count
+    deep = [torch.cat([seen, confidence[..., None]], -1) for seen, confidence in (before, after)]
+    assert torch.equal(moved, deep[1] - deep[0])
+    assert torch.equal(rest[-1:], lift_again(model, like[-1:], *((seen[-1:], sure[-1:]) for seen, sure in (before, after)))[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 
 from backend.errors import MenagerieError
 from backend.methods.fauna.clip import looks as module
-from backend.methods.fauna.clip.looks import CHUNK, Looks, clip_focal, join, load, look_through, store
+from backend.methods.fauna.clip.looks import CHUNK, TENSORS, Looks, clip_focal, join, load, look_through, store
+from backend.methods.fauna.clip.packed import Packed
 from backend.methods.request import ClipRequest
 from backend.types import ByteArray, Clip, Image, no_progress
 from tests.methods.walking import look_at, walk
@@ -22,7 +23,8 @@ WIDTH, HEIGHT = 60, 40
 
 
 def same(first: Looks, second: Looks) -> bool:
-    pairs = [(getattr(first, field.name), getattr(second, field.name)) for field in fields(Looks)]
+    pairs = [(first.mask.unpacked(), second.mask.unpacked())]
+    pairs += [(getattr(first, name), getattr(second, name)) for name in TENSORS]
     return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
 
@@ -118,3 +120,34 @@ def test_parts_make_the_whole() -> None:
     looks = look_at(walk(5))
     assert same(join([looks[:2], looks[[2]], looks[3:]]), looks)
     assert replace(looks).numbers.tolist() == list(range(5))
+
+
+def silhouettes(count: int, side: int = 160) -> torch.Tensor:
+    """Discs with soft edges that wander: (t, s, s) uint8."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    away = torch.stack([((rows - 60 - 3 * k) ** 2 + (columns - 80) ** 2).sqrt() for k in range(count)])
+    return ((50 - away).clamp(0, 1) * 255).to(torch.uint8)
+
+
+def test_masks_are_kept_bit_for_bit_in_a_fifth_of_their_pixels() -> None:
+    masks = silhouettes(9)
+    packed = Packed.of(masks)
+    assert torch.equal(packed.unpacked(), masks) and torch.equal(packed[4], masks[4])
+    assert 5 * sum(len(piece) for piece in packed.pieces) < masks.numel()
+    for some in (slice(2, 7), slice(None, None, -1), [5, 1], torch.tensor([8, 0, 0]), torch.arange(9) % 2 == 0):
+        plain = masks.flip(0) if isinstance(some, slice) and some.step == -1 else masks[some]
+        assert torch.equal(packed[some].unpacked(), plain)
+    with pytest.raises(IndexError):
+        packed[9]
+    with pytest.raises(ValueError, match="uint8"):
+        Packed.of(masks.float())
+
+
+def test_masks_of_another_kind_are_not_taken(tmp_path: Path) -> None:
+    looks, path = look_at(walk(4)), tmp_path / "looks.npz"
+    store(path, looks, FOCAL)
+    with np.load(path) as arrays:
+        other = {name: arrays[name] for name in arrays.files} | {"mask": np.zeros((4, 160), np.uint8)}
+    with open(path, "wb") as file:
+        np.savez(file, **other)
+    assert load(path, looks.numbers.numpy(), FOCAL) is None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.track import Track
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.evidence import project
@@ -96,7 +97,7 @@ def look_at(track: Track, noise: Noise = Noise()) -> Looks:  # noqa: B008  (froz
     quarters = torch.stack([turned((0.0, 1.0, 0.0), quarter * torch.pi / 2) for quarter in range(4)])
     zero = torch.zeros
     return Looks(
-        numbers=torch.arange(count), turn=turn, focal=focal, mask=zero(count, RENDER_SIZE, RENDER_SIZE, dtype=torch.uint8),
+        numbers=torch.arange(count), turn=turn, focal=focal, mask=Packed.of(zero(count, RENDER_SIZE, RENDER_SIZE, dtype=torch.uint8)),
         code=zero(count, 4), feature=zero(count, 4), light=zero(count, 4), category=track.rest.expand(count, -1, 3).clone(),
         rest=track.rest.expand(count, -1, 3).clone(), girth=zero(count, 4, 2), rotation=rotation[:, None] @ quarters,
         translation=translation, logits=torch.tensor([0.0, 1.0, 1.0, 1.0]).repeat(count, 1),

@@ -55,3 +55,24 @@ def test_a_childs_peak_is_its_own_not_its_parents() -> None:
     command = "from backend.service.machine import peak_memory_mib; print(peak_memory_mib())"
     said = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert len(held) == 600 << 20 and 0 < float(said.stdout) < 300
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere freed memory goes back by itself")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    """In a process of its own: small blocks, the last of which stays, hold all that lies before them."""
+    program = """
+from pathlib import Path
+from backend.service.machine import release_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) / 256
+blocks = [bytearray(60_000) for _ in range(2000)]
+last, full = blocks[-1], resident()
+del blocks
+before = resident()
+release_memory()
+print(full, before, resident())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    full, before, after = (float(word) for word in done.stdout.split())
+    assert before > full - 20  # else there was nothing to release
+    assert after < full - 90

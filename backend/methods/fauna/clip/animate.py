@@ -40,7 +40,7 @@ from backend.weights import manifest_hash
 
 SECONDS, SECONDS_PER_FRAME = 25.0, 1.0
 """Of a clip whose masks are given."""
-MEMORY_MIB, MEMORY_MIB_PER_FRAME = 700.0, 0.25
+MEMORY_MIB, MEMORY_MIB_PER_FRAME = 700.0, 0.05
 SOLVED_AGAIN = 3
 """Rounds of the joints alone, each from the ground that the last one has found."""
 ROUNDS, STEPS = 2, 90

@@ -1,4 +1,4 @@
-"""What the network sees in each frame of a clip, kept small and on disk.
+"""What the network sees in each frame of a clip, kept small, and on disk for another run.
 
 Enters: frames and masks, one at a time. Leaves: `Looks`, arrays over the frames in which the animal is visible. Each frame has a crop of
 its own, the clip's camera turned to the animal; positions and frames as in `fitting.evidence`. What was seen is stored as it comes, a file
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from backend.errors import MenagerieError
 from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp
+from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.stored import load_arrays, store_arrays
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs
@@ -45,7 +46,7 @@ SAMPLED = 24
 @dataclass(frozen=True)
 class Looks:
     """numbers (t,) int64 which frames of the clip; turn (t, 3, 3) clip's camera -> crop; focal (t,) of the crops, half widths;
-    mask (t, s, s) uint8; code (t, C), feature (t, F) and light (t, F) of the image; category and
+    mask: (t, s, s) uint8; code (t, C), feature (t, F) and light (t, F) of the image; category and
     rest (t, P, 3), girth (t, n, 2) regressed;
     rotation (t, 4, 3, 3) object to crop and translation (t, 3), OpenCV, of the four hypotheses; logits (t, 4), the least is the best;
     seen (t, P, 2), confidence (t, P); lifted (t, P, 3) about its mean, crop's axes; limb_place (t, 2 pairs, 2, j, 2),
@@ -55,7 +56,7 @@ class Looks:
     numbers: Tensor
     turn: Tensor
     focal: Tensor
-    mask: Tensor
+    mask: Packed
     code: Tensor
     feature: Tensor
     light: Tensor
@@ -77,6 +78,9 @@ class Looks:
 
     def __getitem__(self, some: slice | Tensor | list[int]) -> Looks:
         return Looks(**{field.name: getattr(self, field.name)[some] for field in fields(self)})
+
+
+TENSORS = tuple(field.name for field in fields(Looks) if field.name != "mask")
 
 
 def clip_focal(request: ClipRequest) -> float:
@@ -120,7 +124,6 @@ def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float
         "numbers": torch.tensor(number),
         "turn": torch.from_numpy(crop.rotation.astype(np.float32)),
         "focal": torch.tensor(half),
-        "mask": (small * 255).round().to(torch.uint8),
         "code": seen.code[0], "feature": seen.feat_key[0], "light": seen.feat_out[0],
         "category": seen.category[0], "rest": seen.rest[0], "girth": seen.girth[0],
         "rotation": FLIP @ seen.viewpoints.rotation[0], "translation": translation, "logits": seen.viewpoints.logits[0],
@@ -128,7 +131,7 @@ def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float
         "limb_place": torch.stack([pair.place[0] for pair in limbs]), "limb_mass": torch.stack([pair.mass[0] for pair in limbs]),
         "limb_odds": torch.stack([pair.odds[0] for pair in limbs]),
     }  # fmt: skip
-    return Looks(**{name: value[None] for name, value in found.items()})
+    return Looks(mask=Packed.of((small * 255).round().to(torch.uint8)[None]), **{name: value[None] for name, value in found.items()})
 
 
 def look_through(networks: Networks, request: ClipRequest, focal: float, progress: Progress, span: tuple[float, float]) -> Looks:
@@ -152,18 +155,24 @@ def look_through(networks: Networks, request: ClipRequest, focal: float, progres
 
 def join(parts: list[Looks]) -> Looks:
     """One after another."""
-    return Looks(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Looks)})
+    pieces = [piece for part in parts for piece in part.mask.pieces]
+    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in TENSORS}
+    return Looks(mask=Packed(pieces, parts[0].mask.side), **joined)
 
 
 def store(path: Path, looks: Looks, focal: float) -> None:
     """Whole or not at all."""
-    store_arrays(path, {"focal_px": np.float64(focal), **{field.name: getattr(looks, field.name).numpy() for field in fields(Looks)}})
+    arrays = {name: getattr(looks, name).numpy() for name in TENSORS}
+    store_arrays(path, {"focal_px": np.float64(focal), "mask": looks.mask.unpacked().numpy(), **arrays})
 
 
 def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
     """What `store` wrote for these frames with this focal length; None where it is something else, damaged or not there."""
-    names = [field.name for field in fields(Looks)]
-    arrays = load_arrays(path, {"focal_px", *names})
+    arrays = load_arrays(path, {"focal_px", "mask", *TENSORS})
     if arrays is None or not np.array_equal(arrays["focal_px"], np.float64(focal)) or not np.array_equal(arrays["numbers"], numbers):
         return None
-    return Looks(**{name: torch.from_numpy(arrays[name]) for name in names})
+    try:
+        mask = Packed.of(torch.from_numpy(arrays["mask"]))
+    except ValueError:
+        return None
+    return Looks(mask=mask, **{name: torch.from_numpy(arrays[name]) for name in TENSORS})

@@ -23,7 +23,8 @@ from backend.methods.request import ClipRequest
 from backend.render.cpu import rasterize
 from backend.texture import bake, fill, unwrap
 from backend.texture.bake import Baked
-from backend.types import Camera, Image, Mask, Mesh, Progress, Texture
+from backend.texture.texels import Texels
+from backend.types import Camera, FloatArray, Image, Mask, Mesh, Progress, Texture
 
 SHARPNESS = 3.0
 """Power of the confidence by which frames are weighed: means of many frames blur what one shows well."""
@@ -35,7 +36,7 @@ def paint_from(
 ) -> tuple[Mesh, Texture]:  # fmt: skip
     """rows: of the looks that are baked; posed (len(rows), V, 3): vertices there, object frame; focal: the clip's, pixels."""
     mesh = unwrap(mesh)
-    baked: list[Baked] = []
+    paint: Paint | None = None
     best, coats = [], []
     for number, row in enumerate(rows):
         progress("texture", span[0] + (span[1] - span[0]) * number / (len(rows) + 1))
@@ -49,11 +50,13 @@ def paint_from(
         camera = Camera(request.clip.width, request.clip.height, focal, view)
         shot = Shot(image, mask, coat, posed[number], rotation[0], translation[0], float(looks.focal[row]), camera)
         found, light = bake_shot(creature, mesh, shot)
-        baked.append(found)
+        paint = Paint.none(found.texels) if paint is None else paint
+        paint.add(found)
         best.append(float(found.confidence.sum()))
         coats.append((coat, light))
+    assert paint is not None  # a clip has a key frame
     coat, light = coats[int(np.argmax(best))]
-    return mesh, fill(mesh, merged(baked), lambda points: coat.albedo(points, light))
+    return mesh, fill(mesh, paint.mixed(), lambda points: coat.albedo(points, light))
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,31 @@ def bake_shot(creature: Creature, mesh: Mesh, shot: Shot) -> tuple[Baked, Tensor
     return bake(mesh, np.ascontiguousarray(shot.posed.numpy()), shot.camera, shot.image.rgb, shot.mask, shading), light
 
 
-def merged(baked: list[Baked]) -> Baked:
-    """What several pictures say of the same texels."""
-    weights = np.stack([one.confidence**SHARPNESS for one in baked])  # (k, n)
-    color = (weights[..., None] * np.stack([one.color for one in baked])).sum(0) / np.maximum(weights.sum(0), 1e-9)[:, None]
-    confidence = np.stack([one.confidence for one in baked]).max(0)
-    return Baked(baked[0].texels, color.astype(np.float32), confidence)
+@dataclass
+class Paint:
+    """What several pictures say of the same n texels, as they come: held one by one, they took more memory than all else.
+
+    color (n, 3): weighted sum; weight (n,): the weights' sum; confidence (n,): the greatest.
+    """
+
+    texels: Texels
+    color: FloatArray
+    weight: FloatArray
+    confidence: FloatArray
+
+    @classmethod
+    def none(cls, texels: Texels) -> Paint:
+        count = len(texels.rows)
+        return cls(texels, np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
+
+    def add(self, one: Baked) -> None:
+        """One picture more."""
+        weight = one.confidence**SHARPNESS
+        self.color += weight[:, None] * one.color
+        self.weight += weight
+        np.maximum(self.confidence, one.confidence, out=self.confidence)
+
+    def mixed(self) -> Baked:
+        """The mean of them all."""
+        color = self.color / np.maximum(self.weight, np.float32(1e-9))[:, None]
+        return Baked(self.texels, np.asarray(color, np.float32), self.confidence)

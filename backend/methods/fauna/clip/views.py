@@ -46,9 +46,9 @@ def cheapest_path(cost: NDArray[np.float64], change: NDArray[np.float64]) -> NDA
 
 def evidence_of(model: Fauna, looks: Looks) -> Evidence:
     """What the joints of all frames say at once; the masks are not in it."""
-    believed = torch.ones_like(looks.confidence)
+    believed, no_mask = torch.ones_like(looks.confidence), torch.empty(len(looks), 0, 0)
     limits, sideways = bone_limits(model.template), sideways_stiffness(model.template)
-    return Evidence(looks.mask, looks.seen, looks.confidence, looks.lifted, believed, looks.focal[:, None, None], limits, sideways)
+    return Evidence(no_mask, looks.seen, looks.confidence, looks.lifted, believed, looks.focal[:, None, None], limits, sideways)
 
 
 def some_of(evidence: Evidence, index: Tensor) -> Evidence:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_banded
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
@@ -209,12 +210,15 @@ def way_over_ground(feet: Feet, up: Array, weight: Array) -> Array:
     # Of an animal that goes on, the feet that come forward are in the air: in a gallop they are most of them.
     both = np.minimum(weight[:-1], weight[1:]) / (1 + np.exp(np.clip(2 * forward, -30, 30))) + 1e-6
     count = len(steps)
-    change = np.diff(np.eye(count), axis=0)
-    stiff = STEADY * change.T @ change
+    neighbours = np.zeros(count)
+    neighbours[1:] += 1
+    neighbours[:-1] += 1
     now, moved = both, np.zeros((count, 3))
     for _ in range(ROUNDS):
         total = now.sum(1)
-        moved = np.linalg.solve(np.diag(total) + stiff * total.mean(), (now[..., None] * steps).sum(1))
+        stiff = STEADY * total.mean()
+        beside = np.full(count, -stiff)
+        moved = solve_banded((1, 1), np.stack([beside, total + stiff * neighbours, beside]), (now[..., None] * steps).sum(1))
         off = np.linalg.norm((steps - moved[:, None]) * TRUSTED, axis=-1)
         now = both / (1 + np.square(off / (MISSTEP * feet.leg)))
     return np.concatenate([np.zeros((1, 3)), -np.cumsum(moved, 0)])

@@ -25,6 +25,8 @@ LEAST_SECOND = 0.17
 SUREST = 3.0
 """The most that a joint's log odds count in a frame."""
 LEAST_HEAT = 1e-3
+AT_ONCE = 64
+"""Frames that are lifted at once: of all of a long clip, the network's own numbers took more memory than what they were about."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,12 @@ def read_as(limbs: Limbs, right: Tensor, seen: Tensor, confidence: Tensor, templ
 def lift_again(model: Fauna, like: Tensor, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Points and their confidences (t, P, 2), (t, P) that are read elsewhere lie elsewhere in space: what the network lifts of points
     alone says how far (t, P, 3), OpenGL camera axes, and what rest shape (t, P, 3) they tell of. like (t, P, 3): the category's."""
-    lifting = model.netInstance.netLifting
-    old, _ = lifting(*before, like, None)
-    new, change = lifting(*after, like, None)
-    return new - old, like + BELIEVED * model.netInstance.netRest.mirrored(change)
+    lifting, head = model.netInstance.netLifting, model.netInstance.netRest
+    moved, rest = [], []
+    for start in range(0, len(like), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        old, _ = lifting(before[0][some], before[1][some], like[some], None)
+        new, change = lifting(after[0][some], after[1][some], like[some], None)
+        moved.append(new - old)
+        rest.append(like[some] + BELIEVED * head.mirrored(change))
+    return torch.cat(moved), torch.cat(rest)
