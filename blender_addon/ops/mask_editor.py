@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import bpy
 
+from ..scene import framing
+
 PAGE = "Menagerie"
 DRAWN_SECONDS = 0.2
 """From opening an editor to its first drawing."""
@@ -50,8 +52,9 @@ def arrange() -> None:
         regions = {region.type: region for region in area.regions}
         with suppress(AttributeError, TypeError):  # its pages are not there yet: it opens where Blender likes
             regions["UI"].active_panel_category = PAGE
-        with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
-            bpy.ops.image.view_all(fit_view=True)
+        if area.spaces.active.image is not None:
+            with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
+                framing.show_image(area, tuple(area.spaces.active.image.size))
         area.tag_redraw()
     fresh.clear()
 
