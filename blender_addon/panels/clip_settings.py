@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import settings
+from .. import compat, settings
 from ..clip import choices, source
 from . import pictures
 
@@ -15,7 +15,7 @@ PICTURE_SCALE = 5.0
 def draw(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The clip's part of the panel."""
     chosen = choices.of(context)
-    column.prop(chosen, "path", text="")
+    column.prop(chosen, "path", text="", **compat.hint("Clip of an animal"))
     path = choices.path_of(chosen)
     if path is not None:
         draw_clip(column, chosen)

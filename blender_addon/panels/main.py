@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import paths, settings
+from .. import compat, paths, settings
 from ..link import session
 from ..ops import picking
 from ..scene import kept
@@ -135,7 +135,7 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
 
 def draw_photo(layout: bpy.types.UILayout, chosen: settings.MenagerieSettings) -> None:
     """The photo's path, and under it the photo's name: of a long path the field shows the beginning."""
-    layout.prop(chosen, "photo", text="")
+    layout.prop(chosen, "photo", text="", **compat.hint("Photo of an animal"))
     if chosen.photo:
         path = bpy.path.abspath(chosen.photo)
         icon = pictures.icon(path)
