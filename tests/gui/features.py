@@ -91,8 +91,8 @@ def retarget() -> Iterator[float]:
     """A BVH file's motion onto the creature: guessed, shown on trial, baked into an action of its own."""
     owner, file = rig(), artist.setting.out / "walk.bvh"
     choose(owner)
-    walks = (action for action in bpy.data.actions if action.name.startswith(f"{owner.name} ") and action.use_cyclic)
-    module(".compat").assign_action(owner, next(walks))
+    walk = next(action for action in bpy.data.actions if action.name.startswith(f"{owner.name} ") and "Walk" in action.name)
+    module(".compat").assign_action(owner, walk)
     call(bpy.ops.export_anim.bvh, "EXEC_DEFAULT", filepath=str(file), frame_start=1, frame_end=20)
     owner.animation_data.action = None
     chosen, baked = bpy.context.scene.menagerie_retarget, set(bpy.data.actions)
