@@ -15,7 +15,7 @@ import bpy
 MARGIN = 12
 """Pixels between a frame and what is beside it."""
 GIZMOS = 52
-"""Pixels, at the interface's plain size, of the strip at a 3D viewport's right in which the navigation gizmos stand; they take clicks."""
+"""Pixels, at the interface's plain size, of the strip at an editor's right in which its navigation gizmos stand; they take clicks."""
 LEAST = 0.3
 """Of the region's sides: with less room than this between the others, the whole region is used, as if nothing lay over it."""
 ZOOM_RANGE = (-30.0, 600.0)
@@ -65,14 +65,18 @@ def free_part(area: bpy.types.Area) -> Part:
     return Part(left, bottom, right, top)
 
 
+def beside_gizmos(area: bpy.types.Area) -> Part:
+    """The free part of a 3D viewport or an Image Editor, without the strip of its navigation gizmos."""
+    free, space = free_part(area), area.spaces.active
+    strip = GIZMOS * bpy.context.preferences.system.ui_scale if space.show_gizmo and space.show_gizmo_navigate else 0.0
+    return free._replace(right=free.right - strip)
+
+
 def look_through(area: bpy.types.Area, camera: bpy.types.Object, size: tuple[int, int]) -> None:
     """Turn a 3D viewport to the scene's camera, its frame as large as it fits between what lies over the view. size: of the render,
     pixels."""
-    window, free = next(region for region in area.regions if region.type == "WINDOW"), free_part(area)
-    space = area.spaces.active
-    if space.show_gizmo and space.show_gizmo_navigate:
-        free = free._replace(right=free.right - GIZMOS * bpy.context.preferences.system.ui_scale)
-    region = space.region_3d
+    window, free = next(region for region in area.regions if region.type == "WINDOW"), beside_gizmos(area)
+    region = area.spaces.active.region_3d
     region.view_perspective = "CAMERA"
     vertical = camera.data.sensor_fit == "VERTICAL" or (camera.data.sensor_fit == "AUTO" and size[1] > size[0])
     region.view_camera_zoom, region.view_camera_offset = fit_frame((window.width, window.height), free, size, vertical)
@@ -81,12 +85,12 @@ def look_through(area: bpy.types.Area, camera: bpy.types.Object, size: tuple[int
 def show_image(area: bpy.types.Area, size: tuple[int, int]) -> None:
     """Show the whole picture of an Image Editor, as large as it fits between what lies over it; called in the context of that editor.
     size: of the picture, pixels."""
-    window, free = next(region for region in area.regions if region.type == "WINDOW"), free_part(area)
+    window, free = next(region for region in area.regions if region.type == "WINDOW"), beside_gizmos(area)
     zoom = min(max(side - 2 * MARGIN, 1) / pixels for side, pixels in zip(free.size, size, strict=True))
-    bpy.ops.image.view_all(fit_view=True)  # its middle is the view's
+    bpy.ops.image.view_all(fit_view=True)
+    # Its middle is now between header and shelf, but not yet beside the sidebar.
     bpy.ops.image.view_zoom_ratio(ratio=zoom)
-    x, y = ((side / 2 - middle) / zoom for side, middle in zip((window.width, window.height), free.middle, strict=True))
-    bpy.ops.image.view_pan(offset=(x, y))
+    bpy.ops.image.view_pan(offset=((window.width / 2 - free.middle[0]) / zoom, 0.0))
 
 
 def fit_frame(region: tuple[int, int], free: Part, size: tuple[int, int], vertical: bool) -> tuple[float, tuple[float, float]]:

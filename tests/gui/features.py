@@ -58,7 +58,10 @@ def use_ik() -> Iterator[float]:
     call(bpy.ops.menagerie.add_ik, "INVOKE_DEFAULT", True)
     for key in ("NUMPAD_3", "NUMPAD_PERIOD", "NUMPAD_MINUS"):
         yield from press(key)
+    call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="POSE")  # in which bones have their colours
+    call(bpy.ops.pose.select_all, "EXEC_DEFAULT", True, action="DESELECT")
     yield from picture("ik")
+    call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="OBJECT")
     feet = {name: rig().pose.bones[name].head.copy() for name in ("toe.L", "front_toe.R")}
     for to in ("FK", "IK"):
         call(bpy.ops.menagerie.switch_ik, "EXEC_DEFAULT", True, control="ALL", to=to)

@@ -23,7 +23,19 @@ def paint_a_mask() -> Iterator[float]:
     ours = brush is not None and brush.blend == "ERASE_ALPHA" and brush.name not in theirs
     same = all(bpy.data.brushes[name].blend == blend for name, blend in theirs.items())
     check("a mask is painted with an eraser of ours", ours and same, [brush and brush.name, theirs])
+    check_framing()
     yield from close_second_window()
+
+
+def check_framing() -> None:
+    """The whole picture is seen in the editor that was opened, beside its sidebar and above its shelf."""
+    area = bpy.context.window_manager.windows[-1].screen.areas[0]
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    left, bottom = region.view2d.view_to_region(0.0, 0.0, clip=False)
+    right, top = region.view2d.view_to_region(1.0, 1.0, clip=False)
+    free = module(".scene.framing").free_part(area)
+    inside = free.left <= left and right <= free.right and free.bottom <= bottom and top <= free.top
+    check("the whole photo is seen in the mask's editor", inside, [free, (left, bottom, right, top)])
 
 
 def pick_one_of_two() -> Iterator[float]:
