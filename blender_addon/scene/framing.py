@@ -82,15 +82,24 @@ def look_through(area: bpy.types.Area, camera: bpy.types.Object, size: tuple[int
     region.view_camera_zoom, region.view_camera_offset = fit_frame((window.width, window.height), free, size, vertical)
 
 
-def show_image(area: bpy.types.Area, size: tuple[int, int]) -> None:
-    """Show the whole picture of an Image Editor, as large as it fits between what lies over it; called in the context of that editor.
-    size: of the picture, pixels."""
-    window, free = next(region for region in area.regions if region.type == "WINDOW"), beside_gizmos(area)
-    zoom = min(max(side - 2 * MARGIN, 1) / pixels for side, pixels in zip(free.size, size, strict=True))
+def zoom_image(area: bpy.types.Area, size: tuple[int, int]) -> None:
+    """Make the picture of an Image Editor as large as it fits between what lies over it; called in the context of that editor. size: of
+    the picture, pixels. When that has been drawn, `centre_image` puts it there."""
+    free = beside_gizmos(area)
     bpy.ops.image.view_all(fit_view=True)
-    # Its middle is now between header and shelf, but not yet beside the sidebar.
-    bpy.ops.image.view_zoom_ratio(ratio=zoom)
-    bpy.ops.image.view_pan(offset=((window.width / 2 - free.middle[0]) / zoom, 0.0))
+    bpy.ops.image.view_zoom_ratio(ratio=zoom_of(free, size))
+
+
+def centre_image(area: bpy.types.Area, size: tuple[int, int]) -> None:
+    """Move the picture that `zoom_image` has zoomed into the middle of the free part. Where it is now, Blender tells when it is drawn."""
+    window, free = next(region for region in area.regions if region.type == "WINDOW"), beside_gizmos(area)
+    now, zoom = window.view2d.view_to_region(0.5, 0.5, clip=False), zoom_of(free, size)
+    bpy.ops.image.view_pan(offset=[(here - there) / zoom for here, there in zip(now, free.middle, strict=True)])
+
+
+def zoom_of(free: Part, size: tuple[int, int]) -> float:
+    """Pixels of the screen for one of a picture of this size that fills the part."""
+    return min(max(side - 2 * MARGIN, 1) / pixels for side, pixels in zip(free.size, size, strict=True))
 
 
 def fit_frame(region: tuple[int, int], free: Part, size: tuple[int, int], vertical: bool) -> tuple[float, tuple[float, float]]:

@@ -18,6 +18,7 @@ def paint_a_mask() -> Iterator[float]:
     theirs = {brush.name: brush.blend for brush in bpy.data.brushes}
     call(bpy.ops.menagerie.paint_mask, "INVOKE_DEFAULT", True)
     yield from wait_up_to(lambda: painting.brush is not None and painting.brush.blend == "ERASE_ALPHA")
+    yield 1.0  # arranged, and drawn so
     yield from picture("mask")
     brush = painting.brush
     ours = brush is not None and brush.blend == "ERASE_ALPHA" and brush.name not in theirs
