@@ -59,7 +59,7 @@ def use_ik() -> Iterator[float]:
     for key in ("NUMPAD_3", "NUMPAD_PERIOD", "NUMPAD_MINUS"):
         yield from press(key)
     call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="POSE")  # in which bones have their colours
-    call(bpy.ops.pose.select_all, "EXEC_DEFAULT", True, action="DESELECT")
+    call(bpy.ops.pose.select_all, "EXEC_DEFAULT", True, action="SELECT")
     yield from picture("ik")
     call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="OBJECT")
     feet = {name: rig().pose.bones[name].head.copy() for name in ("toe.L", "front_toe.R")}
