@@ -39,7 +39,8 @@ def run(*command: object, **variables: str) -> None:
 def mounts(chroot: Path, binds: list[Path]) -> str:
     """Shell lines that mount what the chroot needs, for a namespace of its own."""
     inside = shlex.quote(str(chroot))
-    lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev", f"mount -t tmpfs tmpfs {inside}/tmp"]
+    lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev"]
+    lines += [f"mount -t tmpfs tmpfs {inside}/{folder}" for folder in ("tmp", "home")]
     for bind in binds:
         target = shlex.quote(str(chroot) + str(bind))
         lines.append(f"mkdir -p {target}\nmount --bind {shlex.quote(str(bind))} {target}")
@@ -96,7 +97,7 @@ def walk(name: str, release: str, file: Path, python: Path, out: Path) -> bool:
     command += ["--", name, str(file), str(python), str(ROOT), str(out)]
     log = shlex.quote(str(out / "blender.log"))
     script = f"""
-export HOME=/tmp/home DISPLAY={screen} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
+export HOME=/home/artist DISPLAY={screen} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/home/artist/blender
 mkdir -p $HOME
 Xvfb {screen} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
 sleep 2
