@@ -19,9 +19,9 @@ class MENAGERIE_UL_map(bpy.types.UIList):
         self, context: bpy.types.Context, layout: bpy.types.UILayout, data: object, item: choices.MenagerieMapRow, icon: int,
         active: object, attribute: str,
     ) -> None:  # fmt: skip
-        row = layout.split(factor=0.56, align=True)  # the first has an icon as well
+        row = layout.split(factor=0.5, align=True)
         incomplete = not (item.source.strip() and item.target.strip())
-        row.label(text=shortened(item.source) or f"({item.part})", icon="UNLINKED" if incomplete else "LINKED")
+        row.label(text=shortened(item.source) or f"({item.part})", icon="UNLINKED" if incomplete else "NONE")
         row.label(text=shortened(item.target) or "-")
 
 
