@@ -111,7 +111,9 @@ def turn_meanwhile(link: Any, gaps: seconds.Gaps) -> Iterator[float]:
         yield LOOK_SECONDS
         if not turned and space.region_3d.view_rotation != rotation:
             turned = True
+            gaps.during("")  # the picture itself keeps the thread
             yield from picture("running")
+            gaps.during("with a job")
     gaps.during("")
     check("the view turns meanwhile", turned, gaps.describe("with a job"))
 
