@@ -21,6 +21,7 @@ USD_KEEPS_POSE = bpy.app.version >= (4, 5, 0)
 """Seen in 4.2.23: a skeleton without an action comes back from USD at rest."""
 RIGIFY_HOLDS = bpy.app.version >= (4, 5, 0)
 """Seen in 4.2.23: posing a creature that a rig of Rigify's drives ends Blender ("free(): invalid pointer" in its dependency graph)."""
+HAS_HINTS = "placeholder" in bpy.types.UILayout.bl_rna.functions["prop"].parameters
 UNWRAP_METHOD = "MINIMUM_STRETCH" if bpy.app.version >= (4, 3, 0) else "ANGLE_BASED"
 """Of `uv.unwrap`: the one that keeps lengths, where there is one."""
 
@@ -167,3 +168,8 @@ def known_arguments(operator: Any, **wanted: Any) -> dict[str, Any]:
     """Those of the arguments that this version's operator has; exporters gain and lose some with each."""
     known = operator.get_rna_type().properties
     return {name: value for name, value in wanted.items() if name in known}
+
+
+def hint(text: str) -> dict[str, str]:
+    """Words for `UILayout.prop` with which an empty field says what it is for, where Blender can show that."""
+    return {"placeholder": text} if HAS_HINTS else {}

@@ -39,7 +39,7 @@ class MenageriePreferences(bpy.types.AddonPreferences):
     )  # type: ignore[valid-type]
 
     sam2_file: bpy.props.StringProperty(
-        name="SAM 2 Package", description="The package's file as its registry gives it, or one of the two files in it", subtype="FILE_PATH"
+        name="Package", description="The package's file as its registry gives it, or one of the two files in it", subtype="FILE_PATH"
     )  # type: ignore[valid-type]
 
     def draw(self, context: bpy.types.Context) -> None:

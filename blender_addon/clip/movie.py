@@ -120,3 +120,11 @@ def show_in_sync(
     actions.write_keys(curve, at, shift, None, actions.CONSTANT)
     compat.assign_action(plane, action)
     return action
+
+
+def show_now(context: bpy.types.Context, plane: bpy.types.Object) -> None:
+    """Let a plane whose movie has just been set show the picture of the present frame: which one that is, Blender works out when it
+    evaluates a plane that it knows already, and what it has once drawn stays until the frame changes (seen in 5.2)."""
+    context.view_layer.update()
+    plane.update_tag()
+    context.view_layer.update()

@@ -116,8 +116,10 @@ def give_motion(context: bpy.types.Context, creature: Creature, asset: AssetFile
         said.append("No step repeats in this motion, so there is no cycle.")
     if creature.camera is not None:
         move_camera(creature.camera, asset, motion, frames, places, wishes)
-    if creature.photo is not None and not show_clip(scene, creature, asset, clip, motion, frames):
-        said.append(NOT_SHOWN)
+    if creature.photo is not None:
+        if not show_clip(scene, creature, asset, clip, motion, frames):
+            said.append(NOT_SHOWN)
+        movie.show_now(context, creature.photo)
     scene.frame_end = max(scene.frame_end, int(frames[-1]))
     return said
 

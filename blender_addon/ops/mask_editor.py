@@ -10,12 +10,16 @@ from contextlib import suppress
 
 import bpy
 
+from ..scene import framing
+
 PAGE = "Menagerie"
 DRAWN_SECONDS = 0.2
 """From opening an editor to its first drawing."""
 
 fresh: set[int] = set()
 """Pointers of the windows that were opened and not yet arranged."""
+zoomed: set[int] = set()
+"""Of those that were, and not yet drawn so."""
 
 
 def find_editor(context: bpy.types.Context) -> bpy.types.Area | None:
@@ -41,23 +45,31 @@ def open_editor(context: bpy.types.Context, image: bpy.types.Image) -> bpy.types
     return area
 
 
-def arrange() -> None:
-    """The timer: the whole photo, and our page beside it, in the windows that were opened."""
+def arrange() -> float | None:
+    """The timer: the whole photo, and our page beside it, in the windows that were opened; when that is drawn, the photo in the middle."""
+    drawn = zoomed.copy()
+    zoomed.clear()
+    zoomed.update(fresh)
+    fresh.clear()
     for window in bpy.context.window_manager.windows:
         area = window.screen.areas[0]
-        if window.as_pointer() not in fresh or area.type != "IMAGE_EDITOR":
+        if window.as_pointer() not in drawn | zoomed or area.type != "IMAGE_EDITOR" or area.spaces.active.image is None:
             continue
         regions = {region.type: region for region in area.regions}
-        with suppress(AttributeError, TypeError):  # its pages are not there yet: it opens where Blender likes
-            regions["UI"].active_panel_category = PAGE
         with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
-            bpy.ops.image.view_all(fit_view=True)
+            if window.as_pointer() in drawn:
+                framing.centre_image(area, area.spaces.active.image.size)
+            else:
+                with suppress(AttributeError, TypeError):  # its pages are not there yet: it opens where Blender likes
+                    regions["UI"].active_panel_category = PAGE
+                framing.zoom_image(area, area.spaces.active.image.size)
         area.tag_redraw()
-    fresh.clear()
+    return DRAWN_SECONDS if zoomed else None
 
 
 def forget() -> None:
     """A timer that is pending when Blender exits crashes it."""
     fresh.clear()
+    zoomed.clear()
     if bpy.app.timers.is_registered(arrange):
         bpy.app.timers.unregister(arrange)

@@ -6,7 +6,7 @@ import bpy
 
 from ..link import session
 from ..link.errors import LinkError
-from ..scene import joints, watch
+from ..scene import framing, joints, watch
 from ..scene.creature import Creature, find_creature
 from . import fit
 
@@ -38,7 +38,8 @@ class MENAGERIE_OT_show_joints(bpy.types.Operator):
         if not joints.bring_back(creature):
             joints.lay(creature, record)
         if context.space_data is not None and context.space_data.type == "VIEW_3D" and context.scene.camera == creature.camera:
-            context.space_data.region_3d.view_perspective = "CAMERA"
+            if context.space_data.region_3d.view_perspective != "CAMERA":
+                framing.look_through(context.area, creature.camera, record["photo_size"])
         return {"FINISHED"}
 
 

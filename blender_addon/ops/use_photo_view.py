@@ -6,6 +6,7 @@ import bpy
 
 from ..link import session
 from ..link.errors import LinkError
+from ..scene import framing
 from ..scene.creature import find_creature
 from . import fit
 
@@ -34,5 +35,5 @@ class MENAGERIE_OT_use_photo_view(bpy.types.Operator):
         scene.render.resolution_x, scene.render.resolution_y = size
         scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
         if context.space_data is not None and context.space_data.type == "VIEW_3D":
-            context.space_data.region_3d.view_perspective = "CAMERA"
+            framing.look_through(context.area, creature.camera, size)
         return {"FINISHED"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import settings
+from .. import compat, settings
 from ..clip import choices, source
 from . import pictures
 
@@ -15,7 +15,7 @@ PICTURE_SCALE = 5.0
 def draw(column: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The clip's part of the panel."""
     chosen = choices.of(context)
-    column.prop(chosen, "path", text="")
+    column.prop(chosen, "path", text="", **compat.hint("Clip of an animal"))
     path = choices.path_of(chosen)
     if path is not None:
         draw_clip(column, chosen)
@@ -57,7 +57,8 @@ def draw_clip(column: bpy.types.UILayout, chosen: choices.MenagerieClip) -> None
         if shown is not None:
             # Small ones of ours are read at once; a folder's own may be large, and Blender reads them beside.
             cell.template_icon(pictures.icon(str(shown), now=not path.is_dir()), scale=PICTURE_SCALE)
-        cell.prop(chosen, name)
+        # 0 stands for the clip's own end: the picture above it shows that one.
+        cell.prop(chosen, name, **({"text": "Clip's End"} if name == "end" and not chosen.end else {}))
     if length:
         taken = max(end - start, 0.0)
         count = max(1, round(taken * (seen.fps or chosen.rate) / chosen.stride)) if seen is not None else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import paths, settings
+from .. import compat, paths, settings
 from ..link import session
 from ..ops import picking
 from ..scene import kept
@@ -135,7 +135,7 @@ class MENAGERIE_PT_picking(bpy.types.Panel):
 
 def draw_photo(layout: bpy.types.UILayout, chosen: settings.MenagerieSettings) -> None:
     """The photo's path, and under it the photo's name: of a long path the field shows the beginning."""
-    layout.prop(chosen, "photo", text="")
+    layout.prop(chosen, "photo", text="", **compat.hint("Photo of an animal"))
     if chosen.photo:
         path = bpy.path.abspath(chosen.photo)
         icon = pictures.icon(path)
@@ -160,15 +160,14 @@ def draw_picking(layout: bpy.types.UILayout) -> None:
 
 
 def draw_job(layout: bpy.types.UILayout, begin: str) -> None:
-    """The button that begins (an operator), or while a job runs: picture, bar with stage and seconds left, Cancel."""
+    """The button that begins (an operator), or while a job runs: bar with stage and seconds left, Cancel, and below them, so that neither
+    moves away from the pointer when it comes, the picture."""
     job = session.state.job
     if job is None:
         row = layout.row()
         row.scale_y = 1.5
         row.operator(begin, icon="PLAY")
         return
-    if job.preview:
-        layout.template_icon(pictures.icon(job.preview, now=True), scale=6.0)
     stage = STAGES.get(job.stage, job.stage.capitalize())
     if job.cancelled_at is not None:
         stage = "Stopping"
@@ -177,6 +176,8 @@ def draw_job(layout: bpy.types.UILayout, begin: str) -> None:
     row = layout.row()
     row.scale_y = 1.5
     row.operator("menagerie.cancel", icon="CANCEL")
+    if job.preview:
+        layout.template_icon(pictures.icon(job.preview, now=True), scale=6.0)
 
 
 def draw_ready(layout: bpy.types.UILayout) -> None:

@@ -8,8 +8,11 @@ import bpy
 import bpy.utils.previews
 
 _KEPT = 64
+"""More than are shown at a time: what is dropped is on no screen any more, where Blender would look for it."""
 
 _collection: bpy.utils.previews.ImagePreviewCollection | None = None
+_used: list[str] = []
+"""Keys of the collection, last used last."""
 
 
 def icon(path: str, now: bool = False) -> int:
@@ -23,12 +26,15 @@ def icon(path: str, now: bool = False) -> int:
     except OSError:
         return 0
     key = f"{path}@{stamp}"
-    if key not in _collection:
-        if len(_collection) >= _KEPT:
-            _collection.clear()
+    if key in _used:
+        _used.remove(key)
+    else:
+        if len(_used) >= _KEPT:
+            del _collection[_used.pop(0)]
         preview = _collection.load(key, path, "IMAGE")
         if now:
             _ = preview.image_size[0]  # asking for the size reads the file
+    _used.append(key)
     return int(_collection[key].icon_id)
 
 
@@ -38,3 +44,4 @@ def clear() -> None:
     if _collection is not None:
         bpy.utils.previews.remove(_collection)
         _collection = None
+    _used.clear()

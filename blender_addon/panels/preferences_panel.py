@@ -83,7 +83,7 @@ def draw_weights(box: bpy.types.UILayout, chosen: MenageriePreferences) -> None:
         kind += ", installed" if installed else ""
         mark = "CHECKMARK" if installed else "DOT"
         column.label(text=f"{row.get('id')}  ({int(row.get('bytes', 0)) / 2**20:.1f} MiB, {kind})", icon=mark)
-        wrapped(column, f"{row.get('licence')}: {row.get('attribution')}", "BLANK1", WIDE)
+        wrapped(column, f"{str(row.get('licence')).rstrip('.')}: {row.get('attribution')}", "BLANK1", WIDE)
         if row.get("parts"):
             draw_installation(column, chosen, row, installed)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import bpy
 
+from ..control.rig import ours
 from ..retarget import choices, preview
 from ..retarget.bone_map import listed
 from .main import Sidebar, wrapped
 
 
 class MENAGERIE_UL_map(bpy.types.UIList):
-    """The map: a part, the source's bones, the creature's."""
+    """The map: the source's bones, and the creature's beside them."""
 
     bl_idname = "MENAGERIE_UL_map"
 
@@ -18,11 +19,10 @@ class MENAGERIE_UL_map(bpy.types.UIList):
         self, context: bpy.types.Context, layout: bpy.types.UILayout, data: object, item: choices.MenagerieMapRow, icon: int,
         active: object, attribute: str,
     ) -> None:  # fmt: skip
-        row = layout.row(align=True)
+        row = layout.split(factor=0.5, align=True)
         incomplete = not (item.source.strip() and item.target.strip())
-        row.label(text=item.part, icon="UNLINKED" if incomplete else "LINKED")
-        row.label(text=shortened(item.source))
-        row.label(text=shortened(item.target))
+        row.label(text=shortened(item.source) or f"({item.part})", icon="UNLINKED" if incomplete else "NONE")
+        row.label(text=shortened(item.target) or "-")
 
 
 class MENAGERIE_PT_retarget(Sidebar, bpy.types.Panel):
@@ -60,7 +60,7 @@ class MENAGERIE_PT_retarget(Sidebar, bpy.types.Panel):
         else:
             row.operator("menagerie.retarget_preview", icon="HIDE_OFF")
         row.operator("menagerie.retarget_bake", icon="ACTION")
-        bound = sum(any(not one.mute for one in bone.constraints) for bone in owner.pose.bones)
+        bound = bound_bones(owner)
         if bound:
             wrapped(column, f"Constraints on {bound} bones of {owner.name} will act on top of the motion.", "INFO")
 
@@ -99,6 +99,11 @@ class MENAGERIE_PT_retarget_map(Sidebar, bpy.types.Panel):
 
 
 def shortened(names: str) -> str:
-    """Bones of a row in a word: the only one, or first and last."""
+    """Bones of a row in a word that fits the narrow list: the first, and how many follow it; "" for none."""
     bones = choices.bones_in(names)
-    return bones[0] if len(bones) == 1 else f"{bones[0]} .. {bones[-1]}" if bones else "-"
+    return bones[0] + (f" +{len(bones) - 1}" if len(bones) > 1 else "") if bones else ""
+
+
+def bound_bones(rig: bpy.types.Object) -> int:
+    """How many bones have constraints that act on whatever the bones play. Those of Add IK give way to it."""
+    return sum(any(not one.mute and one.influence > 0 and one not in ours(bone) for one in bone.constraints) for bone in rig.pose.bones)

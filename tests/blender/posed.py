@@ -9,11 +9,13 @@ import numpy as np
 from mathutils import Quaternion, Vector
 
 from blender_addon import compat
+from blender_addon.control import ik, poses
 from blender_addon.control.limbs import MARK
 from blender_addon.scene.asset_file import AssetFile
 from blender_addon.scene.creature import Creature
 from blender_addon.scene.motion import write_curve
 from blender_addon.scene.place import place_asset
+from tests.blender.creatures import empty_blender, read_creature
 
 LENGTH_TOLERANCE = 1e-3
 """Of body length: how far a snap may move a joint."""
@@ -36,11 +38,30 @@ def place(asset: AssetFile, name: str = "doe") -> Creature:
     return placed
 
 
+def resting_with_ik() -> Creature:
+    """The made-up creature at rest, with IK, alone in an empty file."""
+    empty_blender()
+    creature = place(read_creature())
+    poses.take_rest_pose(bpy.context, creature.armature)
+    ik.add_ik(bpy.context, creature.armature)
+    return creature
+
+
 def pose_of(rig: bpy.types.Object) -> Pose:
     """Bone of the creature's own -> where it stands, (4, 4), armature space."""
     rig.update_tag(refresh={"DATA"})
     bpy.context.view_layer.update()
     return {bone.name: np.array(bone.matrix) for bone in rig.pose.bones if MARK not in bone.bone}
+
+
+def tip(pose: Pose, rig: bpy.types.Object, bone: str) -> np.ndarray:
+    """(3,) where a bone's tail stands."""
+    return pose[bone][:3, 3] + pose[bone][:3, 1] * rig.data.bones[bone].length
+
+
+def spot(pose: Pose, bone: str) -> np.ndarray:
+    """(3,) where a bone's head stands."""
+    return pose[bone][:3, 3]
 
 
 def body_length(rig: bpy.types.Object) -> float:

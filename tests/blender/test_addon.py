@@ -265,7 +265,7 @@ def test_preferences_show_environment_path_device_weights_and_licences() -> None
     assert "Not set up yet" in shown and str(paths.user_folder() / "environment") in shown
     assert {"menagerie.set_up", "menagerie.copy_diagnostics", "device", "interpreter", "python_path", "archive"} <= set(layout.said)
     for row in preferences.weights():
-        assert row["licence"] and set(f"{row['licence']}: {row['attribution']}".split()) <= set(shown.split())
+        assert row["licence"] and set(f"{row['licence'].rstrip('.')}: {row['attribution']}".split()) <= set(shown.split())
 
 
 def test_a_record_that_a_person_broke_is_no_creature(tmp_path: Path) -> None:

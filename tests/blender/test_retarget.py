@@ -12,6 +12,8 @@ import pytest
 from mathutils import Euler, Matrix
 
 from blender_addon import compat
+from blender_addon.control import ik
+from blender_addon.panels import retarget as panel
 from blender_addon.retarget import choices, preview, sampling
 from blender_addon.scene import motion as motions
 from blender_addon.scene.asset_file import Motion
@@ -292,3 +294,20 @@ def test_limits_are_the_rigs_own_or_our_names() -> None:
     bone.use_ik_limit_x, bone.ik_min_x, bone.ik_max_x = True, -0.1, 0.05
     read = sampling.read_rig(rig)
     assert np.allclose(read.limits[read.index["jaw"], 0], (-0.1, 0.05))
+
+
+def test_the_panel_counts_constraints_that_act_and_none_of_add_ik() -> None:
+    rig = place().armature
+    ik.add_ik(bpy.context, rig)
+    assert panel.bound_bones(rig) == 0
+    for bone in ("head", "shin.L"):
+        rig.pose.bones[bone].constraints.new("LIMIT_ROTATION")
+    assert panel.bound_bones(rig) == 2
+    rig.pose.bones["head"].constraints[-1].influence = 0.0
+    rig.pose.bones["shin.L"].constraints[-1].mute = True
+    assert panel.bound_bones(rig) == 0
+
+
+def test_a_row_of_the_map_is_short_enough_to_be_read() -> None:
+    assert panel.shortened("spine.001, spine.002, spine.003, chest") == "spine.001 +3"
+    assert panel.shortened("head") == "head" and panel.shortened("  ") == ""

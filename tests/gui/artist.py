@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ DRAWN_SECONDS = 1.0
 HOVER_SECONDS = 0.06
 ROW_PIXELS = 16
 """Less than the height of a button: a pointer that moves so far misses none."""
+MARK = 100
+"""Pixels: lower windows are none of a person's."""
+LEFT = 1 / 3
+"""Of the sidebar's width: inside every button, and of two side by side in the first."""
 
 
 @dataclass
@@ -39,8 +44,11 @@ class Setting:
 
     @property
     def photo(self) -> Path:
-        """The sample photo."""
-        return self.root / "tests" / "photos" / "horse.png"
+        """The sample photo, among the artist's own files."""
+        path = Path.home() / "horse.png"
+        if not path.exists():
+            shutil.copyfile(self.root / "tests" / "photos" / "horse.png", path)
+        return path
 
 
 setting = Setting()
@@ -100,6 +108,18 @@ def call(operator: Callable[..., object], *words: object, **settings: object) ->
     """Call an operator in the viewport."""
     with bpy.context.temp_override(**view()):
         return operator(*words, **settings)
+
+
+def show_whole() -> Iterator[float]:
+    """Move a window that was opened beside the first onto the screen: without a window manager it may stand over its edge."""
+    yield DRAWN_SECONDS
+    found = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "."], capture_output=True, text=True, check=False)
+    for name in found.stdout.split():
+        told = subprocess.run(["xdotool", "getwindowgeometry", "--shell", name], capture_output=True, text=True, check=False).stdout
+        place = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+        if MARK < int(place.get("HEIGHT", 0)) < bpy.context.window_manager.windows[0].height and int(place["Y"]) < 0:
+            subprocess.run(["xdotool", "windowmove", name, place["X"], "20"], check=False)
+    yield DRAWN_SECONDS
 
 
 def close_second_window() -> Iterator[float]:
@@ -185,11 +205,12 @@ def under_pointer(place: dict[str, Any]) -> str:
     return found.rsplit(".scenes", 1)[-1]
 
 
-def find_button(name: str) -> Iterator[float]:
-    """Move the pointer down the sidebar until the button of this operator or property is under it. The place is in `found`."""
+def find_button(name: str, across: float = LEFT) -> Iterator[float]:
+    """Move the pointer down the sidebar, at this share of its width, until the button of this operator or property is under it. The place
+    is in `found`."""
     place = view("UI")
     region, window = place["region"], place["window"]
-    x = region.x + region.width // 3
+    x = region.x + int(across * region.width)
     found.clear()
     for y in range(region.y + region.height - 1, region.y, -ROW_PIXELS):
         move(window, x, y)
@@ -203,9 +224,9 @@ found: dict[str, Any] = {}
 """Window, x and y of the button that `find_button` looked for; empty if there is none."""
 
 
-def click_button(name: str) -> Iterator[float]:
-    """Press the sidebar's button of this operator. Raises LookupError where there is none."""
-    yield from find_button(name)
+def click_button(name: str, across: float = LEFT) -> Iterator[float]:
+    """Press the sidebar's button of this operator or property. Raises LookupError where there is none."""
+    yield from find_button(name, across)
     if not found:
         raise LookupError(f"no button of {name} in the sidebar")
     yield from press_at(found["window"], "LEFTMOUSE", found["x"], found["y"])

@@ -23,6 +23,7 @@ from tests.gui.artist import (
     press,
     press_at,
     show_sidebar,
+    show_whole,
     until,
     view,
     wait_up_to,
@@ -46,13 +47,13 @@ def install_from_disk() -> Iterator[float]:
     yield DRAWN_SECONDS
     with bpy.context.temp_override(**view()):
         bpy.ops.screen.userpref_show("INVOKE_DEFAULT", section="EXTENSIONS")
-    yield DRAWN_SECONDS
+    yield from show_whole()
     window = bpy.context.window_manager.windows[-1]
     area = window.screen.areas[0]
     yield from picture("get-extensions")
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.extensions.package_install_files("INVOKE_DEFAULT")
-    yield DRAWN_SECONDS
+    yield from show_whole()
     window, area = next(
         (window, area)
         for window in bpy.context.window_manager.windows
@@ -85,26 +86,36 @@ def choose_photo() -> Iterator[float]:
     yield from picture("photo")
 
 
-def reconstruct(link: Any, gaps: seconds.Gaps) -> Iterator[float]:
-    """Press Reconstruct, and turn the view until the creature stands there."""
-    before, space = names(), view()["area"].spaces.active
+def reconstruct(link: Any, gaps: seconds.Gaps | None = None) -> Iterator[float]:
+    """Press Reconstruct and wait until the creature stands there. gaps: turn the view meanwhile, and keep them."""
+    before = names()
     yield from click_button("menagerie.reconstruct")
-    start, turned = time.monotonic(), False
+    start = time.monotonic()
     yield from until(lambda: link.state.job is not None or link.state.error is not None)
+    if gaps is not None:
+        yield from turn_meanwhile(link, gaps)
+    yield from until(lambda: link.state.job is None, PATIENCE_SECONDS)
+    took = time.monotonic() - start
+    yield from wait_up_to(lambda: names() != before)
+    check("Reconstruct places a creature", len(names() - before) >= 3, [f"{took:.0f} s", link.state.error])
+    yield from picture("placed")
+
+
+def turn_meanwhile(link: Any, gaps: seconds.Gaps) -> Iterator[float]:
+    """Turn the view as long as the job goes on."""
+    space, turned, end = view()["area"].spaces.active, False, time.monotonic() + PATIENCE_SECONDS
     gaps.during("with a job")
-    while link.state.job is not None and time.monotonic() - start < PATIENCE_SECONDS:
+    while link.state.job is not None and time.monotonic() < end:
         rotation = space.region_3d.view_rotation.copy()
         yield from press("NUMPAD_4")
         yield LOOK_SECONDS
         if not turned and space.region_3d.view_rotation != rotation:
             turned = True
+            gaps.during("")  # the picture itself keeps the thread
             yield from picture("running")
+            gaps.during("with a job")
     gaps.during("")
-    took = time.monotonic() - start
-    yield from wait_up_to(lambda: names() != before)
-    check("Reconstruct places a creature", len(names() - before) >= 3, [f"{took:.0f} s", link.state.error])
     check("the view turns meanwhile", turned, gaps.describe("with a job"))
-    yield from picture("placed")
 
 
 def undo_and_redo() -> Iterator[float]:
@@ -161,6 +172,7 @@ def look_at_it() -> Iterator[float]:
     view()["area"].spaces.active.shading.color_type = "TEXTURE"
     check("the photo's view is the scene's", bpy.context.scene.camera.name.endswith("photo_camera"))
     yield DRAWN_SECONDS
+    check_framing()
     yield from picture("photo-view")
     for thing in bpy.context.selected_objects:
         thing.select_set(False)
@@ -171,6 +183,16 @@ def look_at_it() -> Iterator[float]:
         yield from press(key)
     yield DRAWN_SECONDS
     yield from picture("from-the-side")
+
+
+def check_framing() -> None:
+    """Where Blender draws the camera's frame, nothing lies over it."""
+    place, camera = view(), bpy.context.scene.camera
+    corners = [camera.matrix_world @ corner for corner in camera.data.view_frame(scene=bpy.context.scene)]
+    spots = [location_3d_to_region_2d(place["region"], place["area"].spaces.active.region_3d, corner) for corner in corners]
+    free = artist.module(".scene.framing").free_part(place["area"])
+    inside = all(free.left <= spot.x <= free.right and free.bottom <= spot.y <= free.top for spot in spots)
+    check("the whole photo is seen beside the sidebar", inside, [free, [tuple(map(round, spot)) for spot in spots]])
 
 
 def pose_a_bone() -> Iterator[float]:

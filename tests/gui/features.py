@@ -58,7 +58,10 @@ def use_ik() -> Iterator[float]:
     call(bpy.ops.menagerie.add_ik, "INVOKE_DEFAULT", True)
     for key in ("NUMPAD_3", "NUMPAD_PERIOD", "NUMPAD_MINUS"):
         yield from press(key)
+    call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="POSE")  # in which bones have their colours
+    call(bpy.ops.pose.select_all, "EXEC_DEFAULT", True, action="SELECT")
     yield from picture("ik")
+    call(bpy.ops.object.mode_set, "EXEC_DEFAULT", True, mode="OBJECT")
     feet = {name: rig().pose.bones[name].head.copy() for name in ("toe.L", "front_toe.R")}
     for to in ("FK", "IK"):
         call(bpy.ops.menagerie.switch_ik, "EXEC_DEFAULT", True, control="ALL", to=to)
@@ -91,8 +94,8 @@ def retarget() -> Iterator[float]:
     """A BVH file's motion onto the creature: guessed, shown on trial, baked into an action of its own."""
     owner, file = rig(), artist.setting.out / "walk.bvh"
     choose(owner)
-    walks = (action for action in bpy.data.actions if action.name.startswith(f"{owner.name} ") and action.use_cyclic)
-    module(".compat").assign_action(owner, next(walks))
+    walk = next(action for action in bpy.data.actions if action.name.startswith(f"{owner.name} ") and "Walk" in action.name)
+    module(".compat").assign_action(owner, walk)
     call(bpy.ops.export_anim.bvh, "EXEC_DEFAULT", filepath=str(file), frame_start=1, frame_end=20)
     owner.animation_data.action = None
     chosen, baked = bpy.context.scene.menagerie_retarget, set(bpy.data.actions)

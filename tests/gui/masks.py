@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from tests.gui import artist
-from tests.gui.artist import WAIT_SECONDS, call, check, close_second_window, module, picture, press_at, wait_up_to
+from tests.gui.artist import DRAWN_SECONDS, WAIT_SECONDS, call, check, close_second_window, module, picture, press_at, wait_up_to
 
 
 def paint_a_mask() -> Iterator[float]:
@@ -18,12 +18,33 @@ def paint_a_mask() -> Iterator[float]:
     theirs = {brush.name: brush.blend for brush in bpy.data.brushes}
     call(bpy.ops.menagerie.paint_mask, "INVOKE_DEFAULT", True)
     yield from wait_up_to(lambda: painting.brush is not None and painting.brush.blend == "ERASE_ALPHA")
+    yield from arranged()
     yield from picture("mask")
     brush = painting.brush
     ours = brush is not None and brush.blend == "ERASE_ALPHA" and brush.name not in theirs
     same = all(bpy.data.brushes[name].blend == blend for name, blend in theirs.items())
     check("a mask is painted with an eraser of ours", ours and same, [brush and brush.name, theirs])
+    check_framing()
     yield from close_second_window()
+
+
+def arranged() -> Iterator[float]:
+    """Wait until the picture stands where it is to stay: it is moved in two steps, each of which has to be drawn."""
+    opened = module(".ops.mask_editor")
+    yield DRAWN_SECONDS
+    yield from wait_up_to(lambda: not opened.fresh | opened.zoomed)
+    yield DRAWN_SECONDS
+
+
+def check_framing() -> None:
+    """The whole picture is seen in the editor that was opened, beside its sidebar and above its shelf."""
+    area = bpy.context.window_manager.windows[-1].screen.areas[0]
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    left, bottom = region.view2d.view_to_region(0.0, 0.0, clip=False)
+    right, top = region.view2d.view_to_region(1.0, 1.0, clip=False)
+    free = module(".scene.framing").free_part(area)
+    inside = free.left <= left and right <= free.right and free.bottom <= bottom and top <= free.top
+    check("the whole photo is seen in the mask's editor", inside, [free, (left, bottom, right, top)])
 
 
 def pick_one_of_two() -> Iterator[float]:
@@ -38,7 +59,7 @@ def pick_one_of_two() -> Iterator[float]:
         check("a picking begins", picking.current is not None)
         if picking.current is None:
             return
-        yield 1.5
+        yield from arranged()
         yield from click_at(picking, (0.75, 0.7) if key == "RET" else (0.25, 0.4))
         yield from wait_up_to(lambda: picking.current is None or picking.current.answered == 1, WAIT_SECONDS)
         check(f"a click is answered ({key})", picking.current is not None and picking.current.answered == 1)

@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 
 from tests.gui import artist
-from tests.gui.artist import DRAWN_SECONDS, PACKAGE, call, check, close_second_window, module, picture, until, view
+from tests.gui.artist import DRAWN_SECONDS, PACKAGE, call, check, close_second_window, module, picture, show_whole, until, view
 
-SCROLLED = 12
+SCROLLED = 6
 """Steps of the wheel to the next picture."""
 
 
@@ -27,20 +27,23 @@ def turntable(link: Any) -> Iterator[float]:
 
 
 def every_panel() -> Iterator[float]:
-    """Each sub-panel of the sidebar open, on a page of its own: nothing is cut off or empty."""
+    """Each panel of the sidebar that has something to say of what is chosen, open, on a page of its own: nothing is cut off or empty."""
     region = view("UI")["region"]
     kinds = [*module(".panels").CLASSES, module(".turntable.operator").MENAGERIE_PT_turntable]
     for kind in kinds:
-        if kind.__name__.startswith("MENAGERIE_PT") and kind.bl_space_type == "VIEW_3D" and hasattr(kind, "bl_parent_id"):
-            name = kind.__name__.removeprefix("MENAGERIE_PT_")
-            pair = page_of(kind, name)
-            region.tag_redraw()
-            yield DRAWN_SECONDS  # it has its page when it has been drawn
-            region.active_panel_category = name
-            region.tag_redraw()
-            yield from picture(f"panel-{name.replace('_', '-')}")
-            for made in reversed(pair):
-                bpy.utils.unregister_class(made)
+        name = kind.__name__.removeprefix("MENAGERIE_PT_")
+        if not issubclass(kind, bpy.types.Panel) or kind.bl_space_type != "VIEW_3D" or name == "main":
+            continue
+        if hasattr(kind, "poll") and not kind.poll(bpy.context):
+            continue
+        pair = page_of(kind, name)
+        region.tag_redraw()
+        yield DRAWN_SECONDS  # it has its page when it has been drawn
+        region.active_panel_category = name
+        region.tag_redraw()
+        yield from picture(f"panel-{name.replace('_', '-')}")
+        for made in reversed(pair):
+            bpy.utils.unregister_class(made)
     region.active_panel_category = "Menagerie"
 
 
@@ -61,6 +64,7 @@ def preferences() -> Iterator[float]:
     """The add-on's page of the preferences, in a window of its own, from its top to its end."""
     with bpy.context.temp_override(**view()):
         bpy.ops.preferences.addon_show(module=PACKAGE)
+    yield from show_whole()
     yield from picture("preferences")
     windows = bpy.context.window_manager.windows
     check("the preferences open at the add-on", len(windows) == 2)

@@ -21,7 +21,7 @@ import bpy
 WALK, ZIP, PYTHON, ROOT, OUT = sys.argv[sys.argv.index("--") + 1 :]
 sys.path.insert(0, ROOT)
 
-from tests.gui import artist, browser, creature, features, jobs, masks, pages, patience, seconds  # noqa: E402
+from tests.gui import artist, browser, clips, creature, features, jobs, masks, pages, patience, seconds  # noqa: E402
 
 setting = artist.setting
 setting.zip, setting.python, setting.root, setting.out = Path(ZIP), Path(PYTHON), Path(ROOT), Path(OUT)
@@ -47,6 +47,7 @@ def made_up() -> Iterator[float]:
     seconds.check_callbacks(took, "while jobs run")
     yield from jobs.wait_while_the_artist_works(link, before)
     yield from jobs.look_through_the_camera()
+    yield from clips.animate_a_clip(link)
     yield from masks.paint_a_mask()
     yield from masks.pick_one_of_two()
     yield from pages.turntable(link)
@@ -80,7 +81,7 @@ def after() -> Iterator[float]:
     link = artist.module(".link.session")
     yield from creature.choose_environment()
     yield from creature.choose_photo()
-    yield from creature.reconstruct(link, seconds.Gaps())
+    yield from creature.reconstruct(link)
     for name, steps in (
         ("joints", features.drag_a_joint(link)),
         ("inverse kinematics", features.use_ik()),
@@ -107,7 +108,7 @@ def resume() -> float | None:
     except BaseException:  # noqa: BLE001  (the script's boundary: whatever stopped the walk is written down)
         artist.check("the walk goes to its end", False, traceback.format_exc()[-1500:])
         status = 1
-    (setting.out / f"seen-{WALK}.json").write_text(json.dumps(setting.seen, indent=1))
+    (setting.out / "seen.json").write_text(json.dumps(setting.seen, indent=1))
     sys.stdout.flush()
     # Blender's own end would ask about unsaved changes.
     os._exit(status)

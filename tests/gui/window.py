@@ -5,7 +5,7 @@ r"""Blender in a real window: a Debian with its Blender in a folder, a virtual s
 
 Root on Debian only (debootstrap, chroot, mounts in a namespace of their own, so that nothing stays mounted). A
 release's folder, about 1.6 GB, is made once. Writes what `walk.py` saw, and a picture of the window after each step,
-into FOLDER/RELEASE. Without a release or walk every one has its turn.
+into FOLDER/RELEASE/WALK. Without a release or walk every one has its turn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def run(*command: object, **variables: str) -> None:
 def mounts(chroot: Path, binds: list[Path]) -> str:
     """Shell lines that mount what the chroot needs, for a namespace of its own."""
     inside = shlex.quote(str(chroot))
-    lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev", f"mount -t tmpfs tmpfs {inside}/tmp"]
+    lines = [f"mount -t proc proc {inside}/proc", f"mount --rbind /dev {inside}/dev"]
+    lines += [f"mount -t tmpfs tmpfs {inside}/{folder}" for folder in ("tmp", "home")]
     for bind in binds:
         target = shlex.quote(str(chroot) + str(bind))
         lines.append(f"mkdir -p {target}\nmount --bind {shlex.quote(str(bind))} {target}")
@@ -86,15 +87,17 @@ def base_of(environment: Path) -> Path:
     return base
 
 
-def walk(name: str, chroot: Path, file: Path, python: Path, out: Path) -> bool:
-    """One walk in one release. -> whether every check held."""
+def walk(name: str, release: str, file: Path, python: Path, out: Path) -> bool:
+    """One walk in one release. out: the folder of its own. -> whether every check held."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    chroot, screen = make_chroot(release), RELEASES[release]
     command = ["blender", "--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
     command += ["--python-exit-code", "3", "--python", str(ROOT / "tests/gui/walk.py")]
     command += ["--", name, str(file), str(python), str(ROOT), str(out)]
-    log = shlex.quote(str(out / f"blender-{name}.log"))
-    screen = RELEASES[out.name]
+    log = shlex.quote(str(out / "blender.log"))
     script = f"""
-export HOME=/tmp/home DISPLAY={screen} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/tmp/home/blender
+export HOME=/home/artist DISPLAY={screen} LIBGL_ALWAYS_SOFTWARE=1 BLENDER_USER_RESOURCES=/home/artist/blender
 mkdir -p $HOME
 Xvfb {screen} -screen 0 1280x800x24 +extension GLX >/dev/null 2>&1 &
 sleep 2
@@ -103,9 +106,9 @@ kill %1
 """
     environment = python.parent.parent
     enter(chroot, script, list(dict.fromkeys([ROOT, environment.resolve(), base_of(environment), file.parent, out])))
-    written = out / f"seen-{name}.json"
+    written = out / "seen.json"
     seen = json.loads(written.read_text()) if written.is_file() else {"Blender lives": {"good": False, "note": f"see {log}"}}
-    print(f"-- {out.name}, {name}")
+    print(f"-- {release}, {name}")
     for finding, result in seen.items():
         print(f"{'passed' if result['good'] else 'FAILED'}  {finding}: {result['note']}", flush=True)
     return all(result["good"] for result in seen.values())
@@ -124,12 +127,9 @@ def main() -> int:
         sys.exit("A real window needs root on a Debian: it is made with debootstrap in a folder.")
     good = True
     for release in args.release or RELEASES:
-        out = args.out.resolve() / release
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        chroot = make_chroot(release)
         for name in args.walk or WALKS:
-            good = walk(name, chroot, args.zip.resolve(), args.python.absolute(), out) and good
+            out = args.out.resolve() / release / name
+            good = walk(name, release, args.zip.resolve(), args.python.absolute(), out) and good
     return 0 if good else 1
 
 
