@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_banded
 from scipy.ndimage import uniform_filter1d
+from scipy.sparse import diags_array
+from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from backend.methods.fauna.clip.views import cheapest_path
@@ -160,7 +162,8 @@ def pan_after(feet: Feet, up: Array, way: Array) -> Array:
     sight = flat(feet.body, up).mean(0)
     asked = float((way[-1] - way[0]) @ np.cross(up, sight)) / max(float(sight @ sight), 1e-9)
     turned = pace * (len(way) - 1)
-    return pace * np.arange(len(way)) if 0 < turned * np.sign(asked) < PANNED * abs(asked) else np.zeros(len(way))
+    believed = 0 < turned * np.sign(asked) < PANNED * abs(asked)
+    return np.asarray(pace * np.arange(len(way)) * believed)
 
 
 def about(axis: Array, angle: Array) -> Array:
@@ -188,9 +191,10 @@ def standing_feet(feet: Feet, up: Array, fps: float) -> tuple[Array, NDArray[np.
 def ground_under(height: Array, weight: Array) -> Array:
     """(t,) the ground's height under feet that are (t, 4) above their own levels, by how much each is believed to stand, 0 at first;
     smooth where it is told, straight on where it isn't."""
-    bend = np.diff(np.eye(len(height)), 2, axis=0)
-    total = weight.sum(1)
-    sway = np.linalg.solve(np.diag(total) + SWAY * bend.T @ bend + 1e-6 * np.eye(len(height)), (weight * height).sum(1))
+    count = len(height)
+    bend = diags_array([1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(count - 2, count))
+    told = diags_array(weight.sum(1) + 1e-6)
+    sway = spsolve((told + SWAY * bend.T @ bend).tocsc(), (weight * height).sum(1))
     return np.asarray(sway - sway[0])
 
 
