@@ -58,6 +58,9 @@ MASK_ASPECT_TOLERANCE = 0.03
 """A mask of another size is stretched to the photo's; its proportions may differ by this share, no more."""
 
 
+PAUSE = 2.0
+"""Seconds."""
+
 MOST_PHOTOS = 12
 """Of one animal: each is held at its full size."""
 
@@ -74,13 +77,13 @@ class Stages:
     """A `Progress` that keeps the seconds of each stage and scales a part's fraction into the whole job's.
 
     seconds: by the clock; cpu_seconds: of all the process's threads, what a stage costs however busy the machine is; between: called
-    where one stage ends and the next begins.
+    where one stage ends and the next begins, and now and then within a long one (`PAUSE`).
     """
 
     def __init__(
         self, progress: Progress, shares: Mapping[str, tuple[float, float]] = SHARES, between: Callable[[], None] = lambda: None
     ) -> None:
-        self._progress, self._shares, self._between = progress, shares, between
+        self._progress, self._shares, self._between, self._paused = progress, shares, between, time.perf_counter()
         self._range = (0.0, 1.0)
         self._stage, self._since, self._cpu_since = "", time.perf_counter(), time.process_time()
         self.seconds: dict[str, float] = {}
@@ -92,9 +95,11 @@ class Stages:
         return self
 
     def __call__(self, stage: str, fraction: float, preview: ByteArray | None = None) -> None:
+        if stage != self._stage or time.perf_counter() - self._paused > PAUSE:
+            self._between()
+            self._paused = time.perf_counter()
         if stage != self._stage:
             self.close()
-            self._between()
             self._stage = stage
         low, high = self._range
         self._progress(stage, low + (high - low) * min(1.0, max(0.0, fraction)), preview)

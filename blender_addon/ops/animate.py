@@ -10,7 +10,7 @@ from .. import settings
 from ..clip import choices
 from ..link import session
 from ..link.errors import LinkError
-from . import fit
+from . import fit, picking
 from .paint_mask import save_mask
 
 
@@ -56,6 +56,7 @@ def follow_panel(context: bpy.types.Context, plan: session.Plan) -> None:
 def wire_settings(context: bpy.types.Context) -> dict[str, object]:
     """What is asked of the clip; a mask of its first frame that was picked or painted is written into a folder. Raises `LinkError`."""
     chosen = choices.of(context)
+    picking.keep_of(context, "CLIP")
     asked = choices.wire_settings(chosen, settings.of(context).seed)
     mask = choices.own_mask(chosen)
     if mask is not None and not asked["mask_dir"]:

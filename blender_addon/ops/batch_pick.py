@@ -26,7 +26,8 @@ class MENAGERIE_OT_batch_pick(bpy.types.Operator):
         entry = batch.entry_at(self.index)
         if entry is None:
             return {"CANCELLED"}
-        settings.of(context).photo = entry.photo
+        chosen = settings.of(context)
+        chosen.kind, chosen.photo = "PHOTO", entry.photo
         if not bpy.app.background:
             bpy.ops.menagerie.pick_animal("INVOKE_DEFAULT")
         return {"FINISHED"}

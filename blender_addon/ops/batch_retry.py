@@ -45,7 +45,7 @@ def take_mask(context: bpy.types.Context, entry: Entry) -> None:
     """The panel's painted mask, if it is of this photo, becomes the entry's; one that is being picked is accepted first. Raises
     `LinkError`."""
     chosen = settings.of(context)
-    if bpy.path.abspath(chosen.photo) == entry.photo and picking.running(context) is not None:
-        picking.keep(context)
+    if bpy.path.abspath(chosen.photo) == entry.photo:
+        picking.keep_of(context, "PHOTO")
     if chosen.mask_kind == "PAINTED" and chosen.mask_image is not None and bpy.path.abspath(chosen.mask_photo) == entry.photo:
         entry.settings["mask"] = str(save_mask(chosen.mask_image, Path(entry.out)))

@@ -43,13 +43,20 @@ def refit(operator: bpy.types.Operator, context: bpy.types.Context, **changes: o
 
 
 def has_photo(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """A photo is chosen, or of a clip the frame with which it begins is there; where none is, the button's tip says so."""
-    if settings.of(context).kind == "CLIP":
-        if not choices.first_frame_known(choices.of(context)):
-            operator.poll_message_set("Press Show Animal at the clip's start first")
-            return False
-    elif not settings.of(context).photo:
+    """A photo is chosen; where none is, the button's tip says so."""
+    if not settings.of(context).photo:
         operator.poll_message_set("Choose a photo first")
+        return False
+    return True
+
+
+def has_picture(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """There is a picture to make a mask on: the photo, or in the clip's tab the frame with which the motion begins; else the tip says
+    what is missing."""
+    if settings.of(context).kind != "CLIP":
+        return has_photo(operator, context)
+    if not choices.first_frame_known(choices.of(context)):
+        operator.poll_message_set("Press Show Animal at the clip's start first")
         return False
     return True
 

@@ -40,7 +40,7 @@ class MENAGERIE_OT_paint_mask(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return fit.has_photo(cls, context)
+        return fit.has_picture(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -27,7 +27,10 @@ class MENAGERIE_OT_pick_animal(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return fit.can_begin(cls, context)
+        if not fit.idle():
+            cls.poll_message_set("A reconstruction is running")
+            return False
+        return fit.has_picture(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         try:

@@ -206,6 +206,13 @@ def keep(context: bpy.types.Context) -> None:
     redraw(picking.image)
 
 
+def keep_of(context: bpy.types.Context, tab: str) -> None:
+    """The same, if what is picked is of this tab of the panel's: what is shown is what counts when a job begins."""
+    picking = running(context)
+    if picking is not None and picking.before.tab == tab:
+        keep(context)
+
+
 def drop(context: bpy.types.Context) -> None:
     """End picking: everything is as it was before."""
     global current

@@ -40,8 +40,7 @@ class MENAGERIE_OT_reconstruct(bpy.types.Operator):
 def choices(context: bpy.types.Context, out: Path) -> dict[str, object]:
     """The scene's settings in the wire's names; a painted mask is written into the job's folder, one that is being picked is
     accepted first. Raises `LinkError`."""
-    if picking.running(context) is not None:
-        picking.keep(context)
+    picking.keep_of(context, "PHOTO")
     chosen = settings.of(context)
     asked: dict[str, object] = {"quality": chosen.quality, "seed": chosen.seed}
     if chosen.mask_kind == "PAINTED":

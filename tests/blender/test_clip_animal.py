@@ -153,6 +153,7 @@ def test_the_animal_is_picked_by_a_click_and_esc_brings_back_what_was(clip: Path
     photos.kind = "PHOTO"  # the other tab has nothing to do with it
     assert picking.running(bpy.context) is not None
     assert bpy.ops.menagerie.drop_pick() == {"FINISHED"}
+    assert not bpy.ops.menagerie.paint_mask.poll()  # there is no photo
     photos.kind = "CLIP"
     assert everything() == before and chosen.mask_image is None and chosen.mask_kind == "AUTO"
     bpy.ops.menagerie.pick_animal(x=INSIDE[0], y=INSIDE[1])
@@ -163,8 +164,9 @@ def test_the_animal_is_picked_by_a_click_and_esc_brings_back_what_was(clip: Path
 
 def test_animate_takes_the_mask_and_keeps_it_for_update(clip: Path) -> None:
     show()
-    bpy.ops.menagerie.paint_mask()
-    assert bpy.ops.menagerie.animate() == {"FINISHED"}
+    bpy.ops.menagerie.pick_animal(x=INSIDE[0], y=INSIDE[1])
+    assert bpy.ops.menagerie.animate() == {"FINISHED"}  # what is shown is what counts
+    assert picking.current is None
     rig = bpy.data.objects[session.state.last_creature]
     record = session.read_record(rig)
     assert "Its masks are somebody's own." in record["warnings"]

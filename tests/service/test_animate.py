@@ -18,6 +18,7 @@ from PIL import Image as Picture
 from backend.asset.read import read_asset
 from backend.errors import Cancelled, MenagerieError
 from backend.service import animate as service
+from backend.service import reconstruct
 from backend.service.animate import Choices, animate
 from backend.service.failures import as_error
 from backend.service.stretch import bridge, longest_stretch, visible_runs
@@ -76,6 +77,18 @@ def test_a_clip_becomes_a_whole_result_and_nothing_else_stays(clip: Path, tmp_pa
     assert (np.diff(fractions) > -1e-9).all() and fractions[-1] == 1.0
     assert told.index(SECONDS) < next(place for place, entry in enumerate(told) if isinstance(entry, tuple) and entry[0] == "mask")
     assert Picture.open(out / "mask.png").size == Picture.open(out / "photo.jpg").size == Picture.open(out / "overlay.png").size == SIZE
+
+
+@pytest.mark.parametrize(("pause", "calls"), [(100.0, 2), (-1.0, 5)])
+def test_between_stages_and_now_and_then_within_them_memory_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, pause: float, calls: int
+) -> None:
+    monkeypatch.setattr(reconstruct, "PAUSE", pause)
+    called: list[int] = []
+    stages = reconstruct.Stages(lambda *_: None, {"all": (0.0, 1.0)}, between=lambda: called.append(1))
+    for stage in ("see", "see", "see", "fit", "fit"):
+        stages.part("all")(stage, 0.5)
+    assert len(called) == calls
 
 
 def test_the_movie_shows_the_creature_over_every_frame_at_the_clips_rate(clip: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def paint_from(
         paint.add(found)
         best.append(float(found.confidence.sum()))
         coats.append((coat, light))
+        del found  # it is large, and the next one is made before this name is given to it
     assert paint is not None  # a clip has a key frame
     coat, light = coats[int(np.argmax(best))]
     return mesh, fill(mesh, paint.mixed(), lambda points: coat.albedo(points, light))
