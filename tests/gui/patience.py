@@ -17,7 +17,7 @@ JOB_SECONDS = 180.0
 LOOKED_SECONDS = 20.0
 """Of each part of the measurement: the view at rest and turned, with a job and without."""
 BLOCKED_SECONDS = 0.050
-"""By so much a job may lengthen the usual gap between two turns of the window."""
+"""By so much a job may lengthen the gap that is felt between two turns of the window."""
 
 
 def wait_three_minutes(link: Any, took: list[seconds.Took]) -> Iterator[float]:
@@ -76,7 +76,7 @@ def watched(gaps: seconds.Gaps, name: str) -> Iterator[float]:
 
 def fits(gaps: seconds.Gaps, part: str) -> bool:
     """Whether a job lengthens the gaps of this part by no more than is promised."""
-    return gaps.share(f"{part} with a job", 0.5) - gaps.share(f"{part} without a job", 0.5) <= BLOCKED_SECONDS
+    return gaps.felt(f"{part} with a job") - gaps.felt(f"{part} without a job") <= BLOCKED_SECONDS
 
 
 def described(gaps: seconds.Gaps, part: str) -> str:
