@@ -35,6 +35,9 @@ OWN_HELD = 15
 """Vertices of its own a tail must have a bone, to be content with them."""
 MOST_FITS = 5
 """Times that the legs' weights are fitted and pruned, at most: what pruning folds, the next fit mends, until the test bends hold."""
+HOPELESS = 0.1
+"""Share of its way that a paw goes with its bones, below which nothing more is tried: where a leg's flesh was taken for another part's, no
+fit finds it."""
 FLIPPED, MARGIN = 0.0006, 0.03
 """Share of triangles turned over in a test bend that is good enough, and how far other measures stay from what must hold."""
 LIMBS_FIRST = 3.0
@@ -60,6 +63,8 @@ def fitted_weights(mesh: Mesh, skeleton: Skeleton) -> tuple[Skin, BendReport]:
         report = bend_report(mesh, skeleton, skin, mirrored=mesh.mirror is not None)
         found.append((skin, report))
         if report.flipped < FLIPPED and report.section > LEAST_SECTION + MARGIN and report.volume < MOST_VOLUME * (1 - MARGIN):
+            break
+        if report.travel < HOPELESS:
             break
     return min(found, key=lambda pair: pair[1].flipped)
 
