@@ -80,7 +80,7 @@ def test_clips_of_two_lengths_are_timed_and_their_memory_compared(
     monkeypatch.setattr(clips.subprocess, "run", run)
     assert command.main(["--animate", "--json", str(tmp_path / "found.json")]) == 0
     found = json.loads((tmp_path / "found.json").read_text())["animate"]
-    assert lengths == [3, 8] and found["8"]["peak_memory_mib"] == 508
+    assert lengths == [clips.FIRST, 3, 8] and found["8"]["peak_memory_mib"] == 508
     assert found["memory_growth"] == pytest.approx(508 / 503) and "1.010" in capsys.readouterr().out
     monkeypatch.setattr(clips.subprocess, "run", lambda asked, **_: SimpleNamespace(returncode=1, stderr="first\nno animal in it\n"))
     with pytest.raises(MenagerieError, match="no animal in it"):
