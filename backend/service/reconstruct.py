@@ -57,10 +57,8 @@ STRIP_ROWS = 256
 MASK_ASPECT_TOLERANCE = 0.03
 """A mask of another size is stretched to the photo's; its proportions may differ by this share, no more."""
 
-
 PAUSE = 2.0
-"""Seconds."""
-
+"""Seconds within a stage after which `Stages.between` is called again."""
 MOST_PHOTOS = 12
 """Of one animal: each is held at its full size."""
 

@@ -14,12 +14,8 @@ from . import fit, picking
 from .paint_mask import save_mask
 
 
-class MENAGERIE_OT_animate(bpy.types.Operator):
-    """Reconstruct the animal in the clip as one creature that moves as it does there"""
-
-    bl_idname = "menagerie.animate"
-    bl_label = "Animate"
-    bl_options = {"REGISTER"}
+class NeedsClip:
+    """Of operators that work on the chosen clip."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -30,6 +26,14 @@ class MENAGERIE_OT_animate(bpy.types.Operator):
             cls.poll_message_set("Choose a clip first")
             return False
         return True
+
+
+class MENAGERIE_OT_animate(NeedsClip, bpy.types.Operator):
+    """Reconstruct the animal in the clip as one creature that moves as it does there"""
+
+    bl_idname = "menagerie.animate"
+    bl_label = "Animate"
+    bl_options = {"REGISTER"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = choices.of(context)

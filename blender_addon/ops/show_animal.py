@@ -10,21 +10,11 @@ from ..link.errors import LinkError
 from . import animate, fit
 
 
-class MENAGERIE_OT_show_animal(bpy.types.Operator):
+class MENAGERIE_OT_show_animal(animate.NeedsClip, bpy.types.Operator):
     """Look at this moment of the clip and show what is taken for the animal there; where the motion begins it can be put right"""
 
     bl_idname = "menagerie.show_animal"
     bl_label = "Show Animal"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not fit.idle():
-            cls.poll_message_set("A reconstruction is running")
-            return False
-        if not choices.of(context).path:
-            cls.poll_message_set("Choose a clip first")
-            return False
-        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -1,16 +1,19 @@
-"""The add-on, enabled for a file of tests that asks for it, with an empty Blender for each test."""
+"""The add-on, enabled for a file of tests that asks for it, with an empty Blender for each test; what turntables are tried on."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import bpy
 import pytest
 
 from blender_addon.link import session
 from tests.blender import button
 from tests.blender.creatures import empty_blender
+from tests.blender.turntables import keep_in, long_box
 
 ENDED = pytest.StashKey[int]()
 
@@ -28,6 +31,18 @@ def add_on(child_for_all: None) -> None:
     empty_blender()
     session.state.error = None
     session.state.ready.clear()
+
+
+@pytest.fixture
+def kept_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where unfinished turntables are kept."""
+    return keep_in(tmp_path_factory.mktemp("kept"), monkeypatch)
+
+
+@pytest.fixture
+def cube() -> bpy.types.Object:
+    """A long box, off the origin, alone in an empty file."""
+    return long_box()
 
 
 @pytest.hookimpl(trylast=True)

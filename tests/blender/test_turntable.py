@@ -17,9 +17,9 @@ from blender_addon.turntable import picture
 from blender_addon.turntable.stage import BACKGROUND, frame_points, orbit
 from tests.blender.button import PYTHON, ROOT
 from tests.blender.creatures import creature, empty_blender, read_creature
-from tests.blender.turntables import SIZE, counts, covered, keep_in, long_box, read_frames, read_picture
+from tests.blender.turntables import SIZE, counts, covered, read_frames, read_picture
 
-pytestmark = pytest.mark.blender5
+pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("kept_folder")]
 
 EDGE_TOLERANCE = 0.04
 """How far inside the picture the farthest point may stay, in picture sides: framing is tight."""
@@ -29,17 +29,6 @@ LIT_TOLERANCE = 0.33
 
 COLOUR_TOLERANCE = 0.02
 """sRGB, 0..1: the Standard view shows a flat colour as it is."""
-
-
-@pytest.fixture(autouse=True)
-def kept_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where unfinished turntables are kept."""
-    return keep_in(tmp_path_factory.mktemp("kept"), monkeypatch)
-
-
-@pytest.fixture
-def cube() -> bpy.types.Object:
-    return long_box()
 
 
 def test_movie_has_each_picture_once_and_nothing_is_left(cube: bpy.types.Object, tmp_path: Path) -> None:

@@ -16,20 +16,9 @@ from blender_addon.control.limbs import Leg
 from blender_addon.scene.creature import Creature
 from blender_addon.turntable import ground, passes, shown
 from blender_addon.turntable.stage import Framing, Look
-from tests.blender.turntables import SIZE, bytes_of, counts, covered, keep_in, long_box, members, nodding_creature, read_picture
+from tests.blender.turntables import SIZE, bytes_of, counts, covered, members, nodding_creature, read_picture
 
-pytestmark = pytest.mark.blender5
-
-
-@pytest.fixture(autouse=True)
-def kept_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where unfinished turntables are kept."""
-    return keep_in(tmp_path_factory.mktemp("kept"), monkeypatch)
-
-
-@pytest.fixture
-def cube() -> bpy.types.Object:
-    return long_box()
+pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("kept_folder")]
 
 
 @pytest.fixture

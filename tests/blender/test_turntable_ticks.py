@@ -18,25 +18,14 @@ from blender_addon.turntable import movie, operator, picture
 from blender_addon.turntable import turn as turns
 from blender_addon.turntable.stage import Look
 from tests.blender.button import PYTHON, ROOT, drawn
-from tests.blender.turntables import SIZE, bytes_of, counts, keep_in, long_box, members, nodding_creature
+from tests.blender.turntables import SIZE, bytes_of, counts, members, nodding_creature
 
-pytestmark = pytest.mark.blender5
+pytestmark = [pytest.mark.blender5, pytest.mark.usefixtures("kept_folder")]
 
 TICK_SECONDS = 0.5
 """Of a tick that only starts a program; making the GIF takes longer than that."""
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture(autouse=True)
-def kept_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where unfinished turntables are kept."""
-    return keep_in(tmp_path_factory.mktemp("kept"), monkeypatch)
-
-
-@pytest.fixture
-def cube() -> bpy.types.Object:
-    return long_box()
 
 
 @pytest.fixture

@@ -36,7 +36,6 @@ RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
 
-
 @dataclass(frozen=True)
 class Posed:
     """A settled creature, ready to be posed in many frames. rest: vertices (V, 3); frames (1, b, 4, 4), back: their inverses."""

@@ -136,7 +136,6 @@ def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: 
     if moving and count >= 3 and not steadied:
         steady = about(up, pan_after(feet, up, way))
         feet = feet.turned(steady)
-        way, contacts, level = standing_feet(feet, up, fps)
         share = np.eye(4)[(feet.tips @ up - level).argmin(1)]  # (t, 4): one foot stands at nearly all times
         for _ in range(SWAYS):
             sway = ground_under(feet.tips @ up - level, share)
