@@ -16,7 +16,7 @@ from blender_addon import paths
 from blender_addon.link import batch, batch_list, batch_rows, session
 from blender_addon.link.process import Backend
 from blender_addon.panels import batch_panel
-from tests.blender import promise
+from tests import promise
 from tests.blender.button import CHILD, PATIENCE, PYTHON, ROOT, Layout, choose_photo, drawn, everything
 from tests.blender.creatures import empty_blender
 

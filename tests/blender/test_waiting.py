@@ -12,7 +12,7 @@ import pytest
 
 from blender_addon.link import session
 from blender_addon.panels import main as panel
-from tests.blender import promise
+from tests import promise
 from tests.blender.button import PATIENCE, choose_photo, drawn, everything, finish_unplaced, reconstruct
 from tests.blender.creatures import empty_blender
 
