@@ -119,8 +119,8 @@ def resized(crop: CropCamera, size: int) -> CropCamera:
     return CropCamera(crop.rotation, crop.focal / scale, size, crop.homography @ np.diag([scale, scale, 1.0]))
 
 
-def default_focal(width: int, height: int, mask: Mask, fill: float = FILL) -> float:
-    """The focal length taken where EXIF has none: the animal's crop then has a field of view of 25 degrees.
+def default_focal(width: int, height: int, mask: Mask, fill: float = FILL, fov: float = DEFAULT_CROP_FOV) -> float:
+    """The focal length taken where EXIF has none: the animal's crop then has this field of view, radians.
 
     -> pixels, bounded so that the photo's longer side spans 15 to 75 degrees. Raises `no_animal` for an empty mask.
     """
@@ -128,7 +128,7 @@ def default_focal(width: int, height: int, mask: Mask, fill: float = FILL) -> fl
     short, long = side / math.tan(WIDEST_PHOTO / 2), side / math.tan(NARROWEST_PHOTO / 2)
     for _ in range(24):
         focal = math.sqrt(short * long)
-        if _aim(outline, focal, fill)[1] > math.tan(DEFAULT_CROP_FOV / 2):
+        if _aim(outline, focal, fill)[1] > math.tan(fov / 2):
             short = focal
         else:
             long = focal

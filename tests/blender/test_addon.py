@@ -43,12 +43,8 @@ def test_a_second_creature_stands_beside_the_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("several", "several_animals"),
-        ("no animal", "no_animal"),
-        ("damaged weights", "weights_damaged"),
-        ("disk full", "disk_full"),
-        ("no memory", "no_memory"),
-        ("dies", "backend_killed"),
+        ("several", "several_animals"), ("no animal", "no_animal"), ("damaged weights", "weights_damaged"), ("disk full", "disk_full"),
+        ("no memory", "no_memory"), ("dies", "backend_killed"),
     ],  # fmt: skip
 )
 def test_a_failure_is_shown_with_its_remedy_and_changes_nothing(tmp_path: Path, name: str, code: str) -> None:
@@ -207,7 +203,9 @@ def test_without_a_backend_the_person_is_sent_to_the_preferences(tmp_path: Path)
         session.state.backend, session.state.given = link, given
 
 
-def test_a_changed_device_reaches_the_next_job_and_leaves_the_running_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_device_reaches_the_next_job_and_leaves_the_running_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = tmp_path / "python"
     python.touch()
     chosen = SimpleNamespace(device="cpu", python_path=str(python))
@@ -275,3 +273,5 @@ def test_a_record_that_a_person_broke_is_no_creature(tmp_path: Path) -> None:
     for text in ("", "{", "[]", json.dumps({"settings": 3})):
         rig[session.RECORD] = text
         assert session.read_record(rig) == {}
+
+

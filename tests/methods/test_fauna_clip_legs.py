@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.methods.fauna.clip.legs import APART, best_signs, first_is_right
+from backend.methods.fauna.clip.legs import APART, WINDOW, best_signs, first_is_right, turn_stretches
 from backend.methods.fauna.fitting.limbs import AT_ONCE, JOINTS, find_limbs, find_peaks, lift_again, read_as
 from backend.rig.template import load_quadruped
 
@@ -143,6 +143,26 @@ def test_the_beam_finds_the_best_signs_of_all(seed: int) -> None:
     costs = ((every @ form) * every).sum(1) - 2 * every @ odds
     found = best_signs(form, 2 * odds)
     assert float(found @ form @ found - 2 * found @ odds) == pytest.approx(float(costs.min()))
+
+
+def test_stretches_between_frames_that_say_nothing_are_put_right_together() -> None:
+    stretches, silent, count = 8, 6, 120
+    told = (np.arange(count) % (count // stretches) >= silent).astype(float)
+    pull = -np.outer(told, told) + np.diag(told) - 1e-4 * np.eye(count, k=1) - 1e-4 * np.eye(count, k=-1)
+    odds = np.zeros(count)
+    best = np.ones(count)
+    wrong = np.where((np.arange(count) // (count // stretches)) % 2 == 0, 1.0, -1.0)  # each stretch by itself is well told
+    found = turn_stretches(wrong, pull, odds)
+    assert abs(found.sum()) == count and found @ pull @ found == pytest.approx(best @ pull @ best)
+
+
+def test_a_long_clip_is_put_right_window_by_window() -> None:
+    count, dice = WINDOW + WINDOW // 2 + 7, np.random.default_rng(3)
+    true = np.where(dice.random(count) < 0.5, -1.0, 1.0)
+    near = np.abs(np.subtract.outer(np.arange(count), np.arange(count))) <= 3
+    form = -np.outer(true, true) * near
+    found = best_signs(form, 0.1 * true)
+    assert np.array_equal(found, true)
 
 
 def test_however_long_the_clip_few_frames_are_lifted_at_once() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.methods.fauna.clip.world import Feet, Standing, World, about, find_world, foot_indices
+from backend.methods.fauna.clip.world import Feet, Standing, World, about, find_world, foot_indices, upward
 from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import load_quadruped
 
@@ -27,6 +27,7 @@ TRAVEL = 0.1
 DOWN = axis_angle_to_matrix(np.array([1.0, 0.0, 0.0]), np.asarray(np.pi + 0.2))
 CAMERA = DOWN @ axis_angle_to_matrix(np.array([0.0, 1.0, 0.0]), np.asarray(1.1))
 """World to camera: it looks down a little and sees the animal from its side."""
+DOWN_STRAIGHT = axis_angle_to_matrix(np.array([1.0, 0.0, 0.0]), np.asarray(np.pi))
 AWAY = np.array([0.2, 0.4, 12.0])
 UP = CAMERA[:, 1]
 
@@ -60,6 +61,18 @@ def filmed(goes: float, noise: float = 0.0) -> tuple[Feet, np.ndarray]:
 
 def f1(found: np.ndarray, known: np.ndarray) -> float:
     return float(2 * (found & known).sum() / (found.sum() + known.sum()))
+
+
+@pytest.mark.parametrize(
+    ("rolled", "least", "most"), [(0.0, 0.0, 0.01), (4.0, 0.0, 1.0), (-4.0, 0.0, 1.0), (25.0, 20.0, 25.1), (90.0, 89.0, 90.1)]
+)
+def test_a_camera_is_taken_to_be_level_unless_it_clearly_is_not(rolled: float, least: float, most: float) -> None:
+    view = axis_angle_to_matrix(np.array([0.0, 0.0, 1.0]), np.asarray(np.radians(rolled))) @ CAMERA
+    noise = axis_angle_to_matrix(np.eye(3)[np.arange(9) % 3], np.radians(np.tile([0.5, 0.0, -0.5], 3).repeat(1)))
+    up = upward(torch.from_numpy(noise @ view).float())
+    assert least <= abs(np.degrees(np.arctan2(up[0], -up[1]))) <= most + 0.6
+    assert np.arcsin(up[2]) == pytest.approx(np.arcsin(CAMERA[2, 1]), abs=0.02), "how far it looks down is as it was seen"
+    assert np.linalg.norm(up) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("goes", [0.0, 1.0])
@@ -154,6 +167,25 @@ def test_the_true_motion_costs_nothing_and_faults_do(goes: float) -> None:
     assert energy_of(tips - [0, 0.1, 0], body, goes) > 1  # below the ground
     assert energy_of(tips + 0.1 * stands[..., None] * [0, 1, 0], body, goes) > 0.5  # standing on nothing
     assert energy_of(tips, body + 0.1 * np.arange(FRAMES)[:, None] * [1, 0, 0], goes) > 1  # to its side
+
+
+def test_a_body_that_wavers_costs_more_than_one_that_turns() -> None:
+    """Per radian: who truly turns is let go."""
+    count = 40
+    world = World(
+        np.array([0.0, -1, 0]), np.zeros(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), np.zeros((count, 4), bool), False
+    )
+    term = Standing(world, TEMPLATE, FPS)
+    still = torch.zeros(count, len(TEMPLATE.points), 3)
+
+    def cost(degrees: np.ndarray) -> float:
+        view = about(np.array([0.0, 1, 0]), np.radians(degrees)) @ DOWN_STRAIGHT
+        return float(term(still, torch.from_numpy(view).float(), torch.zeros(count, 3)))
+
+    frames = np.arange(count)
+    straight, wavers, turns = cost(0 * frames), cost(5 * np.sin(frames / 6)), cost(90 * frames / count)
+    assert straight == pytest.approx(0, abs=1e-6) and wavers > 0
+    assert turns / 90**2 < 0.25 * wavers / 10**2
 
 
 def test_feet_that_swing_are_not_held() -> None:

@@ -26,13 +26,15 @@ FEWEST = 2
 """Joints of a pair that must have two places."""
 SMOOTH = 1.5
 """Weight of squared second differences: half of a stride that takes seven frames is let through, nearly all of slower ones."""
-UNTOLD = 0.1
+UNTOLD = 0.6
 """Weight of a frame in which the legs are one in the picture, over one in which they lie apart."""
 READING = 0.02
 """Half widths by which joints are read wrong."""
 BEAM = 256
 REACH = 64
 """Frames over which how even a way is depends on what was."""
+WINDOW = 512
+"""Frames within which stretches are turned round, half of them again with those that follow."""
 IN_STEP = 0.05
 """Half widths by which a pair's legs are out of the gait's rhythm."""
 NAMED_ALL, BESIDE = 4.0, 0.04
@@ -107,8 +109,36 @@ def best_signs(form: NDArray[np.float64], odds: NDArray[np.float64]) -> NDArray[
         tried, told = np.concatenate([cost + pull, cost - pull]), np.repeat([1.0, -1.0], len(cost))
         kept = np.argsort(tried, kind="stable")[:BEAM]
         signs, cost = np.column_stack([signs[kept % len(pull)], told[kept]]), tried[kept]
-    other = cost + 2 * signs @ odds  # of the same signs all turned round: a beam soon holds but one of both
-    return np.asarray(signs[cost.argmin()] if cost.min() <= other.min() else -signs[other.argmin()])
+    # Frames in which the legs are one fill the beam with signs that hardly matter; a stretch that it got wrong is turned round as a whole.
+    best = signs[cost.argmin()].copy()
+    for start in range(0, max(len(odds) - WINDOW // 2, 1), WINDOW // 2):
+        part = slice(start, start + WINDOW)
+        rest = form[part] @ best - form[part, part] @ best[part]
+        best[part] = turn_stretches(best[part], form[part, part], odds[part] - 2 * rest)
+    return best
+
+
+def turn_stretches(signs: NDArray[np.float64], form: NDArray[np.float64], odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same (n,) with those stretches of signs turned round that make s' form s - odds' s less, the best first, until none does."""
+    count = len(signs)
+    signs = signs.copy()
+    for _ in range(count):
+        pull = form * np.outer(signs, signs)
+        np.fill_diagonal(pull, 0)
+        # What a stretch of frames pulls within, with all, and is named, from sums up to each frame.
+        within = np.zeros((count + 1, count + 1))
+        within[1:, 1:] = pull.cumsum(0).cumsum(1)
+        everything = np.append(0, pull.sum(1).cumsum())
+        named = np.append(0, (odds * signs).cumsum())
+        own = np.diag(within)
+        inside = own[None] - within - within.T + own[:, None]  # (n + 1, n + 1): from each frame up to each other
+        change = -4 * (everything[None] - everything[:, None] - inside) + 2 * (named[None] - named[:, None])
+        change = np.triu(change, 1)
+        start, end = np.unravel_index(int(change.argmin()), change.shape)
+        if change[start, end] > -1e-9:
+            break
+        signs[start:end] *= -1
+    return signs
 
 
 @torch.no_grad()

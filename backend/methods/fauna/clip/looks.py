@@ -36,9 +36,12 @@ BACKGROUND = 0.5
 """Grey behind the animal."""
 CHUNK = 16
 """Frames in a stored file."""
-WIDEST = math.radians(50.0)
+CROP_FOV = math.radians(18.0)
+"""Field of view of an animal's crop where the clip's is not known: what moves is filmed from farther away than what sits for a photo. Too
+wide a lens turns an animal that passes, too long a one turns it the other way."""
+WIDEST = math.radians(38.0)
 """Field of view along a clip's longer side, at most, where none is known: an animal that is small in the picture is far away rather than
-filmed through a wide lens, and too wide a lens makes one that passes seem to turn."""
+filmed through a wide lens."""
 SAMPLED = 24
 """Frames whose masks say which focal length a clip without one is given."""
 
@@ -98,7 +101,7 @@ def clip_focal(request: ClipRequest) -> float:
     some = some[np.unique(np.linspace(0, len(some) - 1, min(SAMPLED, len(some))).astype(int))]
     masks = [request.mask(int(k)) for k in some]
     area = [float((mask > LEVEL).sum()) for mask in masks]
-    guess = default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL)
+    guess = default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL, CROP_FOV)
     return max(guess, 0.5 * max(request.clip.width, request.clip.height) / math.tan(WIDEST / 2))
 
 

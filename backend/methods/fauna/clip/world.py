@@ -9,6 +9,7 @@ A camera that goes along with an animal and shows nothing of the ground is known
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +57,10 @@ PLANTED, GROUNDED, SUNK, ASKEW = 30.0, 10.0, 30.0, 6.0
 """Weights of squared object units: of a standing foot from its place, of its height, of any foot below the ground, and of the body's way in
 `STRIDE` seconds to its side: animals walk where they face."""
 STRIDE = 0.3
+STRAIGHT, TURNS = 20.0, 0.15
+"""Weight of the squared radians by which a body turns in `STRIDE` seconds, and where it counts half: animals go straight on or turn."""
+ROLLED, TILTED = 0.1, math.radians(16)
+"""Share of a seen roll of the camera that is believed where it is small, and radians beyond which a camera is taken to be held askew."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,15 @@ def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template:
 
 
 def upward(view: Tensor) -> Array:
-    """(3,) unit: the objects' up in the camera, through all frames (t, 3, 3)."""
-    up = view[:, :, 1].double().numpy()
-    middle = np.median(up, 0)
-    return np.asarray(middle / np.linalg.norm(middle))
+    """(3,) unit: the objects' up in the camera, through all frames (t, 3, 3), as nearly level as cameras are held.
+
+    A body that runs is pitched against its way, and an animal seen from its side looks then as if the camera were rolled.
+    """
+    middle = np.median(view[:, :, 1].double().numpy(), 0)
+    middle /= np.linalg.norm(middle)
+    roll = float(np.arctan2(middle[0], -middle[1]))
+    back = about(np.array([0.0, 0.0, 1.0]), np.array([-(1 - ROLLED) * roll * np.exp(-((roll / TILTED) ** 2))]))[0]
+    return np.asarray(back @ middle)
 
 
 def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: bool = False) -> World:
@@ -276,9 +286,12 @@ class Standing:
         if len(points) > self.stride:
             body = (view @ points[:, self.pelvis, :, None])[..., 0] + place  # (t, 3)
             body = (self.steady @ body[..., None])[..., 0] + self.path
-            sideways = torch.linalg.cross(self.up.expand(len(view), 3), (self.steady @ view)[:, :, 2])  # (t, 3) the animal's left
+            ahead = (self.steady @ view)[:, :, 2]
+            sideways = torch.linalg.cross(self.up.expand(len(view), 3), ahead)  # (t, 3) the animal's left
             moved = body[self.stride :] - body[: -self.stride]
             energy = energy + ASKEW * (moved * (sideways[self.stride :] + sideways[: -self.stride]) / 2).sum(-1).square().sum()
+            turned = (ahead[self.stride :] * sideways[: -self.stride]).sum(-1).square()
+            energy = energy + STRAIGHT * (turned / (1 + turned / TURNS**2)).sum()
         if len(self.stretches):
             level = there - (there @ self.up)[..., None] * self.up
             mine = level[:, self.feet].transpose(0, 1)  # (s, t, 3)
