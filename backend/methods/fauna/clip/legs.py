@@ -37,7 +37,7 @@ WINDOW = 512
 """Frames within which stretches are turned round, half of them again with those that follow."""
 IN_STEP = 0.05
 """Half widths by which a pair's legs are out of the gait's rhythm."""
-NAMED_ALL, BESIDE = 4.0, 0.04
+NAMED_ALL, BESIDE = 4.0, 0.028
 """Where all of a clip's frames are turned round or none: weight of the names' mean log odds, and half widths by which the legs' places
 beside each other are mistaken."""
 NEAR_GROUND = 0.2
