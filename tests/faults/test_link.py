@@ -141,11 +141,15 @@ def test_promise_3_the_child_ends_within_two_seconds_of_blenders_death(photo: Pa
 
 
 def test_promise_1_pump_takes_less_than_ten_milliseconds_while_a_job_runs(backend: Any, photo: Path, tmp_path: Path) -> None:
-    jobs = []
-    _, own = promise.timed(lambda: jobs.append(backend.reconstruct(photo, tmp_path / "out", name="slow")))
-    assert own < promise.WORST_SECONDS
-    promise.keep((backend.pump,), times=200)
-    assert not jobs[0].done
+    took: list[promise.Took] = []
+    with promise.own_garbage_only():
+        job = promise.timed(took, lambda: backend.reconstruct(photo, tmp_path / "out", name="slow"))
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            promise.timed(took, backend.pump)
+            time.sleep(0.01)
+    assert not job.done
+    assert promise.slow_and_worst(took)[0] < promise.CALLBACK_SECONDS
 
 
 def test_promise_1_the_child_has_a_low_priority_and_a_clean_environment(

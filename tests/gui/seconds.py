@@ -13,13 +13,7 @@ from typing import Any
 import bpy
 
 from tests.gui.artist import PACKAGE, check, module, press
-
-CALLBACK_SECONDS = 0.010
-CALLBACK_WORST_SECONDS = 0.050
-"""Promise 1: the 99th percentile by the clock, and the longest of the thread's own work: the clock also counts other programs."""
-
-Took = tuple[float, float]
-"""Seconds of a callback: by the clock, and of the thread's own work."""
+from tests.promise import CALLBACK_SECONDS, WORST_SECONDS, Took, now, since, slow_and_worst
 
 
 def time_callbacks(link: Any) -> list[Took]:
@@ -71,23 +65,12 @@ def time_callbacks(link: Any) -> list[Took]:
     return took
 
 
-def now() -> Took:
-    """Both clocks."""
-    return time.perf_counter(), time.thread_time()
-
-
-def since(start: Took) -> Took:
-    """What has passed on both."""
-    clock, work = now()
-    return clock - start[0], work - start[1]
-
-
 def check_callbacks(took: list[Took], name: str) -> None:
     """Promise 1 over what `time_callbacks` noted."""
-    clock, work = (sorted(each) for each in zip(*took, strict=True))
-    slow = clock[int(0.99 * (len(clock) - 1))]
-    note = f"p99 {slow * 1e3:.1f} ms of {len(clock)}, worst {work[-1] * 1e3:.1f} ms of work, {clock[-1] * 1e3:.1f} ms by the clock"
-    check(f"promise 1: callbacks are short {name}", slow <= CALLBACK_SECONDS and work[-1] <= CALLBACK_WORST_SECONDS, note)
+    slow, worst = slow_and_worst(took)
+    longest = max(clock for clock, _ in took)
+    note = f"p99 {slow * 1e3:.1f} ms of {len(took)}, worst {worst * 1e3:.1f} ms of work, {longest * 1e3:.1f} ms by the clock"
+    check(f"promise 1: callbacks are short {name}", slow <= CALLBACK_SECONDS and worst <= WORST_SECONDS, note)
 
 
 class Gaps:
@@ -138,7 +121,7 @@ class Gaps:
         longest = max(range(len(gaps)), key=gaps.__getitem__)
         note = f"ours at most {max(ours) * 1e3:.1f} ms in one of {len(gaps)} gaps, {sum(ours):.2f} s of {sum(gaps):.0f} s in all"
         note += f"; the longest gap, {gaps[longest] * 1e3:.0f} ms, had {ours[longest] * 1e3:.1f} ms of ours; all: {self.describe(name)}"
-        check(f"promise 1: we never hold the main thread, {name}", max(ours) <= CALLBACK_WORST_SECONDS and len(gaps) > 1, note)
+        check(f"promise 1: we never hold the main thread, {name}", max(ours) <= WORST_SECONDS and len(gaps) > 1, note)
 
     def describe(self, name: str) -> str:
         """What is felt, the median, 90th and 99th percentile and the longest, milliseconds."""

@@ -64,13 +64,12 @@ def f1(found: np.ndarray, known: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("rolled", "least", "most"), [(0.0, 0.0, 0.01), (4.0, 0.0, 1.0), (-4.0, 0.0, 1.0), (25.0, 20.0, 25.1), (90.0, 89.0, 90.1)]
+    ("rolled", "least", "most"), [(0.0, 0.0, 0.1), (4.0, 0.0, 1.0), (-4.0, 0.0, 1.0), (25.0, 20.0, 25.1), (90.0, 89.0, 90.1)]
 )
 def test_a_camera_is_taken_to_be_level_unless_it_clearly_is_not(rolled: float, least: float, most: float) -> None:
     view = axis_angle_to_matrix(np.array([0.0, 0.0, 1.0]), np.asarray(np.radians(rolled))) @ CAMERA
-    noise = axis_angle_to_matrix(np.eye(3)[np.arange(9) % 3], np.radians(np.tile([0.5, 0.0, -0.5], 3).repeat(1)))
-    up = upward(torch.from_numpy(noise @ view).float())
-    assert least <= abs(np.degrees(np.arctan2(up[0], -up[1]))) <= most + 0.6
+    up = upward(torch.from_numpy(view[None]).float())
+    assert least <= abs(np.degrees(np.arctan2(up[0], -up[1]))) <= most
     assert np.arcsin(up[2]) == pytest.approx(np.arcsin(CAMERA[2, 1]), abs=0.02), "how far it looks down is as it was seen"
     assert np.linalg.norm(up) == pytest.approx(1)
 

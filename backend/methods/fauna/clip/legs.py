@@ -109,8 +109,9 @@ def best_signs(form: NDArray[np.float64], odds: NDArray[np.float64]) -> NDArray[
         tried, told = np.concatenate([cost + pull, cost - pull]), np.repeat([1.0, -1.0], len(cost))
         kept = np.argsort(tried, kind="stable")[:BEAM]
         signs, cost = np.column_stack([signs[kept % len(pull)], told[kept]]), tried[kept]
+    other = cost + 2 * signs @ odds  # of the same signs all turned round: a beam soon holds but one of both
+    best = signs[cost.argmin()].copy() if cost.min() <= other.min() else -signs[other.argmin()]
     # Frames in which the legs are one fill the beam with signs that hardly matter; a stretch that it got wrong is turned round as a whole.
-    best = signs[cost.argmin()].copy()
     for start in range(0, max(len(odds) - WINDOW // 2, 1), WINDOW // 2):
         part = slice(start, start + WINDOW)
         rest = form[part] @ best - form[part, part] @ best[part]
@@ -128,9 +129,8 @@ def turn_stretches(signs: NDArray[np.float64], form: NDArray[np.float64], odds: 
         # What a stretch of frames pulls within, with all, and is named, from sums up to each frame.
         within = np.zeros((count + 1, count + 1))
         within[1:, 1:] = pull.cumsum(0).cumsum(1)
-        everything = np.append(0, pull.sum(1).cumsum())
         named = np.append(0, (odds * signs).cumsum())
-        own = np.diag(within)
+        own, everything = np.diag(within), within[:, -1]
         inside = own[None] - within - within.T + own[:, None]  # (n + 1, n + 1): from each frame up to each other
         change = -4 * (everything[None] - everything[:, None] - inside) + 2 * (named[None] - named[:, None])
         change = np.triu(change, 1)

@@ -9,7 +9,6 @@ A camera that goes along with an animal and shows nothing of the ground is known
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +58,7 @@ PLANTED, GROUNDED, SUNK, ASKEW = 30.0, 10.0, 30.0, 6.0
 STRIDE = 0.3
 STRAIGHT, TURNS = 20.0, 0.15
 """Weight of the squared radians by which a body turns in `STRIDE` seconds, and where it counts half: animals go straight on or turn."""
-ROLLED, TILTED = 0.1, math.radians(16)
+ROLLED, TILTED = 0.1, np.radians(16.0)
 """Share of a seen roll of the camera that is believed where it is small, and radians beyond which a camera is taken to be held askew."""
 
 
@@ -126,9 +125,9 @@ def upward(view: Tensor) -> Array:
     """
     middle = np.median(view[:, :, 1].double().numpy(), 0)
     middle /= np.linalg.norm(middle)
-    roll = float(np.arctan2(middle[0], -middle[1]))
-    back = about(np.array([0.0, 0.0, 1.0]), np.array([-(1 - ROLLED) * roll * np.exp(-((roll / TILTED) ** 2))]))[0]
-    return np.asarray(back @ middle)
+    roll = np.arctan2(middle[0], -middle[1])
+    back = -(1 - ROLLED) * roll * np.exp(-((roll / TILTED) ** 2))
+    return np.asarray(axis_angle_to_matrix(np.array([0.0, 0.0, 1.0]), np.asarray(back)) @ middle)
 
 
 def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: bool = False) -> World:
