@@ -11,7 +11,7 @@ import torch
 
 from backend.errors import MenagerieError
 from backend.methods.fauna.clip import looks as module
-from backend.methods.fauna.clip.looks import CHUNK, TENSORS, Looks, clip_focal, join, load, look_through, store
+from backend.methods.fauna.clip.looks import CHUNK, PACKED, TENSORS, Looks, clip_focal, join, load, look_through, store
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.request import ClipRequest
 from backend.types import ByteArray, Clip, Image, no_progress
@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 60, 40
 
 
 def same(first: Looks, second: Looks) -> bool:
-    pairs = [(first.mask.unpacked(), second.mask.unpacked())]
+    pairs = [(getattr(first, name).unpacked(), getattr(second, name).unpacked()) for name in PACKED]
     pairs += [(getattr(first, name), getattr(second, name)) for name in TENSORS]
     return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
@@ -81,7 +81,7 @@ def test_frames_that_were_seen_are_not_looked_at_again(tmp_path: Path, monkeypat
     frames = CHUNK + 3
     every, asked = look_at(walk(frames)), []
 
-    def look(networks: object, image: Image, mask: object, number: int, focal: float) -> Looks:
+    def look(networks: object, frame: object, after: object, number: int, focal: float) -> Looks:
         asked.append(number)
         return every[[number]]
 
@@ -103,9 +103,30 @@ def test_frames_that_were_seen_are_not_looked_at_again(tmp_path: Path, monkeypat
 
 def test_frames_without_the_animal_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     every, seen = look_at(walk(6)), [1, 2, 5]
-    monkeypatch.setattr(module, "look", lambda networks, image, mask, number, focal: every[[number]])
+    monkeypatch.setattr(module, "look", lambda networks, frame, after, number, focal: every[[number]])
     found = look_through(None, request(tmp_path, 6, seen), FOCAL, no_progress, SPAN)  # type: ignore[arg-type]
     assert found.numbers.tolist() == seen
+
+
+def test_each_frame_is_compared_with_the_next_one_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = CHUNK + 3
+    every, follows, opened = look_at(walk(frames)), {}, []
+
+    def look(networks: object, frame: tuple[Image, object], after: tuple[Image, object] | None, number: int, focal: float) -> Looks:
+        follows[number] = None if after is None else int(after[0].rgb[0, 0, 0])
+        assert int(frame[0].rgb[0, 0, 0]) == number
+        return every[[number]]
+
+    def read(number: int) -> Image:
+        opened.append(number)
+        return Image(np.full((HEIGHT, WIDTH, 3), number, np.uint8))
+
+    monkeypatch.setattr(module, "look", look)
+    seen = [k for k in range(frames) if k not in (4, 9)]
+    asked = request(tmp_path, frames, seen)
+    look_through(None, replace(asked, clip=replace(asked.clip, read=read)), FOCAL, no_progress, SPAN)  # type: ignore[arg-type]
+    assert follows == {k: k + 1 if k + 1 in seen else None for k in seen}
+    assert opened == seen  # each once
 
 
 def test_a_clip_has_one_focal_length(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from backend.asset.place import place
 from backend.asset.schema import check_rigid
-from backend.methods.fauna.clip.follow import Posed
+from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.stage import Staged, put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Track
 from backend.methods.fauna.clip.world import World

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.methods.fauna.clip.flow import unknown
 from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.track import Track
@@ -98,7 +99,8 @@ def look_at(track: Track, noise: Noise = Noise()) -> Looks:  # noqa: B008  (froz
     zero = torch.zeros
     return Looks(
         numbers=torch.arange(count), turn=turn, focal=focal, mask=Packed.of(zero(count, RENDER_SIZE, RENDER_SIZE, dtype=torch.uint8)),
-        code=zero(count, 4), feature=zero(count, 4), light=zero(count, 4), category=track.rest.expand(count, -1, 3).clone(),
+        flow=Packed.of(unknown().repeat(count, 1, 1, 1)), code=zero(count, 4), feature=zero(count, 4), light=zero(count, 4),
+        category=track.rest.expand(count, -1, 3).clone(),
         rest=track.rest.expand(count, -1, 3).clone(), girth=zero(count, 4, 2), rotation=rotation[:, None] @ quarters,
         translation=translation, logits=torch.tensor([0.0, 1.0, 1.0, 1.0]).repeat(count, 1),
         seen=seen + noise.seen * torch.randn(seen.shape, generator=dice), confidence=torch.ones(seen.shape[:2]),

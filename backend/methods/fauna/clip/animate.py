@@ -17,11 +17,13 @@ from torch import Tensor
 from backend import VERSION
 from backend.asset.place import place
 from backend.methods.fauna.clip.character import consensus, find_character
-from backend.methods.fauna.clip.follow import Posed, follow
+from backend.methods.fauna.clip.drift import JointDrift
+from backend.methods.fauna.clip.follow import follow
 from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
 from backend.methods.fauna.clip.painting import paint_from
 from backend.methods.fauna.clip.plant import plant
+from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.stage import put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Told, Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
@@ -120,7 +122,8 @@ def solve_joints_of_clip(
             given = start if first or held is None else replace(start, rest=held.rest)
             tell = told(progress, "motion", *share(span, number, 1 + SOLVED_AGAIN, part, len(looks)))
             kept = partial(kept_near, held)
-            return solve_track(model, looks[part], given, times[part], ground, kept, proportions=first, told=tell)
+            drift = JointDrift(looks[part], model.template)
+            return solve_track(model, looks[part], given, times[part], ground, kept, drift, proportions=first, told=tell)
 
         track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))
         world = look_down(pose_track(track), track, steady, request, model.template)

@@ -1,5 +1,5 @@
-"""The settled creature follows the clip: its silhouettes are compared with the masks, its joints with those seen, frame by frame, while
-the curves stay smooth and feet that stand stay where they are.
+"""The settled creature follows the clip: its silhouettes are compared with the masks, its joints with those seen, its skin's steps with
+the optical flow, while the curves stay smooth and feet that stand stay where they are.
 
 Enters: a settled `Creature`, `Looks`, a `Track`, and what is known of the feet. Leaves: a `Track` of that creature. Each step compares the
 silhouettes of some frames, in turn, and everything else of all.
@@ -7,62 +7,31 @@ silhouettes of some frames, in turn, and everything else of all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from backend.methods.descent import Adam
+from backend.methods.fauna.clip.drift import SkinDrift
 from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Curves, Ground, Kept, Told, Track, in_crops, pace_of, pose_terms, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
-from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residual, legs_inside, lifted_residual, project
 from backend.methods.fauna.fitting.fit import INSIDE
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, MaskTarget, picture, preview
-from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_frames
-from backend.rig.rotations import euler_to_matrix
 
 JOINTS, LIFTED = 0.5, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
 BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""
-MISSED, STRAY, UNCOVERED = 2.0, 20.0, 20.0
+SKIN = 2.0
+"""Weight of the skin's steps off the flow, likewise."""
+MISSED, STRAY, UNCOVERED = 4.0, 20.0, 40.0
 AT_ONCE = 3
 """Every how-manieth frame's silhouette a step compares."""
 RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
-
-
-@dataclass(frozen=True)
-class Posed:
-    """A settled creature, ready to be posed in many frames. rest: vertices (V, 3); frames (1, b, 4, 4), back: their inverses."""
-
-    creature: Creature
-    frames: Tensor
-    back: Tensor
-
-    @classmethod
-    def of(cls, creature: Creature) -> Posed:
-        frames = rest_frames(creature.rest[None])
-        return cls(creature, frames, invert_frames(frames))
-
-    def transforms(self, angles: Tensor) -> Tensor:
-        """Angles (t, n, 3) -> (t, b, 4, 4) from rest to posed."""
-        root = torch.eye(3).expand(len(angles), 1, 3, 3)
-        return pose_matrices(self.frames, torch.cat([root, euler_to_matrix(angles)], 1)) @ self.back
-
-    def points(self, transforms: Tensor) -> Tensor:
-        """(t, P, 3) posed points."""
-        owner = torch.as_tensor(np.asarray(self.creature.model.template.point_bones), dtype=torch.long)
-        own = transforms[:, owner]
-        return (own[..., :3, :3] @ self.creature.rest[:, :, None])[..., 0] + own[..., :3, 3]
-
-    def vertices(self, transforms: Tensor) -> Tensor:
-        """(t, V, 3) posed vertices."""
-        return blend(self.creature.vertices[None], self.creature.dense, transforms)
 
 
 def follow(
@@ -84,6 +53,7 @@ def follow(
         points = posed.points(posed.transforms(bend))
         places = project(points, *in_crops(looks, *curves()), evidence.focal)
     targets = [MaskTarget(looks.mask[k].float() / 255, seed, template, limb, places[k]) for k in range(count)]
+    drift = SkinDrift(posed, looks, track, seed) if count > 1 else None
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     each = max(1, count // AT_ONCE)
     for step in range(steps):
@@ -100,6 +70,8 @@ def follow(
             + INSIDE * legs_inside(points, trunk, template)
         )
         energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace)
+        if drift is not None:
+            energy = energy + SKIN * drift(transforms, view, place)
         if ground is not None:
             energy = energy + ground(points, view, place)
         if kept is not None:

@@ -1,7 +1,8 @@
 """Left and right legs, told apart through time.
 
 In one frame a far leg may be taken for the near one, or both for the same (`fitting.limbs`). Of all ways to call the frames' limbs left and
-right the one is taken with which both legs go most evenly, pass each other in the gait's rhythm (`gait`), and the heats agree best.
+right the one is taken with which both legs go most evenly, pass each other in the gait's rhythm (`gait`), the flank's skin goes with the
+nearer one (`flank`), and the heats agree best.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.methods.fauna.clip.flank import Flank, find_flanks, goes_with
 from backend.methods.fauna.clip.gait import READ, Gait, Order, find_gait
 from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.fitting.limbs import JOINTS, Limbs, lift_again, read_as
@@ -40,6 +42,8 @@ IN_STEP = 0.05
 NAMED_ALL, BESIDE = 4.0, 0.028
 """Where all of a clip's frames are turned round or none: weight of the names' mean log odds, and half widths by which the legs' places
 beside each other are mistaken."""
+WITH_THE_SKIN = 2.0
+"""Likewise, weight of how far the flank's skin goes with the nearer leg."""
 NEAR_GROUND = 0.2
 """Share of the frames in which a leg is lower than where its place is taken: standing, more or less."""
 NAMED = 0.006
@@ -69,9 +73,11 @@ def out_of_step(order: Order, count: int) -> NDArray[np.float64]:
     return form
 
 
-def first_is_right(limbs: Limbs, girdle: Tensor, focal: Tensor, gait: Gait | None = None) -> NDArray[np.bool_]:
+def first_is_right(
+    limbs: Limbs, girdle: Tensor, focal: Tensor, gait: Gait | None = None, flank: Flank | None = None
+) -> NDArray[np.bool_]:
     """(t,) whether each frame's first limb is the right leg. girdle (t, 2): the place from which the legs hang; focal (t,) of the crops:
-    half widths become those of one crop; gait: what the pair's gait says."""
+    half widths become those of one crop; gait, flank: what the pair's say."""
     scale = (focal.median() / focal)[:, None, None, None]
     place = ((limbs.place - girdle[:, None, None]) * scale).double().numpy()  # (t, 2, j, 2)
     apart = place[:, 0] - place[:, 1]  # (t, j, 2)
@@ -87,7 +93,14 @@ def first_is_right(limbs: Limbs, girdle: Tensor, focal: Tensor, gait: Gait | Non
         return best_signs(form, odds) < 0
     signs = best_signs(form + out_of_step(gait.order, len(form)), odds)
     names = NAMED_ALL * float((signs * limbs.odds.double().sum(1).numpy()).mean())
-    return np.asarray(signs * (names + sides_told(place, signs, gait)) < 0)
+    skin = 0.0 if flank is None else WITH_THE_SKIN * flank.near * goes_with(flank, left_from_right(limbs, signs), focal)
+    return np.asarray(signs * (names + sides_told(place, signs, gait) + skin) < 0)
+
+
+def left_from_right(limbs: Limbs, signs: NDArray[np.float64]) -> Tensor:
+    """(t, 2) from the right leg's lower joints to the left one's, for signs (t,) that are positive where the first limb is the left."""
+    ends = limbs.place[:, :, :READ].mean(2)  # (t, 2, 2)
+    return (ends[:, 0] - ends[:, 1]) * torch.from_numpy(signs).float()[:, None]
 
 
 def sides_told(place: NDArray[np.float64], signs: NDArray[np.float64], gait: Gait) -> float:
@@ -149,8 +162,8 @@ def tell_apart(model: Fauna, looks: Looks, start: Solution) -> Looks:
     before = found = (looks.seen, looks.confidence)
     limbs = [Limbs(looks.limb_place[:, k], looks.limb_mass[:, k], looks.limb_odds[:, k]) for k in range(len(JOINTS))]
     gaits = find_gait(limbs, start, looks.focal, template)
-    for own, gait, pair in zip(limbs, gaits, JOINTS, strict=True):
+    for own, gait, flank, pair in zip(limbs, gaits, find_flanks(looks, start, template), JOINTS, strict=True):
         girdle = looks.seen[:, [template.point_index[f"{GIRDLES[pair]}.{side}"] for side in "LR"]].mean(1)
-        found = read_as(own, torch.from_numpy(first_is_right(own, girdle, looks.focal, gait)), *found, template, pair)
+        found = read_as(own, torch.from_numpy(first_is_right(own, girdle, looks.focal, gait, flank)), *found, template, pair)
     moved, rest = lift_again(model, looks.category, before, found)
     return replace(looks, seen=found[0], confidence=found[1], lifted=looks.lifted + moved @ FLIP, rest=(looks.rest + rest) / 2)

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from backend.errors import MenagerieError
 from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp
+from backend.methods.fauna.clip.flow import flow_between, unknown
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.stored import load_arrays, store_arrays
 from backend.methods.fauna.config import BUNDLED
@@ -49,8 +50,8 @@ SAMPLED = 24
 @dataclass(frozen=True)
 class Looks:
     """numbers (t,) int64 which frames of the clip; turn (t, 3, 3) clip's camera -> crop; focal (t,) of the crops, half widths;
-    mask: (t, s, s) uint8; code (t, C), feature (t, F) and light (t, F) of the image; category and
-    rest (t, P, 3), girth (t, n, 2) regressed;
+    mask: (t, s, s) uint8; flow: (t, s, s, 2) int16, to the next frame (`clip.flow`); code (t, C), feature (t, F) and light (t, F) of
+    the image; category and rest (t, P, 3), girth (t, n, 2) regressed;
     rotation (t, 4, 3, 3) object to crop and translation (t, 3), OpenCV, of the four hypotheses; logits (t, 4), the least is the best;
     seen (t, P, 2), confidence (t, P); lifted (t, P, 3) about its mean, crop's axes; limb_place (t, 2 pairs, 2, j, 2),
     limb_mass (t, 2, 2, j) and limb_odds (t, 2, j): both legs of each pair (`fitting.limbs`).
@@ -60,6 +61,7 @@ class Looks:
     turn: Tensor
     focal: Tensor
     mask: Packed
+    flow: Packed
     code: Tensor
     feature: Tensor
     light: Tensor
@@ -83,7 +85,9 @@ class Looks:
         return Looks(**{field.name: getattr(self, field.name)[some] for field in fields(self)})
 
 
-TENSORS = tuple(field.name for field in fields(Looks) if field.name != "mask")
+PACKED = ("mask", "flow")
+TENSORS = tuple(field.name for field in fields(Looks) if field.name not in PACKED)
+Frame = tuple[Image, Mask]
 
 
 def clip_focal(request: ClipRequest) -> float:
@@ -111,8 +115,10 @@ def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Ten
     return torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
-def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float) -> Looks:
-    """One frame, as `Looks` of length 1. focal: the clip's, pixels. Raises `no_animal` for an empty mask."""
+def look(networks: Networks, frame: Frame, after: Frame | None, number: int, focal: float) -> Looks:
+    """One frame, as `Looks` of length 1. after: the next one, if there is one; focal: the clip's, pixels. Raises `no_animal` for an empty
+    mask."""
+    image, mask = frame
     height, width = mask.shape
     crop = crop_camera(mask, (width, height), focal, CROP_FILL)
     rgb, cover = composed(image, mask, crop, BUNDLED.image_size)
@@ -134,13 +140,24 @@ def look(networks: Networks, image: Image, mask: Mask, number: int, focal: float
         "limb_place": torch.stack([pair.place[0] for pair in limbs]), "limb_mass": torch.stack([pair.mass[0] for pair in limbs]),
         "limb_odds": torch.stack([pair.odds[0] for pair in limbs]),
     }  # fmt: skip
-    return Looks(mask=Packed.of((small * 255).round().to(torch.uint8)[None]), **{name: value[None] for name, value in found.items()})
+    flow = unknown() if after is None else flow_between(frame, after, crop)
+    silhouette = Packed.of((small * 255).round().to(torch.uint8)[None])
+    return Looks(mask=silhouette, flow=Packed.of(flow[None]), **{name: value[None] for name, value in found.items()})
 
 
 def look_through(networks: Networks, request: ClipRequest, focal: float, progress: Progress, span: tuple[float, float]) -> Looks:
     """All visible frames, those of earlier runs from `request.folder`. Raises `Cancelled` through progress."""
     numbers = np.flatnonzero(request.visible)
-    parts = []
+    parts: list[Looks] = []
+    read: dict[int, Frame] = {}  # the last frame and the next one
+
+    def frame(number: int) -> Frame:
+        if number not in read:
+            read[number] = request.clip.read(number), request.mask(number)
+        for old in [other for other in read if other < number - 1]:
+            del read[old]
+        return read[number]
+
     for start in range(0, len(numbers), CHUNK):
         some = numbers[start : start + CHUNK]
         path = request.folder / f"looks-{some[0]:05d}.npz"
@@ -149,7 +166,9 @@ def look_through(networks: Networks, request: ClipRequest, focal: float, progres
             made = []
             for done, k in enumerate(some):
                 progress("see", span[0] + (span[1] - span[0]) * (start + done) / len(numbers))
-                made.append(look(networks, request.clip.read(int(k)), request.mask(int(k)), int(k), focal))
+                own = frame(int(k))
+                after = frame(int(k) + 1) if k + 1 < len(request.visible) and request.visible[k + 1] else None
+                made.append(look(networks, own, after, int(k), focal))
             stored = join(made)
             store(path, stored, focal)
         parts.append(stored)
@@ -158,24 +177,24 @@ def look_through(networks: Networks, request: ClipRequest, focal: float, progres
 
 def join(parts: list[Looks]) -> Looks:
     """One after another."""
-    pieces = [piece for part in parts for piece in part.mask.pieces]
-    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in TENSORS}
-    return Looks(mask=Packed(pieces, parts[0].mask.side), **joined)
+    mask, flow = (Packed.join([getattr(part, name) for part in parts]) for name in PACKED)
+    return Looks(mask=mask, flow=flow, **{name: torch.cat([getattr(part, name) for part in parts]) for name in TENSORS})
 
 
 def store(path: Path, looks: Looks, focal: float) -> None:
     """Whole or not at all."""
     arrays = {name: getattr(looks, name).numpy() for name in TENSORS}
-    store_arrays(path, {"focal_px": np.float64(focal), "mask": looks.mask.unpacked().numpy(), **arrays})
+    packed = {name: getattr(looks, name).unpacked().numpy() for name in PACKED}
+    store_arrays(path, {"focal_px": np.float64(focal), **packed, **arrays})
 
 
 def load(path: Path, numbers: NDArray[np.int64], focal: float) -> Looks | None:
     """What `store` wrote for these frames with this focal length; None where it is something else, damaged or not there."""
-    arrays = load_arrays(path, {"focal_px", "mask", *TENSORS})
+    arrays = load_arrays(path, {"focal_px", *PACKED, *TENSORS})
     if arrays is None or not np.array_equal(arrays["focal_px"], np.float64(focal)) or not np.array_equal(arrays["numbers"], numbers):
         return None
     try:
-        mask = Packed.of(torch.from_numpy(arrays["mask"]))
+        mask, flow = (Packed.of(torch.from_numpy(arrays[name])) for name in PACKED)
     except ValueError:
         return None
-    return Looks(mask=mask, **{name: torch.from_numpy(arrays[name]) for name in TENSORS})
+    return Looks(mask=mask, flow=flow, **{name: torch.from_numpy(arrays[name]) for name in TENSORS})

@@ -1,6 +1,7 @@
-"""A clip's masks, deflated: a silhouette takes a tenth of its pixels, and they would be most of what is kept of a frame.
+"""What is kept of each frame's picture, deflated: a silhouette takes a tenth of its pixels, and masks and drifts would be most of what is
+kept of a frame.
 
-Enters: masks of frames. Leaves: one at a time, when it is asked for, bit for bit.
+Enters: arrays of frames, all of one shape. Leaves: one at a time, when it is asked for, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ from torch import Tensor
 
 LEVEL = 1
 """Of deflation: a tenth of a millisecond a mask."""
+KINDS = {torch.uint8: np.uint8, torch.int16: np.int16}
 
 
 class Packed:
-    """Masks (t, s, s) uint8, indexed as a tensor is along its first axis: by a number for one mask, else for some of them, packed still."""
+    """Arrays (t, s, s, ...) of whole numbers, indexed as a tensor is along its first axis: by a number for one frame's, else for some of
+    them, packed still."""
 
-    def __init__(self, pieces: Sequence[bytes], side: int) -> None:
-        """pieces: each a mask's rows, deflated; side: s."""
-        self.pieces, self.side = tuple(pieces), side
+    def __init__(self, pieces: Sequence[bytes], shape: tuple[int, ...], kind: torch.dtype) -> None:
+        """pieces: each an array's rows, deflated; shape: of each, kind: `KINDS`."""
+        self.pieces, self.shape, self.kind = tuple(pieces), shape, kind
 
     @classmethod
-    def of(cls, masks: Tensor) -> Packed:
-        """masks (t, s, s) uint8. Raises ValueError for others."""
-        if masks.dtype != torch.uint8 or masks.ndim != 3 or masks.shape[1] != masks.shape[2]:
-            raise ValueError(f"masks must be (t, s, s) uint8, not {tuple(masks.shape)} {masks.dtype}")
-        return cls([zlib.compress(mask.numpy().tobytes(), LEVEL) for mask in masks], masks.shape[1])
+    def of(cls, arrays: Tensor) -> Packed:
+        """arrays (t, s, s, ...) uint8 or int16. Raises ValueError for others."""
+        if arrays.dtype not in KINDS or arrays.ndim < 3 or arrays.shape[1] != arrays.shape[2]:
+            raise ValueError(f"packed are (t, s, s, ...) uint8 or int16, not {tuple(arrays.shape)} {arrays.dtype}")
+        return cls([zlib.compress(array.numpy().tobytes(), LEVEL) for array in arrays], tuple(arrays.shape[1:]), arrays.dtype)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -41,11 +44,16 @@ class Packed:
 
     def __getitem__(self, some: int | slice | Tensor | list[int]) -> Tensor | Packed:
         if isinstance(some, int):
-            pixels = np.frombuffer(bytearray(zlib.decompress(self.pieces[some])), np.uint8)
-            return torch.from_numpy(pixels).view(self.side, self.side)
+            numbers = np.frombuffer(bytearray(zlib.decompress(self.pieces[some])), KINDS[self.kind])
+            return torch.from_numpy(numbers).view(self.shape)
         chosen = np.arange(len(self))[some.numpy() if isinstance(some, Tensor) else some]
-        return Packed([self.pieces[k] for k in chosen], self.side)
+        return Packed([self.pieces[k] for k in chosen], self.shape, self.kind)
 
     def unpacked(self) -> Tensor:
-        """(t, s, s)."""
+        """(t, s, s, ...)."""
         return torch.stack([self[k] for k in range(len(self))])
+
+    @classmethod
+    def join(cls, parts: Sequence[Packed]) -> Packed:
+        """One after another; all of one shape."""
+        return cls([piece for part in parts for piece in part.pieces], parts[0].shape, parts[0].kind)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from backend.methods.descent import Adam
-from backend.methods.fauna.clip.follow import Posed
 from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Curves, Ground, Kept, Told, Track, in_crops, pace_of, unsteadiness
 from backend.methods.fauna.clip.views import evidence_of
 from backend.methods.fauna.fitting.evidence import limit_excess, project

@@ -57,6 +57,9 @@ PROPORTIONS = 0.3
 """Weight of squared changes of the rest points, object units, a frame."""
 FIRST_REACH = 3.0
 """How many times farther a seen point pulls at the start."""
+DRIFT_FIRST, DRIFT = 1.0, 3.0
+"""Weights of the joints' steps off the flow against the points seen: while nothing is known of the ground, and from then on. From a rough
+start a larger one leads astray."""
 
 
 Ground = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -189,10 +192,10 @@ def begin(looks: Looks, start: Solution, rest: Tensor) -> Track:
 
 def solve_track(
     model: Fauna, looks: Looks, start: Track, times: NDArray[np.float64], ground: Ground | None = None, kept: Kept | None = None,
-    proportions: bool = True, steps: int = 200, told: Told | None = None,
+    drift: Ground | None = None, proportions: bool = True, steps: int = 200, told: Told | None = None,
 ) -> Track:  # fmt: skip
     """However rough a track to a smooth one, with proportions that fit all frames if asked; times (t,) seconds; kept: see
-    `Kept`."""
+    `Kept`; drift: how far joints' steps are off the flow, called as `Ground`."""
     evidence, count = evidence_of(model, looks), len(looks)
     curves = Curves(times, start.rotation, start.translation)
     bend = start.angles.clone().requires_grad_(True)
@@ -219,6 +222,8 @@ def solve_track(
         )
         shaped = PROPORTIONS * count * (change.square() * stiff).sum()
         energy = seen.sum() + unsteadiness(bend, model.template, pace) + shaped
+        if drift is not None:
+            energy = energy + (DRIFT_FIRST if ground is None else DRIFT) * drift(points, view, place)
         if ground is not None:
             energy = energy + ground(points, view, place)
         if kept is not None:

@@ -1,0 +1,112 @@
+"""What optical flow says of a motion, as terms of its fit: joints, and the creature's skin, go from frame to frame as the picture does.
+
+Enters: `Looks`, and a creature's track for its skin. Leaves: terms. Only steps are compared, never places: those are for what is seen of
+joints and outlines to say, which errs alike from frame to frame and so takes a swing for too short.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from backend.methods.fauna.clip.flow import flow_at, read_field
+from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.posed import Posed
+from backend.methods.fauna.clip.track import Track, in_crops
+from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of
+from backend.render.cpu import rasterize
+from backend.rig.template import Template
+
+REACH = 0.02
+"""Half widths a frame at which a step is believed by half."""
+ABOUT = 0.045
+"""Half widths about a joint within which the skin goes as the joint does."""
+HIDDEN, BESIDE, BEHIND = 0.12, 0.25, 0.1
+"""A joint is hidden by the other side's where that is nearer to the viewer and within HIDDEN half widths, or, of those that lie under skin
+of the trunk, within BESIDE, and BEHIND object units nearer."""
+UNDER_SKIN = ("scapula", "shoulder", "elbow", "hip", "knee")
+SAMPLES = 200
+"""Pixels of a frame whose skin is followed."""
+FEWEST = 8
+"""Samples of a frame's legs, or of all else, from which on either counts whole."""
+
+
+class JointDrift:
+    """Squared steps of the joints off the flow about them, robust, a sum over the frames; by how surely they were seen."""
+
+    def __init__(self, looks: Looks, template: Template) -> None:
+        step, known = flow_at(looks.flow, looks.seen, ABOUT)
+        shown = known & ~hidden(looks, template)
+        self.step = step[:-1]  # (t - 1, P, 2)
+        self.weight = (shown[:-1] * looks.confidence[:-1] * looks.confidence[1:]).float()
+        self.turn, self.focal = looks.turn[:-1], looks.focal[:-1, None, None]
+
+    def __call__(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> ()."""
+        there = points @ view.transpose(1, 2) + place[:, None]
+        gone = seen_by(there[1:], self.turn, self.focal) - seen_by(there[:-1], self.turn, self.focal)
+        off = (gone - self.step).square().sum(-1)
+        return ((self.weight * off / (off + REACH**2)).sum(-1) / self.weight.sum(-1).clamp_min(1e-3)).sum()
+
+
+def hidden(looks: Looks, template: Template) -> Tensor:
+    """(t, P) joints before which the other side's lies."""
+    index = template.point_index
+    other = torch.tensor([index.get(f"{name[:-1]}{'LR'[name.endswith('L')]}", number) if name[-2:] in (".L", ".R") else number
+                          for number, name in enumerate(template.points)])  # fmt: skip
+    apart = (looks.seen - looks.seen[:, other]).norm(dim=-1)
+    behind = looks.lifted[..., 2] - looks.lifted[:, other, 2]
+    under = torch.tensor([name.startswith(UNDER_SKIN) for name in template.points])
+    return (behind > 0) & ((apart < HIDDEN) | (under & (apart < BESIDE) & (behind > BEHIND)))
+
+
+def seen_by(points: Tensor, turn: Tensor, focal: Tensor) -> Tensor:
+    """Points (t, n, 3) of the clip's camera as crops see them, (t, n, 2)."""
+    camera = points @ turn.transpose(1, 2)
+    return focal * camera[..., :2] / camera[..., 2:].clamp_min(0.1)
+
+
+class SkinDrift:
+    """Squared steps of the skin off the flow, robust, a sum over the frames: points of the creature's surface that its track shows at some
+    of the animal's pixels, of the legs and of all else alike."""
+
+    def __init__(self, posed: Posed, looks: Looks, track: Track, seed: int) -> None:
+        creature, count = posed.creature, len(looks) - 1
+        dice = torch.Generator().manual_seed(seed)
+        legs = torch.tensor(["leg" in bone.group for bone in creature.model.template.bones])
+        self.turn, self.focal = looks.turn[:-1], looks.focal[:-1, None, None]
+        self.rest, self.skin = torch.zeros(count, SAMPLES, 3), torch.zeros(count, SAMPLES, creature.dense.shape[1])
+        self.step, self.weight = torch.zeros(count, SAMPLES, 2), torch.zeros(count, SAMPLES)
+        with torch.no_grad():
+            rotation, translation = in_crops(looks, track.rotation, track.translation)
+            transforms = posed.transforms(track.angles)
+            for k in range(count):
+                camera = posed.vertices(transforms[k : k + 1])[0] @ rotation[k].T + translation[k]
+                shown = rasterize(clip_of(camera, float(looks.focal[k])), creature.faces, (RENDER_SIZE, RENDER_SIZE))[0]
+                place, step = read_field(looks.flow, k)
+                pixel = ((place + 1) / 2 * RENDER_SIZE).long()
+                what = shown[pixel[:, 1], pixel[:, 0]]
+                some = torch.nonzero(what[:, 3] > 0).flatten()
+                some = some[torch.randperm(len(some), generator=dice)[:SAMPLES]]
+                if not len(some):
+                    continue
+                corners = creature.faces[what[some, 3].long() - 1].long()
+                share = torch.stack([what[some, 0], what[some, 1], 1 - what[some, 0] - what[some, 1]], 1)[..., None]
+                number = len(some)
+                self.rest[k, :number] = (creature.vertices[corners] * share).sum(1)
+                self.skin[k, :number] = (creature.dense[corners] * share).sum(1)
+                self.step[k, :number] = step[some]
+                limb = legs[self.skin[k, :number].argmax(1)]
+                self.weight[k, :number] = torch.where(limb, 1 / limb.sum().clamp_min(FEWEST), 1 / (~limb).sum().clamp_min(FEWEST))
+
+    def __call__(self, transforms: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        """Bones' transforms from rest (t, b, 4, 4), view and place as for `JointDrift` -> ()."""
+        here, there = (self.at(transforms[part], view[part], place[part]) for part in (slice(None, -1), slice(1, None)))
+        off = (there - here - self.step).square().sum(-1)
+        return (self.weight * off / (off + REACH**2)).sum()
+
+    def at(self, transforms: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        """(t - 1, n, 2) where the points are seen in those poses."""
+        moved = (self.skin @ transforms.flatten(2)).unflatten(-1, (4, 4))  # (t - 1, n, 4, 4)
+        points = (moved[..., :3, :3] @ self.rest[..., None])[..., 0] + moved[..., :3, 3]
+        return seen_by(points @ view.transpose(1, 2) + place[:, None], self.turn, self.focal)
