@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from backend.media.crop import crop_camera
-from backend.methods.fauna.clip.drift import JointDrift, SkinDrift, hidden
+from backend.methods.fauna.clip.drift import JointDrift, SkinDrift, hidden, steps_read
 from backend.methods.fauna.clip.flank import Flank, find_flanks, goes_with, trunk_motion
 from backend.methods.fauna.clip.flow import SIDE, UNIT, UNKNOWN, cells, flow_at, flow_between, read_field, unknown
-from backend.methods.fauna.clip.looks import Looks
+from backend.methods.fauna.clip.looks import Looks, composed
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Track
@@ -52,7 +52,7 @@ def shifted(shift: tuple[int, int]) -> tuple[Image, np.ndarray]:
 def test_a_disc_that_moves_is_followed_and_nothing_beside_it() -> None:
     first, second = shifted((0, 0)), shifted((6, -3))
     crop = crop_camera(first[1], (WIDTH, HEIGHT), FOCAL, 0.83)
-    field = flow_between(first, second, crop)
+    field = flow_between(composed(*first, crop, 256), composed(*second, crop, 256))
     assert field.dtype == torch.int16 and field.shape == (SIDE, SIDE, 2)
     place, step = read_field(Packed.of(field[None]), 0)
     assert float(place.norm(dim=1).max()) < 0.83 + 2 * PIXEL  # the disc fills as much of the crop
@@ -108,6 +108,17 @@ def test_joints_that_go_as_the_flow_cost_next_to_nothing_and_others_more() -> No
     assert float(drift(posed(truth), truth.rotation, elsewhere)) < 1.2 * right + 1e-2
     nothing = JointDrift(looks, TEMPLATE)
     assert float(nothing(posed(lame), truth.rotation, truth.translation)) == 0
+
+
+def test_flow_that_another_leg_s_skin_has_is_let_go() -> None:
+    truth = walk(12)
+    looks = look_at(truth)
+    wrong = TEMPLATE.point_index["muzzle"]
+    step = steps(looks, truth)
+    assert torch.allclose(steps_read(looks)[1:-1], (step[:-2] + step[1:-1] + step[2:]) / 3, atol=0.01)
+    step[:, wrong] += 0.2
+    weight = JointDrift(with_flow(looks, step), TEMPLATE).weight
+    assert 0 < float(weight[:, wrong].max()) < 0.01 < 0.9 < float(weight[:, TEMPLATE.point_index["spine2"]].min())
 
 
 def test_legs_behind_others_are_not_asked() -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from backend.methods.fauna.clip.flank import Flank
+from backend.methods.fauna.clip.gait import Gait
 from backend.methods.fauna.clip.legs import APART, WINDOW, best_signs, first_is_right, turn_stretches
-from backend.methods.fauna.fitting.limbs import AT_ONCE, JOINTS, find_limbs, find_peaks, lift_again, read_as
+from backend.methods.fauna.fitting.limbs import AT_ONCE, JOINTS, Limbs, find_limbs, find_peaks, lift_again, read_as
 from backend.rig.template import load_quadruped
 
 TEMPLATE = load_quadruped()
@@ -119,6 +121,18 @@ def test_legs_that_are_one_in_the_picture_say_nothing() -> None:
     found, sure = read_as(limbs, right, seen, confidence, TEMPLATE, "hind")
     torch.testing.assert_close(found, seen)
     torch.testing.assert_close(sure, confidence)
+
+
+@pytest.mark.parametrize(("near", "goes"), [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)])
+def test_of_legs_that_look_alike_the_near_one_is_the_one_that_the_skin_goes_with(near: float, goes: float) -> None:
+    legs = swinging(23.0, "hind")
+    limbs = Limbs(legs, torch.full(legs.shape[:3], 0.5), torch.zeros(FRAMES, legs.shape[2]))
+    flat = np.tile([0.0, -1.0], (FRAMES, 1))
+    gait = Gait([], flat, np.zeros(FRAMES))
+    first = legs[:, 0, :3, 0].mean(1).double().numpy()
+    flank = Flank(0.3 * goes * np.diff(first), np.tile([1.0, 0.0], (FRAMES - 1, 1)), near)
+    right = first_is_right(limbs, GIRDLE.expand(FRAMES, 2), torch.ones(FRAMES), gait, flank)
+    assert (right == (near * goes < 0)).all()
 
 
 def test_one_or_two_frames_are_told_apart_by_their_heats() -> None:

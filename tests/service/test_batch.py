@@ -219,7 +219,13 @@ def program(tmp_path: Path) -> Path:
 def start(program: Path, *words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-B", str(program), *map(str, words)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def as_from_a_terminal() -> None:  # a test run that a script put in the background ignores Ctrl-C, and so would its children
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_from_a_terminal
+    )
 
 
 def test_the_exit_status_says_whether_something_failed(program: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from backend.rig.template import Template
 
 REACH = 0.02
 """Half widths a frame at which a step is believed by half."""
+LIKE_READ = 0.045
+"""Half widths a frame by which flow may differ from how a joint is read to go, over three frames, and count half: it was another leg's."""
 ABOUT = 0.045
 """Half widths about a joint within which the skin goes as the joint does."""
 HIDDEN, BESIDE, BEHIND = 0.12, 0.25, 0.1
@@ -38,7 +40,8 @@ class JointDrift:
         step, known = flow_at(looks.flow, looks.seen, ABOUT)
         shown = known & ~hidden(looks, template)
         self.step = step[:-1]  # (t - 1, P, 2)
-        self.weight = (shown[:-1] * looks.confidence[:-1] * looks.confidence[1:]).float()
+        off = (self.step - steps_read(looks)).norm(dim=-1)
+        self.weight = shown[:-1] * looks.confidence[:-1] * looks.confidence[1:] / (1 + (off / LIKE_READ) ** 4)
         self.turn, self.focal = looks.turn[:-1], looks.focal[:-1, None, None]
 
     def __call__(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
@@ -58,6 +61,16 @@ def hidden(looks: Looks, template: Template) -> Tensor:
     behind = looks.lifted[..., 2] - looks.lifted[:, other, 2]
     under = torch.tensor([name.startswith(UNDER_SKIN) for name in template.points])
     return (behind > 0) & ((apart < HIDDEN) | (under & (apart < BESIDE) & (behind > BEHIND)))
+
+
+def steps_read(looks: Looks) -> Tensor:
+    """(t - 1, P, 2) how far joints are read to go to the next frame, in the first one's crop: the mean of the steps before, there and
+    after."""
+    rays = torch.cat([looks.seen / looks.focal[:, None, None], torch.ones_like(looks.seen[..., :1])], -1) @ looks.turn  # clip's camera
+    first = torch.arange(len(looks) - 1)
+    before, after = (first - 1).clamp_min(0), (first + 2).clamp_max(len(looks) - 1)
+    turn, focal = looks.turn[:-1], looks.focal[:-1, None, None]
+    return (seen_by(rays[after], turn, focal) - seen_by(rays[before], turn, focal)) / (after - before)[:, None, None]
 
 
 def seen_by(points: Tensor, turn: Tensor, focal: Tensor) -> Tensor:

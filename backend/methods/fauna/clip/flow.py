@@ -1,6 +1,6 @@
 """Where the animal's skin goes in the picture from a frame to the next: optical flow, in the crop that looks at the animal.
 
-Enters: two frames with their masks, the first one's crop. Leaves: a field of whole numbers, small enough to be kept, and what it says at
+Enters: two frames and their masks in the first one's crop. Leaves: a field of whole numbers, small enough to be kept, and what it says at
 places in the crop. Flow is read from the picture itself and errs by a third of a pixel in a step: what joints are read at errs by ten times
 as much, so that the steps of legs, and which of two legs lies in front, are better told by it. Half widths of the crop, y down.
 """
@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.media.crop import LEVEL, CropCamera, warp
+from backend.media.crop import LEVEL
 from backend.methods.fauna.clip.packed import Packed
 from backend.observe.flow import optical_flow, trust
-from backend.types import ByteArray, Image, Mask
+from backend.types import ByteArray
 
-SIZE = 256
-"""Pixels a side of the crops that are compared."""
 SIDE = 96
 """Cells a side of what is kept."""
 UNIT = 1 / 4096
@@ -36,21 +34,21 @@ def unknown() -> Tensor:
     return torch.full((SIDE, SIDE, 2), UNKNOWN, dtype=torch.int16)
 
 
-def grey(image: Image, mask: Mask, crop: CropCamera) -> tuple[ByteArray, Mask]:
-    """The animal alone as the crop sees it, (SIZE, SIZE) uint8, and how much of each pixel it covers."""
-    cover = np.asarray(warp(mask, crop, SIZE), np.float32)
-    light = np.asarray(warp(image.rgb, crop, SIZE), np.float32) @ LUMA * 255
-    return np.clip(light * cover + GREY * (1 - cover), 0, 255).astype(np.uint8), cover
+def grey(shown: Tensor, cover: Tensor) -> ByteArray:
+    """(s, s) uint8 the animal alone, of a crop (s, s, 3) in [0, 1] and how much of each pixel it covers (s, s)."""
+    light = shown.numpy() @ LUMA * 255
+    return np.asarray(np.clip(light * cover.numpy() + GREY * (1 - cover.numpy()), 0, 255), np.uint8)
 
 
-def flow_between(first: tuple[Image, Mask], second: tuple[Image, Mask], crop: CropCamera) -> Tensor:
-    """(SIDE, SIDE, 2) int16, `UNIT`: where what the first frame shows in each cell of its crop has gone in the second one, `UNKNOWN` where
-    that can't be told."""
-    (here, cover), (there, _) = grey(*first, crop), grey(*second, crop)
+def flow_between(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+    """(SIDE, SIDE, 2) int16, `UNIT`: where what the first frame shows in each cell has gone in the second one, `UNKNOWN` where that can't
+    be told. first, second: picture and cover, as for `grey`, both as the first one's crop sees them."""
+    here, there = grey(*first), grey(*second)
     ahead, back = optical_flow(here, there), optical_flow(there, here)
-    known = trust(ahead, back) & (cover > LEVEL)
-    at = ((np.arange(SIDE) + 0.5) * (SIZE / SIDE)).astype(int)
-    field, known = ahead[at][:, at] * (2 / SIZE / UNIT), known[at][:, at]
+    known = trust(ahead, back) & (first[1].numpy() > LEVEL)
+    size = len(here)
+    at = ((np.arange(SIDE) + 0.5) * (size / SIDE)).astype(int)
+    field, known = ahead[at][:, at] * (2 / size / UNIT), known[at][:, at]
     whole = np.where(known[..., None], np.clip(np.round(field), UNKNOWN + 1, -UNKNOWN - 1), UNKNOWN)
     return torch.from_numpy(whole.astype(np.int16))
 

@@ -140,7 +140,7 @@ def look(networks: Networks, frame: Frame, after: Frame | None, number: int, foc
         "limb_place": torch.stack([pair.place[0] for pair in limbs]), "limb_mass": torch.stack([pair.mass[0] for pair in limbs]),
         "limb_odds": torch.stack([pair.odds[0] for pair in limbs]),
     }  # fmt: skip
-    flow = unknown() if after is None else flow_between(frame, after, crop)
+    flow = unknown() if after is None else flow_between((rgb, cover), composed(*after, crop, BUNDLED.image_size))
     silhouette = Packed.of((small * 255).round().to(torch.uint8)[None])
     return Looks(mask=silhouette, flow=Packed.of(flow[None]), **{name: value[None] for name, value in found.items()})
 
