@@ -19,7 +19,7 @@ from backend.rig.template import Template
 
 REACH = 0.02
 """Half widths a frame at which a step is believed by half."""
-LIKE_READ = 0.045
+LIKE_READ = 0.07
 """Half widths a frame by which flow may differ from how a joint is read to go, over three frames, and count half: it was another leg's."""
 ABOUT = 0.045
 """Half widths about a joint within which the skin goes as the joint does."""

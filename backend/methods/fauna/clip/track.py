@@ -40,7 +40,7 @@ from backend.types import ByteArray
 
 LIFTED = 0.3
 """Weight of the lifted points against the seen ones: what each frame's picture says of depth is noise more than anything else."""
-SMOOTH = {"leg": 2.5, "other": 20.0}
+SMOOTH = {"leg": 3.0, "other": 20.0}
 """Weights of squared differences of the angles, radians: third ones of the legs' bones, second ones of all others, which swing less and
 slower. Third ones let a swing through and still hold what lasts a few frames, such as a leg taken for the other."""
 WALK = 0.25
