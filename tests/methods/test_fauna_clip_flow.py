@@ -15,7 +15,7 @@ from backend.media.crop import crop_camera
 from backend.methods.fauna.clip.drift import JointDrift, SkinDrift, hidden, steps_read
 from backend.methods.fauna.clip.flank import Flank, find_flanks, goes_with, trunk_motion
 from backend.methods.fauna.clip.flow import SIDE, UNIT, UNKNOWN, cells, flow_at, flow_between, read_field, unknown
-from backend.methods.fauna.clip.looks import Looks, composed
+from backend.methods.fauna.clip.looks import Looks, composed, composed_at_once
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Track
@@ -52,7 +52,7 @@ def shifted(shift: tuple[int, int]) -> tuple[Image, np.ndarray]:
 def test_a_disc_that_moves_is_followed_and_nothing_beside_it() -> None:
     first, second = shifted((0, 0)), shifted((6, -3))
     crop = crop_camera(first[1], (WIDTH, HEIGHT), FOCAL, 0.83)
-    field = flow_between(composed(*first, crop, 256), composed(*second, crop, 256))
+    field = flow_between(composed(*first, crop, 256), composed_at_once(*second, crop, 256))
     assert field.dtype == torch.int16 and field.shape == (SIDE, SIDE, 2)
     place, step = read_field(Packed.of(field[None]), 0)
     assert float(place.norm(dim=1).max()) < 0.83 + 2 * PIXEL  # the disc fills as much of the crop
@@ -60,6 +60,14 @@ def test_a_disc_that_moves_is_followed_and_nothing_beside_it() -> None:
     half = np.tan(crop.fov / 2) * FOCAL  # pixels
     off = step - torch.tensor([6.0, -3.0]) / half
     assert float(off.norm(dim=1).median()) < PIXEL / 3
+
+
+def test_both_ways_to_compose_a_crop_show_the_same() -> None:
+    image, mask = shifted((2, 5))
+    faint = (0.7 * mask).astype(np.float32)
+    crop = crop_camera(mask, (WIDTH, HEIGHT), FOCAL, 0.83)
+    for slow, quick in zip(composed(image, faint, crop, 64), composed_at_once(image, faint, crop, 64), strict=True):
+        assert slow.shape == quick.shape and torch.allclose(slow, quick, atol=1 / 255)
 
 
 def test_places_take_the_median_about_them_and_know_when_nothing_is_there() -> None:

@@ -115,6 +115,13 @@ def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Ten
     return torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
+def composed_at_once(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Tensor, Tensor]:
+    """As `composed`, in half the time, with a mask of 256 levels."""
+    whole = np.dstack([image.rgb, (mask * 255).round().astype(np.uint8)])
+    seen = torch.from_numpy(warp(whole, crop, size))
+    return seen[..., :3], seen[..., 3]
+
+
 def look(networks: Networks, frame: Frame, after: Frame | None, number: int, focal: float) -> Looks:
     """One frame, as `Looks` of length 1. after: the next one, if there is one; focal: the clip's, pixels. Raises `no_animal` for an empty
     mask."""
@@ -140,7 +147,7 @@ def look(networks: Networks, frame: Frame, after: Frame | None, number: int, foc
         "limb_place": torch.stack([pair.place[0] for pair in limbs]), "limb_mass": torch.stack([pair.mass[0] for pair in limbs]),
         "limb_odds": torch.stack([pair.odds[0] for pair in limbs]),
     }  # fmt: skip
-    flow = unknown() if after is None else flow_between((rgb, cover), composed(*after, crop, BUNDLED.image_size))
+    flow = unknown() if after is None else flow_between((rgb, cover), composed_at_once(*after, crop, BUNDLED.image_size))
     silhouette = Packed.of((small * 255).round().to(torch.uint8)[None])
     return Looks(mask=silhouette, flow=Packed.of(flow[None]), **{name: value[None] for name, value in found.items()})
 
