@@ -15,7 +15,7 @@ from backend.media.crop import crop_camera
 from backend.methods.fauna.clip.drift import JointDrift, SkinDrift, hidden, steps_read
 from backend.methods.fauna.clip.flank import Flank, find_flanks, goes_with, trunk_motion
 from backend.methods.fauna.clip.flow import SIDE, UNIT, UNKNOWN, cells, flow_at, flow_between, read_field, unknown
-from backend.methods.fauna.clip.looks import Looks, composed, composed_at_once
+from backend.methods.fauna.clip.looks import Looks, composed
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Track
@@ -52,7 +52,7 @@ def shifted(shift: tuple[int, int]) -> tuple[Image, np.ndarray]:
 def test_a_disc_that_moves_is_followed_and_nothing_beside_it() -> None:
     first, second = shifted((0, 0)), shifted((6, -3))
     crop = crop_camera(first[1], (WIDTH, HEIGHT), FOCAL, 0.83)
-    field = flow_between(composed(*first, crop, 256), composed_at_once(*second, crop, 256))
+    field = flow_between(composed(*first, crop, 256), composed(*second, crop, 256))
     assert field.dtype == torch.int16 and field.shape == (SIDE, SIDE, 2)
     place, step = read_field(Packed.of(field[None]), 0)
     assert float(place.norm(dim=1).max()) < 0.83 + 2 * PIXEL  # the disc fills as much of the crop
@@ -60,14 +60,6 @@ def test_a_disc_that_moves_is_followed_and_nothing_beside_it() -> None:
     half = np.tan(crop.fov / 2) * FOCAL  # pixels
     off = step - torch.tensor([6.0, -3.0]) / half
     assert float(off.norm(dim=1).median()) < PIXEL / 3
-
-
-def test_both_ways_to_compose_a_crop_show_the_same() -> None:
-    image, mask = shifted((2, 5))
-    faint = (0.7 * mask).astype(np.float32)
-    crop = crop_camera(mask, (WIDTH, HEIGHT), FOCAL, 0.83)
-    for slow, quick in zip(composed(image, faint, crop, 64), composed_at_once(image, faint, crop, 64), strict=True):
-        assert slow.shape == quick.shape and torch.allclose(slow, quick, atol=1 / 255)
 
 
 def test_places_take_the_median_about_them_and_know_when_nothing_is_there() -> None:
@@ -157,7 +149,7 @@ def skin() -> tuple[Any, Posed]:
 
 def test_skin_that_goes_as_the_flow_costs_nothing_and_a_lame_leg_s_more(skin: tuple[Any, Posed]) -> None:
     creature, cast = skin
-    truth = replace_rest(walk(8), creature.rest)
+    truth = replace(walk(8), rest=creature.rest)
     looks = look_at(truth)
     transforms = cast.transforms(truth.angles)
     vertices = cast.vertices(transforms) @ truth.rotation.transpose(1, 2) + truth.translation[:, None]
@@ -178,10 +170,6 @@ def test_skin_that_goes_as_the_flow_costs_nothing_and_a_lame_leg_s_more(skin: tu
     assert bend.grad is not None and torch.isfinite(bend.grad).all() and bend.grad.abs().max() > 0
     empty = SkinDrift(cast, looks, truth, 0)
     assert float(empty(lame, truth.rotation, truth.translation)) == 0
-
-
-def replace_rest(track: Track, rest: Tensor) -> Track:
-    return Track(track.rotation, track.translation, track.angles, rest)
 
 
 def solution(looks: Looks) -> Solution:

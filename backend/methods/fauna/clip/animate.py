@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -114,6 +114,11 @@ def solve_joints_of_clip(
     """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
     world: World | None = None
     track = rough
+
+    @cache
+    def drift_of(start: int, stop: int) -> JointDrift:
+        return JointDrift(looks[start:stop], model.template)
+
     for number in range(1 + SOLVED_AGAIN):
 
         def solve(part: slice, start: Track, held: Track | None, world: World | None = world, number: int = number) -> Track:
@@ -122,7 +127,7 @@ def solve_joints_of_clip(
             given = start if first or held is None else replace(start, rest=held.rest)
             tell = told(progress, "motion", *share(span, number, 1 + SOLVED_AGAIN, part, len(looks)))
             kept = partial(kept_near, held)
-            drift = JointDrift(looks[part], model.template)
+            drift = drift_of(part.start, part.stop)
             return solve_track(model, looks[part], given, times[part], ground, kept, drift, proportions=first, told=tell)
 
         track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))

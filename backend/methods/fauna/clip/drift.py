@@ -13,10 +13,13 @@ from backend.methods.fauna.clip.flow import flow_at, read_field
 from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Track, in_crops
+from backend.methods.fauna.fitting.evidence import project
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of
 from backend.render.cpu import rasterize
 from backend.rig.template import Template
 
+HERE = torch.zeros(3)
+"""Crops are the clip's camera, turned: it stands where it is."""
 REACH = 0.02
 """Half widths a frame at which a step is believed by half."""
 LIKE_READ = 0.07
@@ -40,23 +43,20 @@ class JointDrift:
         step, known = flow_at(looks.flow, looks.seen, ABOUT)
         shown = known & ~hidden(looks, template)
         self.step = step[:-1]  # (t - 1, P, 2)
-        off = (self.step - steps_read(looks)).norm(dim=-1)
-        self.weight = shown[:-1] * looks.confidence[:-1] * looks.confidence[1:] / (1 + (off / LIKE_READ) ** 4)
+        unlike = (self.step - steps_read(looks)).norm(dim=-1)
+        self.weight = shown[:-1] * looks.confidence[:-1] * looks.confidence[1:] / (1 + (unlike / LIKE_READ) ** 4)
         self.turn, self.focal = looks.turn[:-1], looks.focal[:-1, None, None]
 
     def __call__(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
         """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> ()."""
         there = points @ view.transpose(1, 2) + place[:, None]
-        gone = seen_by(there[1:], self.turn, self.focal) - seen_by(there[:-1], self.turn, self.focal)
-        off = (gone - self.step).square().sum(-1)
-        return ((self.weight * off / (off + REACH**2)).sum(-1) / self.weight.sum(-1).clamp_min(1e-3)).sum()
+        gone = project(there[1:], self.turn, HERE, self.focal) - project(there[:-1], self.turn, HERE, self.focal)
+        return (off(gone, self.step, self.weight).sum(-1) / self.weight.sum(-1).clamp_min(1e-3)).sum()
 
 
 def hidden(looks: Looks, template: Template) -> Tensor:
     """(t, P) joints before which the other side's lies."""
-    index = template.point_index
-    other = torch.tensor([index.get(f"{name[:-1]}{'LR'[name.endswith('L')]}", number) if name[-2:] in (".L", ".R") else number
-                          for number, name in enumerate(template.points)])  # fmt: skip
+    other = torch.as_tensor(template.mirror_points)
     apart = (looks.seen - looks.seen[:, other]).norm(dim=-1)
     behind = looks.lifted[..., 2] - looks.lifted[:, other, 2]
     under = torch.tensor([name.startswith(UNDER_SKIN) for name in template.points])
@@ -70,13 +70,13 @@ def steps_read(looks: Looks) -> Tensor:
     first = torch.arange(len(looks) - 1)
     before, after = (first - 1).clamp_min(0), (first + 2).clamp_max(len(looks) - 1)
     turn, focal = looks.turn[:-1], looks.focal[:-1, None, None]
-    return (seen_by(rays[after], turn, focal) - seen_by(rays[before], turn, focal)) / (after - before)[:, None, None]
+    return (project(rays[after], turn, HERE, focal) - project(rays[before], turn, HERE, focal)) / (after - before)[:, None, None]
 
 
-def seen_by(points: Tensor, turn: Tensor, focal: Tensor) -> Tensor:
-    """Points (t, n, 3) of the clip's camera as crops see them, (t, n, 2)."""
-    camera = points @ turn.transpose(1, 2)
-    return focal * camera[..., :2] / camera[..., 2:].clamp_min(0.1)
+def off(gone: Tensor, step: Tensor, weight: Tensor) -> Tensor:
+    """How far steps (..., 2) are off the flow's, robust, weighted, (...)."""
+    square = (gone - step).square().sum(-1)
+    return weight * square / (square + REACH**2)
 
 
 class SkinDrift:
@@ -115,11 +115,10 @@ class SkinDrift:
     def __call__(self, transforms: Tensor, view: Tensor, place: Tensor) -> Tensor:
         """Bones' transforms from rest (t, b, 4, 4), view and place as for `JointDrift` -> ()."""
         here, there = (self.at(transforms[part], view[part], place[part]) for part in (slice(None, -1), slice(1, None)))
-        off = (there - here - self.step).square().sum(-1)
-        return (self.weight * off / (off + REACH**2)).sum()
+        return off(there - here, self.step, self.weight).sum()
 
     def at(self, transforms: Tensor, view: Tensor, place: Tensor) -> Tensor:
         """(t - 1, n, 2) where the points are seen in those poses."""
         moved = (self.skin @ transforms.flatten(2)).unflatten(-1, (4, 4))  # (t - 1, n, 4, 4)
         points = (moved[..., :3, :3] @ self.rest[..., None])[..., 0] + moved[..., :3, 3]
-        return seen_by(points @ view.transpose(1, 2) + place[:, None], self.turn, self.focal)
+        return project(points @ view.transpose(1, 2) + place[:, None], self.turn, HERE, self.focal)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.methods.fauna.clip.flow import flow_at, read_field
+from backend.methods.fauna.clip.gait import ahead_of
 from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.fitting.viewpoint import Solution
 from backend.rig.template import Template
@@ -46,9 +47,8 @@ class Flank:
 
 def find_flanks(looks: Looks, start: Solution, template: Template) -> list[Flank]:
     """Of both pairs, as `UPPER`; start: a solution a frame, stacked."""
-    index, axes = template.point_index, start.rotation.double().numpy()
-    ahead = axes[:-1, :2, 2] / np.maximum(np.linalg.norm(axes[:-1, :2, 2], axis=1, keepdims=True), 1e-6)
-    near = -float(np.median(axes[:, 2, 0]))
+    index, ahead = template.point_index, ahead_of(start)[:-1]
+    near = -float(np.median(start.rotation.double().numpy()[:, 2, 0]))
     motions = [trunk_motion(looks, number, template) for number in range(len(looks) - 1)]
     found = []
     for pair in UPPER.values():

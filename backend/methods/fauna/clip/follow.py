@@ -53,7 +53,7 @@ def follow(
         points = posed.points(posed.transforms(bend))
         places = project(points, *in_crops(looks, *curves()), evidence.focal)
     targets = [MaskTarget(looks.mask[k].float() / 255, seed, template, limb, places[k]) for k in range(count)]
-    drift = SkinDrift(posed, looks, track, seed) if count > 1 else None
+    drift = SkinDrift(posed, looks, track, seed)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     each = max(1, count // AT_ONCE)
     for step in range(steps):
@@ -69,9 +69,7 @@ def follow(
             + BELIEFS * pose_terms(points, bend, evidence, template)
             + INSIDE * legs_inside(points, trunk, template)
         )
-        energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace)
-        if drift is not None:
-            energy = energy + SKIN * drift(transforms, view, place)
+        energy = seen.sum() + BELIEFS * unsteadiness(bend, template, pace) + SKIN * drift(transforms, view, place)
         if ground is not None:
             energy = energy + ground(points, view, place)
         if kept is not None:

@@ -59,12 +59,18 @@ class Gait:
     beside: Array
 
 
+def ahead_of(start: Solution) -> Array:
+    """(t, 2) unit: the bodies' directions in the picture; start: a solution a frame, stacked."""
+    seen = start.rotation.double().numpy()[:, :2, 2]
+    return np.asarray(seen / np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-6))
+
+
 def find_gait(limbs: list[Limbs], start: Solution, focal: Tensor, template: Template) -> list[Gait]:
     """limbs: of the pairs, as `JOINTS`; start: a solution a frame, stacked, all with one animal's rest points; focal (t,) of the crops:
     half widths become those of one crop."""
     axes, lens, depth = start.rotation.double().numpy()[:, :2], focal.double().numpy(), start.translation[:, 2].double().numpy()
     middle = float(np.median(lens))
-    ahead = axes[:, :, 2] / np.maximum(np.linalg.norm(axes[:, :, 2], axis=1, keepdims=True), 1e-6)  # (t, 2)
+    ahead = ahead_of(start)
     across = np.stack([-ahead[:, 1], ahead[:, 0]], 1)
     across *= np.where(across @ [1.0, -2.0] < 0, -1.0, 1.0)[:, None]
     rest, reaches, besides = start.rest[0].double().numpy(), [], []

@@ -1,4 +1,4 @@
-"""What is kept of each frame's picture, deflated: a silhouette takes a tenth of its pixels, and masks and drifts would be most of what is
+"""What is kept of each frame's picture, deflated: a silhouette takes a tenth of its pixels, and masks and flow would be most of what is
 kept of a frame.
 
 Enters: arrays of frames, all of one shape. Leaves: one at a time, when it is asked for, bit for bit.
