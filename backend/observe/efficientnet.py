@@ -34,6 +34,8 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+DEEP = 3
+"""The first of the stages behind stride 8; whoever tunes the encoder tunes it from there."""
 
 
 @dataclass(frozen=True)
@@ -99,27 +101,42 @@ class EfficientNetLite0(nn.Module):
             self.add_module(f"b{number}", nn.Sequential(blocks))
         self.head = Convolution(enter, POOLED_CHANNELS, 1)
 
-    def forward(self, images: Tensor) -> Features:
-        """images: (B, 3, H, W) sRGB in [0, 1], H and W multiples of 32. Raises ValueError for other sizes."""
+    def shallow(self, images: Tensor) -> Tensor:
+        """images: (B, 3, H, W) sRGB in [0, 1], H and W multiples of 32 -> `Features.stride8`. Raises ValueError for other sizes."""
         if images.dim() != 4 or images.shape[1] != 3 or images.shape[2] % STRIDE or images.shape[3] % STRIDE:
             raise ValueError(f"images must be (B, 3, H, W) with H and W multiples of {STRIDE}, not {tuple(images.shape)}")
         x = self.stem((images * 255.0 - 127.0) / 128.0)  # (B, 32, H/2, W/2)
-        taps = []
-        for number in range(len(STAGES)):
+        for number in range(DEEP):
             x = self.get_submodule(f"b{number}")(x)
-            taps.append(x)
-        pooled = self.head(x).mean((2, 3))  # (B, 1280)
-        return Features(taps[2], taps[4], taps[6], pooled)
+        return x
+
+    def deep(self, stride8: Tensor) -> tuple[Tensor, Tensor]:
+        """What follows from `Features.stride8` -> stride16, stride32 of the same."""
+        taps = [stride8]
+        for number in range(DEEP, len(STAGES)):
+            taps.append(self.get_submodule(f"b{number}")(taps[-1]))
+        return taps[2], taps[4]
+
+    def forward(self, images: Tensor) -> Features:
+        """images: as `shallow` takes them."""
+        stride8 = self.shallow(images)
+        stride16, stride32 = self.deep(stride8)
+        return Features(stride8, stride16, stride32, self.head(stride32).mean((2, 3)))
 
 
 def load_encoder(weights: dict[str, Tensor] | None = None) -> EfficientNetLite0:
-    """-> the encoder in float32, eval mode. weights: another set of the same names (a tuned copy), else the bundled one.
+    """-> the encoder in float32, eval mode. weights: what a tuned copy has of its own (`deep_stages`); the rest is the bundled one's.
 
     Raises `weights_missing`, `weights_damaged`.
     """
     encoder = EfficientNetLite0()
-    fill(encoder, open_weights(WEIGHTS) if weights is None else weights)
+    fill(encoder, open_weights(WEIGHTS) | (weights or {}))
     return encoder.eval()
+
+
+def deep_stages(encoder: EfficientNetLite0) -> nn.ModuleDict:
+    """The stages behind stride 8, by their names: all that tuning moves."""
+    return nn.ModuleDict({f"b{number}": encoder.get_submodule(f"b{number}") for number in range(DEEP, len(STAGES))})
 
 
 @functools.cache

@@ -109,7 +109,7 @@ def test_a_tuned_encoder_learns_and_travels_with_the_model(tmp_path: Path, monke
     stored = load_file(export)
     tuned = {k.removeprefix("encoder."): v for k, v in stored.items() if k.startswith("encoder.")}
     plain = load_encoder().state_dict()
-    assert set(tuned) == {k for k in plain if not k.endswith("num_batches_tracked")}
+    assert set(tuned) == {k for k in plain if k[:2] in ("b3", "b4", "b5", "b6") and not k.endswith("num_batches_tracked")}
     moved = (tuned["b5.0.expand.conv.weight"].float() - plain["b5.0.expand.conv.weight"]).abs().max()
     assert moved > 1e-4
     # statistics of the photographs that it was learnt from stay
@@ -117,8 +117,26 @@ def test_a_tuned_encoder_learns_and_travels_with_the_model(tmp_path: Path, monke
     monkeypatch.setattr(networks, "_loaded", [])
     found = networks.use_weights(export)
     assert networks.load_networks() is found and found.held_out == {"s3"}
-    loaded = found.encoder.state_dict()["b5.0.expand.conv.weight"]
-    torch.testing.assert_close(loaded, tuned["b5.0.expand.conv.weight"].float())
+    loaded = found.encoder.state_dict()
+    torch.testing.assert_close(loaded["b5.0.expand.conv.weight"], tuned["b5.0.expand.conv.weight"].float())
+    torch.testing.assert_close(loaded["b2.0.expand.conv.weight"], plain["b2.0.expand.conv.weight"])
+
+
+def test_training_goes_on_with_the_encoder_that_was_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path / "data")
+    common = ["--data", str(tmp_path / "data"), "--shape-steps", "1", "--batch", "4"]
+    first, second, third = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "third"))
+    monkeypatch.setattr(pictures, "WARM_UP", 1)
+    assert main([*common, "--out", str(tmp_path / "one"), "--steps", "0", "--tune", "3", "--export", str(first)]) == 0
+    assert main([*common, "--out", str(tmp_path / "two"), "--steps", "1", "--start", str(first), "--export", str(second)]) == 0
+    again = [*common, "--out", str(tmp_path / "three"), "--steps", "0", "--tune", "2", "--start", str(first)]
+    assert main([*again, "--export", str(third)]) == 0
+    assert main([*again, "--keep", "0.25", "--export", str(tmp_path / "kept.safetensors")]) == 0
+    name, plain = "encoder.b5.0.expand.conv.weight", load_encoder().state_dict()["b5.0.expand.conv.weight"]
+    tuned, stayed, moved, mixed = (load_file(tmp_path / f"{f}.safetensors")[name].float() for f in ("first", "second", "third", "kept"))
+    assert torch.equal(stayed, tuned) and not torch.equal(moved, tuned)
+    assert (moved - tuned).abs().max() < (tuned - plain).abs().max() * 3  # from there, not from the photographs' again
+    torch.testing.assert_close(mixed, 0.25 * tuned + 0.75 * moved, atol=2e-3, rtol=2e-3)
 
 
 def test_learning_of_shapes_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from backend.weights.load import open_file, open_noted_weights
 
 WEIGHTS = ("efficientnet-lite0", "fauna-bundled")
 ENCODER = "encoder."
-"""Before the names of an encoder that was tuned with the model, in the model's file; without one, the one for photographs serves."""
+"""Before the names of the encoder's stages that were tuned with the model, in its file; without any, those for photographs serve."""
 HELD_OUT = "held_out"
 """Among a file's notes: the free animals of 0 A.D. that it has not learnt from."""
 
@@ -52,10 +52,16 @@ def use_weights(path: Path) -> Networks:
     return networks
 
 
+def apart(stored: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A file's tensors -> the model's, and by their own names those of the encoder's stages that were tuned with it."""
+    own = {name: value for name, value in stored.items() if not name.startswith(ENCODER)}
+    return own, {name.removeprefix(ENCODER): value for name, value in stored.items() if name.startswith(ENCODER)}
+
+
 def _build(stored: Mapping[str, Tensor], notes: Mapping[str, Any]) -> Networks:
     model = Fauna(BUNDLED)
-    tuned = {k.removeprefix(ENCODER): v for k, v in stored.items() if k.startswith(ENCODER)}
-    state = {k: v.float() for k, v in stored.items() if not k.startswith(ENCODER)}
+    own_state, tuned = apart(stored)
+    state = {k: v.float() for k, v in own_state.items()}
     own = {k: v.shape for k, v in model.state_dict().items() if ".netDINO." not in k}
     if {k: v.shape for k, v in state.items()} != own:
         raise MenagerieError("weights_damaged", "The weights are not those of this version's fauna model.", "Choose another file.")

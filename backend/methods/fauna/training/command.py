@@ -5,10 +5,10 @@
 
 DIR holds what `backend.data.prepare` wrote (or is filled from 0 A.D.'s archive, or a pack of it, with --source). The stages, each
 resumed where it stopped: the frozen encoder's features are stored; the base SDF learns the rest shapes (`shapes`), whose codes start
-the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, which wants
-a GPU. With --start, all begin from shipped weights, and the shapes' codes from what the bank answers to their pictures; --keep exports
-the weighted mean of both. Checkpoints are safetensors; what is shipped is `--export FILE` in fp16. `--preset paper` learns from images
-and masks alone, by the paper's recipe (`backend.methods.fauna.paper`).
+the bank; everything learns together from the pictures (`pictures`); with --tune, it goes on with the encoder learning too, from its
+stride 8 on: what comes before stays as photographs taught it. With --start, all begin from shipped weights, and the shapes' codes from
+what the bank answers to their pictures; --keep exports the weighted mean of both. Checkpoints are safetensors; what is shipped is
+`--export FILE` in fp16. `--preset paper` learns from images and masks alone, by the paper's recipe (`backend.methods.fauna.paper`).
 """
 
 from __future__ import annotations
@@ -73,23 +73,24 @@ def main(argv: list[str]) -> int:
     samples, grids = Samples(args.data), DistanceGrids(args.data)
     model = Fauna(BUNDLED).to(device)
     used = np.unique(samples.truth["shape"][samples.train])
-    learner = Learner(model, None, device)
     log, again = args.out / "scores.jsonl", args.start is not None
-    if again:
-        start_from(model, args.start, samples)
+    encoder = start_from(model, args.start, samples) if again else None
+    encoder = encoder and encoder.to(device)
+    learner = Learner(model, encoder, device)
     begin = partial(codes_seen, learner, samples) if again else None
     codes = learn_shapes(model, grids, used, args.out / "shapes.safetensors", args.shape_steps, args.seed, begin)
     if not again:
         start_bank(model, samples, codes, args.seed)
     learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log, again)
     if args.tune:
-        learner = Learner(model, load_encoder().to(device).requires_grad_(True), device)
-        learn_pictures(learner, samples, grids, codes, args.out / "tuned.safetensors", args.tune, args.batch, args.seed, log)
+        learner = Learner(model, (encoder or load_encoder().to(device)).requires_grad_(True), device)
+        learnt = again or args.steps > 0
+        learn_pictures(learner, samples, grids, codes, args.out / "tuned.safetensors", args.tune, args.batch, args.seed, log, learnt)
     if args.export is not None:
         sizes_given = f"--images {len(samples.train)} --variants {len(used)} --shape-steps {args.shape_steps} --steps {args.steps}"
         sizes_given += f" --tune {args.tune}" * bool(args.tune) + " --all" * args.all + f" --start {args.start}" * again
         if args.keep:
-            mix_with_start(model, args.start, args.keep)
+            mix_with_start(learner, args.start, args.keep)
             sizes_given += f" --keep {args.keep}"
         command = f"python -m backend train fauna --source public.zip {sizes_given} --batch {args.batch} --seed {args.seed}"
         scores = validate(learner, samples, 4096) if len(samples.validation) else {}

@@ -9,20 +9,23 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
+from backend.methods.fauna.networks import ENCODER
+from backend.observe.efficientnet import EfficientNetLite0, deep_stages
 from backend.weights.load import NOTES
 from backend.weights.manifest import MANIFEST, register
 
 
-def export(model: nn.Module, encoder: nn.Module | None, path: Path, note: dict[str, object]) -> None:
-    """Write parameters in fp16 (what is bundled), without what only training from images needs; a tuned encoder under `encoder.`.
+def export(model: nn.Module, encoder: EfficientNetLite0 | None, path: Path, note: dict[str, object]) -> None:
+    """Write parameters in fp16 (what is bundled), without what only training from images needs; of a tuned encoder the
+    stages that learnt.
 
     A file inside the repository is registered in the manifest.
     """
     state = {k: v.half().contiguous() for k, v in model.state_dict().items() if ".netDINO." not in k}
     if encoder is not None:
-        for k, v in encoder.state_dict().items():
+        for k, v in deep_stages(encoder).state_dict().items():
             if not k.endswith("num_batches_tracked"):
-                state[f"encoder.{k}"] = (v.float() if ".norm." in k else v.half()).contiguous()
+                state[ENCODER + k] = (v.float() if ".norm." in k else v.half()).contiguous()
     partial = path.with_suffix(".partial")
     save_file({k: v.cpu() for k, v in state.items()}, partial, metadata={NOTES: json.dumps(note, sort_keys=True)})
     os.replace(partial, path)

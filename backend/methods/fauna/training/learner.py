@@ -12,15 +12,15 @@ from torch.nn import functional
 
 from backend.methods.fauna.encoder import Taps
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.training.samples import USED, Batch, Samples, vary_light
-from backend.observe.efficientnet import EfficientNetLite0
+from backend.methods.fauna.training.samples import Batch, Samples, restyle_map
+from backend.observe.efficientnet import EfficientNetLite0, deep_stages
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 
 
 @dataclass(frozen=True)
 class Learner:
-    """model; encoder: where it is tuned too, else None and its stored features serve; device of both."""
+    """model; encoder: where it is tuned too, behind stride 8, else None and its stored features serve; device of both."""
 
     model: Fauna
     encoder: EfficientNetLite0 | None
@@ -29,18 +29,15 @@ class Learner:
     @property
     def networks(self) -> dict[str, nn.Module]:
         """By the names that a checkpoint gives them."""
-        return {"model": self.model} | ({} if self.encoder is None else {"encoder": self.encoder})
+        return {"model": self.model} | ({} if self.encoder is None else {"encoder": deep_stages(self.encoder)})
 
     def batch(self, samples: Samples, index: NDArray[np.int64], vary: bool = False) -> Batch:
-        """Pictures of `samples` with what the encoder makes of them, on the device. vary: other light on each, where it is tuned."""
+        """What the encoder makes of pictures of `samples`, on the device. vary: of other style each, where it is tuned."""
+        batch = samples.batch(index).to(self.device)
         if self.encoder is None:
-            return samples.batch(index).to(self.device)
-        index = np.sort(index)
-        pictures = samples.pictures(index).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            found = self.encoder(vary_light(pictures) if vary else pictures)
-        taps = Taps(*(getattr(found, name).float() for name in USED))
-        return replace(samples.batch(index, features=False).to(self.device), taps=taps)
+            return batch
+        stride8 = restyle_map(batch.taps.stride8) if vary else batch.taps.stride8
+        return replace(batch, taps=Taps(stride8, *self.encoder.deep(stride8)))
 
 
 @torch.no_grad()
@@ -51,7 +48,6 @@ def validate(learner: Learner, samples: Samples, limit: int = 512) -> dict[str, 
     rows: list[dict[str, float]] = []
     for part in np.array_split(index, max(1, len(index) // 64)):
         batch = learner.batch(samples, part)
-        assert batch.taps is not None
         seen = model.perceive(batch.taps)
         best = seen.viewpoints.logits.argmin(-1)
         n = torch.arange(len(part), device=batch.rotation.device)

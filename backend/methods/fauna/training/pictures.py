@@ -37,7 +37,8 @@ def learn_pictures(
     model, codes = learner.model, codes.to(learner.device)
     base = [p for n, p in model.named_parameters() if n.startswith("netBase.netShape")]
     rest = [p for n, p in model.named_parameters() if not n.startswith("netBase.netShape")]
-    encoder = [] if learner.encoder is None else list(learner.encoder.parameters())
+    tuned = learner.networks.get("encoder")
+    encoder = [] if tuned is None else [p for p in tuned.parameters() if p.requires_grad]
     rates = [rate * (AGAIN if again else 1.0) for rate in RATES]
     groups = list(zip((base, rest, encoder), rates, strict=True))[: 3 if encoder else 2]
     optimizer = torch.optim.AdamW([{"params": group, "lr": rate} for group, rate in groups], weight_decay=1e-3)
@@ -59,7 +60,7 @@ def learn_pictures(
         total = torch.stack(list(terms.values())).sum()
         optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_([*base, *rest, *encoder], 5.0)
         optimizer.step()
         step += 1
         for key, value in terms.items():

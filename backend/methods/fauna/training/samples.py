@@ -52,26 +52,15 @@ def restyle(taps: Taps, chance: float = 0.5, strength: float = 0.5) -> Taps:
     Each map of each picture is changed with `chance`, by `strength` standard deviations of the batch's statistics.
     """
 
-    def change(x: Tensor) -> Tensor:  # (B, C, g, g)
-        mean, spread = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True) + 1e-6
-        draw = [strength * torch.randn_like(s) * s.std(0, keepdim=True) for s in (mean, spread)]
-        other = (x - mean) / spread * (spread + draw[1]).clamp_min(0.2 * spread) + mean + draw[0]
-        return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < chance, other, x)
-
-    return Taps(change(taps.stride8), change(taps.stride16), change(taps.stride32))
+    return Taps(*(restyle_map(tap, chance, strength) for tap in (taps.stride8, taps.stride16, taps.stride32)))
 
 
-def vary_light(pictures: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1], each under other light: brightness, contrast and a colour cast; some grey."""
-    count, device = len(pictures), pictures.device
-
-    def draw(spread: float, channels: int = 1) -> Tensor:
-        return 1 + spread * (2 * torch.rand(count, channels, 1, 1, device=device) - 1)
-
-    middle = pictures.mean((1, 2, 3), keepdim=True)
-    lit = ((pictures - middle) * draw(0.3) + middle) * draw(0.3) * draw(0.08, 3)
-    grey = lit.mean(1, keepdim=True).expand_as(lit)
-    return torch.where(torch.rand(count, 1, 1, 1, device=device) < 0.1, grey, lit).clamp(0, 1)
+def restyle_map(x: Tensor, chance: float = 0.5, strength: float = 0.5) -> Tensor:
+    """`restyle` of one of the maps, (B, C, g, g)."""
+    mean, spread = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True) + 1e-6
+    draw = [strength * torch.randn_like(s) * s.std(0, keepdim=True) for s in (mean, spread)]
+    other = (x - mean) / spread * (spread + draw[1]).clamp_min(0.2 * spread) + mean + draw[0]
+    return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < chance, other, x)
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ class Batch:
     rest (B, P, 3), girth (B, n, 2): of the shape; rotations (B, b, 3, 3) of all bones.
     """
 
-    taps: Taps | None
+    taps: Taps
     shape: Tensor
     rotation: Tensor
     translation: Tensor
@@ -97,7 +86,7 @@ class Batch:
         """The same on a device."""
         if device.type == "cpu":
             return self
-        taps = None if self.taps is None else Taps(*(value.to(device) for value in vars(self.taps).values()))
+        taps = Taps(*(value.to(device) for value in vars(self.taps).values()))
         return Batch(taps, *(value.to(device) for name, value in vars(self).items() if name != "taps"))
 
 
@@ -121,7 +110,6 @@ class Samples:
         # Read at random, a mapped file comes from the disk again and again where the system takes idle pages back.
         fits = sum(path.stat().st_size for path in paths.values()) < MOST_HELD
         self.taps = {name: np.load(path, mmap_mode=None if fits else "r") for name, path in paths.items()}
-        self.rgb = np.load(folder / "images_rgb.npy", mmap_mode="r")
         split = np.array([str(s) for s in self.truth["split"]])
         self.train = np.flatnonzero(split == "train")
         self.validation = np.flatnonzero(split == "val")
@@ -137,18 +125,14 @@ class Samples:
         """Numbers of pictures to learn from."""
         return rng.choice(self.train, count, p=self.chances)
 
-    def pictures(self, index: NDArray[np.int64]) -> Tensor:
-        """(B, 3, 256, 256) in [0, 1]; index ascending."""
-        return torch.from_numpy(np.asarray(self.rgb[index])).permute(0, 3, 1, 2).float() / 255
-
-    def batch(self, index: NDArray[np.int64], features: bool = True) -> Batch:
-        """Truth of some pictures, in ascending order, with the stored features unless others are to be made."""
+    def batch(self, index: NDArray[np.int64]) -> Batch:
+        """Stored features and truth of some pictures, in ascending order."""
         index = np.sort(index)
-        stored = {name: torch.from_numpy(np.asarray(store[index])).float() for name, store in self.taps.items()} if features else {}
+        stored = {name: torch.from_numpy(np.asarray(store[index])).float() for name, store in self.taps.items()}
         shape = torch.from_numpy(self.truth["shape"][index].astype(np.int64))
         camera = torch.from_numpy(self.camera[index])
         return Batch(
-            Taps(**stored) if features else None,
+            Taps(**stored),
             shape,
             camera[:, :3, :3],
             camera[:, :3, 3],

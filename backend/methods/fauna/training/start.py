@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from backend.errors import MenagerieError
 from backend.methods.fauna.model import Fauna
+from backend.methods.fauna.networks import apart
 from backend.methods.fauna.training.learner import Learner
 from backend.methods.fauna.training.samples import Samples
+from backend.observe.efficientnet import EfficientNetLite0, load_encoder
 
 LOOKS = 8
 """Pictures of a shape that say what its code is."""
@@ -35,14 +37,15 @@ def start_bank(model: Fauna, samples: Samples, codes: Tensor, seed: int) -> None
     model.canonical.copy_(samples.canonical)  # type: ignore[operator]
 
 
-def start_from(model: Fauna, path: Path, samples: Samples) -> None:
-    """Take the networks and the bank of shipped weights (`export`), but for what only training from images needs.
+def start_from(model: Fauna, path: Path, samples: Samples) -> EfficientNetLite0 | None:
+    """Take the networks and the bank of shipped weights (`export`), but for what only training from images needs; -> the encoder that
+    was tuned with them, on the CPU, None where none was.
 
-    Raises weights_damaged where the file cannot be read, bad_request where it is another network's, holds an encoder of its own, or
-    was learnt on another mean skeleton than the samples'.
+    Raises weights_damaged where the file cannot be read, bad_request where it is another network's, or was learnt on another mean
+    skeleton than the samples'.
     """
     try:
-        stored = {name: value.float() for name, value in safetensors.torch.load_file(path).items()}
+        stored, tuned = apart({name: value.float() for name, value in safetensors.torch.load_file(path).items()})
     except (SafetensorError, OSError) as fault:
         raise MenagerieError("weights_damaged", f"{path} is no whole file of weights.", "Choose another --start.") from fault
     own = {name: value for name, value in model.state_dict().items() if ".netDINO." not in name}
@@ -52,18 +55,23 @@ def start_from(model: Fauna, path: Path, samples: Samples) -> None:
         raise MenagerieError("bad_request", f"{path} was learnt on another mean skeleton.", "Choose another --start, or other samples.")
     model.load_state_dict(stored, strict=False)
     model.canonical.copy_(samples.canonical)  # type: ignore[operator]
+    return load_encoder(tuned).requires_grad_(False) if tuned else None
 
 
 @torch.no_grad()
-def mix_with_start(model: Fauna, path: Path, keep: float) -> None:
+def mix_with_start(learner: Learner, path: Path, keep: float) -> None:
     """Leave `keep` of the weights that training began from in those it came to (WiSE-FT: Wortsman et al., CVPR 2022, eq. 1).
 
     The mean of both is better than either, on animals that were met by neither. Call after `start_from`, which checks the file.
     """
-    stored = safetensors.torch.load_file(path)
-    for name, value in model.state_dict().items():
-        if name in stored and name != "canonical":
-            value.lerp_(stored[name].to(value), keep)
+    stored, tuned = apart(safetensors.torch.load_file(path))
+    pairs = [(learner.model.state_dict(), stored)]
+    if learner.encoder is not None:
+        pairs.append((learner.encoder.state_dict(), load_encoder(tuned).state_dict()))
+    for own, begun in pairs:
+        for name, value in own.items():
+            if name in begun and name != "canonical" and value.is_floating_point():
+                value.lerp_(begun[name].to(value), keep)
 
 
 @torch.no_grad()
@@ -74,7 +82,6 @@ def codes_seen(learner: Learner, samples: Samples) -> Tensor:
     codes = torch.zeros(len(samples.rest), learner.model.config.code_dim)
     for number in np.unique(shape[samples.train]):
         batch = learner.batch(samples, samples.train[shape[samples.train] == number][:LOOKS])
-        assert batch.taps is not None
         codes[int(number)] = learner.model.perceive(batch.taps).code.mean(0).cpu()
     learner.model.train()
     return codes
