@@ -37,7 +37,7 @@ class Learner:
         if self.encoder is None:
             return batch
         stride8 = restyle_map(batch.taps.stride8) if vary else batch.taps.stride8
-        return replace(batch, taps=Taps(stride8, *self.encoder.deep(stride8)))
+        return replace(batch, taps=Taps(stride8, *self.encoder.deep(stride8.contiguous(memory_format=torch.channels_last))))
 
 
 @torch.no_grad()
