@@ -110,6 +110,29 @@ def test_joints_that_go_as_the_flow_cost_next_to_nothing_and_others_more() -> No
     assert float(nothing(posed(lame), truth.rotation, truth.translation)) == 0
 
 
+def test_flow_tells_by_how_much_a_lame_leg_s_steps_are_too_short() -> None:
+    truth = walk(12)
+    looks = look_at(truth)
+    drift = JointDrift(with_flow(looks, steps(looks, truth)), TEMPLATE)
+    lame = Track(truth.rotation, truth.translation, 0.8 * truth.angles, truth.rest)
+    right, missed = (drift.feet_missed(posed(track), track.rotation, track.translation) for track in (truth, lame))
+    assert right.shape == (11, 4, 3) and float(right.norm(dim=-1).median()) < 0.01
+
+    def feet(track: Track) -> Tensor:
+        """(t - 1, 4, 3) steps of the knuckles from the pelvis, in the clip's camera."""
+        points = posed(track) @ track.rotation.transpose(1, 2)
+        knuckles = points[:, [leg.points[-2] for leg in TEMPLATE.legs]] - points[:, [TEMPLATE.point_index["pelvis"]]]
+        return knuckles.diff(dim=0)
+
+    wanted = feet(truth) - feet(lame)
+    seen = drift.weight[:, [leg.points[-2] for leg in TEMPLATE.legs]] > 0.8
+    for axis in (0, 1):  # what lies along the line of sight no picture tells
+        slope = float((missed[..., axis] * wanted[..., axis])[seen].sum() / wanted[..., axis][seen].square().sum())
+        assert slope == pytest.approx(1, abs=0.3), axis
+    part = drift[2:7]
+    assert part.step.shape[0] == part.weight.shape[0] == 4 and torch.equal(part.step, drift.step[2:6])
+
+
 def test_flow_that_another_leg_s_skin_has_is_let_go() -> None:
     truth = walk(12)
     looks = look_at(truth)

@@ -66,7 +66,8 @@ def world(moving: bool, steady: Array) -> World:
     """Up leans from the camera's own; the camera goes along, or stands; steady (t, 3, 3): of its turning."""
     up = np.array([0.05, -0.99, 0.12])
     path = np.outer(np.arange(FRAMES), [0.1, 0.01, -0.03]) if moving else np.zeros((FRAMES, 3))
-    return World(up / np.linalg.norm(up), np.full(FRAMES, -1.6), steady, path, np.ones((FRAMES, 4), bool), moving)
+    contacts = np.ones((FRAMES, 4), bool)
+    return World(up / np.linalg.norm(up), np.full(FRAMES, -1.6), steady, path, path, contacts, moving)
 
 
 def pixels(points: Array, rotation: Array, translation: Array, focal: float = FOCAL) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.methods.fauna.clip.world import Feet, Standing, World, about, find_world, foot_indices, upward
+from backend.methods.fauna.clip.feet import Feet, foot_indices
+from backend.methods.fauna.clip.world import Standing, World, about, find_world, upward
 from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import load_quadruped
 
@@ -56,7 +57,8 @@ def filmed(goes: float, noise: float = 0.0) -> tuple[Feet, np.ndarray]:
     dice = np.random.default_rng(7)
     seen = (tips - gone[:, None]) @ CAMERA.T + AWAY
     ahead = np.tile(CAMERA[:, 2], (FRAMES, 1))
-    return Feet(seen + noise * dice.normal(size=seen.shape), (body - gone) @ CAMERA.T + AWAY, ahead, LEG), stands
+    missed = np.zeros((FRAMES - 1, 4, 3))
+    return Feet(seen + noise * dice.normal(size=seen.shape), (body - gone) @ CAMERA.T + AWAY, ahead, LEG, missed), stands
 
 
 def f1(found: np.ndarray, known: np.ndarray) -> float:
@@ -91,7 +93,7 @@ def test_feet_stand_when_they_stand_and_the_camera_goes_when_it_goes(goes: float
 
 def test_an_animal_that_stands_moves_no_camera() -> None:
     feet, _ = filmed(0.0)
-    still = Feet(np.repeat(feet.tips[:1], FRAMES, 0), np.repeat(feet.body[:1], FRAMES, 0), feet.ahead, LEG)
+    still = replace(feet, tips=np.repeat(feet.tips[:1], FRAMES, 0), body=np.repeat(feet.body[:1], FRAMES, 0))
     world = find_world(still, UP, FPS, "auto")
     assert not world.moving
     grounded = still.tips[0] @ UP < AWAY @ UP + 0.01
@@ -129,6 +131,27 @@ def test_a_camera_that_sways_in_a_hand_leaves_feet_where_they_stand() -> None:
     assert f1(find_world(seen, UP, FPS, "auto", steadied=True).contacts, stands) < f1(world.contacts, stands)
 
 
+def test_steps_that_feet_are_told_to_miss_lengthen_the_way() -> None:
+    feet, _ = filmed(1.0)
+    travelled = float(np.linalg.norm(walk()[1][-1] - walk()[1][0]))
+    from_body = feet.tips - feet.body[:, None]
+    middle = from_body.mean(0)
+    short = replace(feet, tips=feet.body[:, None] + middle + 0.8 * (from_body - middle))
+    told = replace(short, missed=0.2 * np.diff(from_body, axis=0))
+    whole, less, again = (find_world(each, UP, FPS, "moving") for each in (feet, short, told))
+    ways = [float(np.linalg.norm(found.way[-1])) for found in (whole, less, again)]
+    assert ways[1] < 0.85 * ways[0] and ways[2] == pytest.approx(ways[0], rel=0.02)
+    assert abs(ways[0] - travelled) < TRAVEL * travelled
+
+
+def test_a_way_that_is_known_is_kept() -> None:
+    feet, stands = filmed(1.0, 0.01)
+    known = (walk()[1] * [0, 0, 1.1]) @ CAMERA.T
+    world = find_world(feet, UP, FPS, "moving", known=known)
+    np.testing.assert_allclose(world.way, known - (known @ UP)[:, None] * UP, atol=1e-12)
+    assert f1(world.contacts, stands) >= FAIR
+
+
 def test_what_was_said_of_the_camera_is_obeyed() -> None:
     going, _ = filmed(1.0)
     still = find_world(going, UP, FPS, "still")
@@ -140,7 +163,8 @@ def test_what_was_said_of_the_camera_is_obeyed() -> None:
 @pytest.mark.parametrize("frames", [1, 2])
 def test_clips_of_one_and_two_frames_have_a_ground(frames: int) -> None:
     feet, _ = filmed(0.0)
-    world = find_world(replace(feet, tips=feet.tips[:frames], body=feet.body[:frames], ahead=feet.ahead[:frames]), UP, FPS, "auto")
+    some = Feet(feet.tips[:frames], feet.body[:frames], feet.ahead[:frames], LEG, feet.missed[: frames - 1])
+    world = find_world(some, UP, FPS, "auto")
     assert not world.moving and world.contacts.shape == (frames, 4) and np.isfinite(world.height).all()
 
 
@@ -149,7 +173,8 @@ def energy_of(tips: np.ndarray, body: np.ndarray, goes: float = 0.0) -> float:
     _, true_body, stands = walk()
     gone = goes * true_body * [0, 0, 1]
     count = len(tips)
-    world = World(UP, np.full(count, float(AWAY @ UP)), np.tile(np.eye(3), (count, 1, 1)), gone @ CAMERA.T, stands, goes > 0)
+    path, way = gone @ CAMERA.T, (true_body * [0, 0, 1]) @ CAMERA.T
+    world = World(UP, np.full(count, float(AWAY @ UP)), np.tile(np.eye(3), (count, 1, 1)), path, way, stands, goes > 0)
     points = torch.zeros(count, len(TEMPLATE.points), 3)
     points[:, foot_indices(TEMPLATE)[0]] = torch.from_numpy(tips - body[:, None]).float()
     view = torch.from_numpy(CAMERA).float().expand(count, 3, 3)
@@ -172,8 +197,9 @@ def test_a_body_that_wavers_costs_more_than_one_that_turns() -> None:
     """Per radian: who truly turns is let go."""
     count = 40
     world = World(
-        np.array([0.0, -1, 0]), np.zeros(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), np.zeros((count, 4), bool), False
-    )
+        np.array([0.0, -1, 0]), np.zeros(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), np.zeros((count, 3)),
+        np.zeros((count, 4), bool), False,
+    )  # fmt: skip
     term = Standing(world, TEMPLATE, FPS)
     still = torch.zeros(count, len(TEMPLATE.points), 3)
 

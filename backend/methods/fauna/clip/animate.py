@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from backend import VERSION
 from backend.asset.place import place
 from backend.methods.fauna.clip.character import consensus, find_character
 from backend.methods.fauna.clip.drift import JointDrift
+from backend.methods.fauna.clip.feet import feet_of
 from backend.methods.fauna.clip.follow import follow
 from backend.methods.fauna.clip.legs import tell_apart
 from backend.methods.fauna.clip.looks import Looks, clip_focal, look_through
@@ -28,7 +29,7 @@ from backend.methods.fauna.clip.stage import put_on_stage, through_gaps
 from backend.methods.fauna.clip.track import Told, Track, begin, in_crops, solve_track
 from backend.methods.fauna.clip.views import choose_views
 from backend.methods.fauna.clip.windows import by_windows, kept_near
-from backend.methods.fauna.clip.world import Standing, World, feet_of, find_world, upward
+from backend.methods.fauna.clip.world import Standing, World, find_world, upward
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, overlap, picture
 from backend.methods.fauna.model import Fauna
@@ -36,7 +37,6 @@ from backend.methods.fauna.networks import WEIGHTS, load_networks
 from backend.methods.request import ClipRequest, Result
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
-from backend.rig.template import Template
 from backend.types import Asset, Camera, Cost, Motion, Pose, Progress
 from backend.weights import manifest_hash
 
@@ -113,12 +113,7 @@ def solve_joints_of_clip(
 ) -> Track:  # fmt: skip
     """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
     world: World | None = None
-    track = rough
-
-    @cache
-    def drift_of(start: int, stop: int) -> JointDrift:
-        return JointDrift(looks[start:stop], model.template)
-
+    track, drift = rough, JointDrift(looks, model.template)
     for number in range(1 + SOLVED_AGAIN):
 
         def solve(part: slice, start: Track, held: Track | None, world: World | None = world, number: int = number) -> Track:
@@ -127,11 +122,10 @@ def solve_joints_of_clip(
             given = start if first or held is None else replace(start, rest=held.rest)
             tell = told(progress, "motion", *share(span, number, 1 + SOLVED_AGAIN, part, len(looks)))
             kept = partial(kept_near, held)
-            drift = drift_of(part.start, part.stop)
-            return solve_track(model, looks[part], given, times[part], ground, kept, drift, proportions=first, told=tell)
+            return solve_track(model, looks[part], given, times[part], ground, kept, drift[part], proportions=first, told=tell)
 
         track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))
-        world = look_down(pose_track(track), track, steady, request, model.template)
+        world = look_down(pose_track(track), track, steady, request, drift)
     return track
 
 
@@ -140,8 +134,11 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
     """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last."""
     template, fps = posed.creature.model.template, request.clip.fps
     what = mark(request) + hashlib.sha256(posed.creature.vertices.numpy().tobytes()).hexdigest()
+    drift = JointDrift(looks, template)
+    way: NDArray[np.float64] | None = None
     for number in range(ROUNDS):
-        world = look_down(posed_points(posed, track), track, steady, request, template)
+        world = look_down(posed_points(posed, track), track, steady, request, drift, way)
+        way = world.way
 
         def followed(part: slice, start: Track, held: Track | None, world: World = world, number: int = number) -> Track:
             tell = told(progress, "follow", *share(span, number, ROUNDS + 1, part, len(looks)))
@@ -149,7 +146,7 @@ def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], 
             return follow(posed, looks[part], start, times[part], STEPS, request.seed, tell, ground, partial(kept_near, held))
 
         track = by_windows(track, followed, request.folder, f"follow-{number}", what)
-    world = look_down(posed_points(posed, track), track, steady, request, template)
+    world = look_down(posed_points(posed, track), track, steady, request, drift, way)
 
     def planted(part: slice, start: Track, held: Track | None) -> Track:
         tell = told(progress, "follow", *share(span, ROUNDS, ROUNDS + 1, part, len(looks)))
@@ -189,11 +186,14 @@ def told(progress: Progress, stage: str, begin: float, end: float) -> Told:
     return lambda done, view: progress(stage, begin + (end - begin) * done, view)
 
 
-def look_down(points: Tensor, track: Track, steady: Tensor, request: ClipRequest, template: Template) -> World:
-    """What stands still about the feet of posed points (t, P, 3)."""
+def look_down(
+    points: Tensor, track: Track, steady: Tensor, request: ClipRequest, drift: JointDrift, way: NDArray[np.float64] | None = None
+) -> World:
+    """What stands still about the feet of posed points (t, P, 3). way (t, 3): the body's, where it is known."""
     view, place_ = steady @ track.rotation, (steady @ track.translation[..., None])[..., 0]
-    feet = feet_of(points, view, place_, track.rest, template)
-    world = find_world(feet, upward(view), request.clip.fps, request.camera, request.background is not None)
+    missed = drift.feet_missed(points, track.rotation, track.translation) @ steady[:-1].transpose(1, 2)
+    feet = feet_of(points, view, place_, track.rest, drift.template, missed)
+    world = find_world(feet, upward(view), request.clip.fps, request.camera, request.background is not None, way)
     return replace(world, steady=world.steady @ steady.double().numpy())
 
 

@@ -6,6 +6,8 @@ joints and outlines to say, which errs alike from frame to frame and so takes a 
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -30,6 +32,9 @@ HIDDEN, BESIDE, BEHIND = 0.12, 0.25, 0.1
 """A joint is hidden by the other side's where that is nearer to the viewer and within HIDDEN half widths, or, of those that lie under skin
 of the trunk, within BESIDE, and BEHIND object units nearer."""
 UNDER_SKIN = ("scapula", "shoulder", "elbow", "hip", "knee")
+TRUNK = ("pelvis", "spine", "chest", "withers")
+UNSURE = 0.1
+"""Weight of a step that is as the motion has it, against those that the flow says, each of up to 1."""
 SAMPLES = 200
 """Pixels of a frame whose skin is followed."""
 FEWEST = 8
@@ -45,13 +50,51 @@ class JointDrift:
         self.step = step[:-1]  # (t - 1, P, 2)
         unlike = (self.step - steps_read(looks)).norm(dim=-1)
         self.weight = shown[:-1] * looks.confidence[:-1] * looks.confidence[1:] / (1 + (unlike / LIKE_READ) ** 4)
-        self.turn, self.focal = looks.turn[:-1], looks.focal[:-1, None, None]
+        self.turn, self.focal, self.flow = looks.turn[:-1], looks.focal[:-1, None, None], looks.flow
+        self.template = template
+        self.trunk = torch.tensor([name.startswith(TRUNK) for name in template.points])
+        # Not the toes' tips: the flow about them is drawn to the stillness behind the animal.
+        self.knuckles = torch.tensor([leg.points[-2] for leg in template.legs])
+
+    def __getitem__(self, frames: slice) -> JointDrift:
+        """That of some frames, one after another."""
+        part = copy(self)
+        steps = slice(frames.start, frames.stop - 1)
+        part.step, part.weight, part.turn, part.focal = self.step[steps], self.weight[steps], self.turn[steps], self.focal[steps]
+        return part
+
+    def gone(self, there: Tensor) -> Tensor:
+        """Points in the clip's camera (t, P, 3) -> (t - 1, P, 2) how far they go to the next frame, in the first one's crop."""
+        return project(there[1:], self.turn, HERE, self.focal) - project(there[:-1], self.turn, HERE, self.focal)
 
     def __call__(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
         """Posed points (t, P, 3), view (t, 3, 3) and place (t, 3) in the clip's camera -> ()."""
-        there = points @ view.transpose(1, 2) + place[:, None]
-        gone = project(there[1:], self.turn, HERE, self.focal) - project(there[:-1], self.turn, HERE, self.focal)
+        gone = self.gone(points @ view.transpose(1, 2) + place[:, None])
         return (off(gone, self.step, self.weight).sum(-1) / self.weight.sum(-1).clamp_min(1e-3)).sum()
+
+    def feet_missed(self, points: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        """(t - 1, 4, 3) in the clip's camera: what feet's steps from the body lack in a motion, by the flow; zeros where it tells nothing.
+        Standing feet are read to go back by 0.8 of what they do (median of 28 clips), by the flow 0.95."""
+        there = points @ view.transpose(1, 2) + place[:, None]
+        depth = (there[1:] @ self.turn.transpose(1, 2))[..., 2:]
+        missed = self.steps_at(there) - self.gone(there)
+        missed = torch.cat([missed * depth / self.focal, torch.zeros_like(depth)], -1) @ self.turn  # (t - 1, P, 3)
+        body = weighted(missed[:, self.trunk], self.weight[:, self.trunk])
+        return weighted(missed[:, self.knuckles, None], self.weight[:, self.knuckles, None]) - body[:, None]
+
+
+    def steps_at(self, there: Tensor) -> Tensor:
+        """(t - 1, P, 2) the flow's steps where feet and trunk are in the picture, points there (t, P, 3) in the clip's camera."""
+        step, some = self.step.clone(), torch.cat([torch.nonzero(self.trunk)[:, 0], self.knuckles])
+        places = project(there[:-1], self.turn, HERE, self.focal)[:, some]
+        found, known = flow_at(self.flow, places, ABOUT)
+        step[:, some] = torch.where(known[..., None], found, step[:, some])
+        return step
+
+
+def weighted(values: Tensor, weight: Tensor) -> Tensor:
+    """(..., n, 3), (..., n) -> (..., 3): the mean of what is known, nothing where nothing is."""
+    return (values * weight[..., None]).sum(-2) / (weight.sum(-1, keepdim=True) + UNSURE)
 
 
 def hidden(looks: Looks, template: Template) -> Tensor:

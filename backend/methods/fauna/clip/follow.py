@@ -30,6 +30,7 @@ SKIN = 2.0
 MISSED, STRAY, UNCOVERED = 4.0, 20.0, 40.0
 AT_ONCE = 3
 """Every how-manieth frame's silhouette a step compares."""
+FADE = 0.8
 RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
 
@@ -58,7 +59,7 @@ def follow(
     each = max(1, count // AT_ONCE)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * (1 - 0.8 * step / steps)
+            group["lr"] = group["rate"] * (1 - FADE * step / steps)
         transforms = posed.transforms(bend)
         points = posed.points(transforms)
         view, place = curves()

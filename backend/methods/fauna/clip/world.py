@@ -1,7 +1,7 @@
 """Ground, feet and camera: what stands still while an animal moves.
 
-Enters: posed points of a clip in its camera's axes. Leaves: which way is up, where the ground is, when each foot stands on it, whether the
-camera moves; the term that holds standing feet. Object units; camera axes OpenCV, of the clip's first frame: what is known of the camera's
+Enters: a clip's feet (`feet`). Leaves: which way is up, where the ground is, when each foot stands on it, whether the camera moves; the term
+that holds standing feet. Object units; camera axes OpenCV, of the clip's first frame: what is known of the camera's
 turning is undone first.
 
 A camera that goes along with an animal and shows nothing of the ground is known by the feet alone: those that stand run backwards together.
@@ -9,44 +9,24 @@ A camera that goes along with an animal and shows nothing of the ground is known
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import solve_banded
-from scipy.ndimage import uniform_filter1d
 from scipy.sparse import diags_array
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
-from backend.methods.fauna.clip.views import cheapest_path
+from backend.methods.fauna.clip.feet import SLOW, Feet, flat, foot_indices, standing_feet
 from backend.methods.request import CameraKind
 from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import Template
 
 Array = NDArray[np.float64]
 
-SLOW, SLOW_SHARE = 0.5, 0.8
-"""Speed at which a foot stands or not as likely: leg lengths a second, and share of the animal's speed over the ground, the larger."""
-LOW = 0.1
-"""Height over the ground at which it does, leg lengths."""
-CHANGE = 1.0
-"""Cost of a foot that is put down or lifted, over that of a frame at both borders."""
-ALONG_SIGHT = 0.3
-"""Share of a speed along the line of sight that counts: a picture tells little of it."""
-TRUSTED = np.array([1.0, 1.0, ALONG_SIGHT])
-OFTEN_LOW = 0.3
-"""Share of a foot's heights that are below its level: feet stand for half of a walk."""
-DEAREST = 4.0
-"""The most that one frame may say against standing."""
 GOES_ALONG = 0.5
 """Share of the animal's speed by which its way over the ground and the way seen differ where the camera moves."""
-STEADY = 6.0
-"""Weight of squared changes of the body's speed against the feet's squared distance from standing."""
-MISSTEP = 0.03
-"""Leg lengths a frame by which a foot may miss the ground's speed and count half."""
-ROUNDS = 6
 PANNED = 2.0
 """What a camera turns after an animal over what it should, up to which it is believed to."""
 SWAYS, SWAY = 3, 1.0
@@ -63,59 +43,22 @@ ROLLED, TILTED = 0.1, np.radians(16.0)
 
 
 @dataclass(frozen=True)
-class Feet:
-    """tips (t, 4, 3) of the toes in the template's order of legs, body (t, 3) the hips' place, ahead (t, 3) unit: where the body faces;
-    leg: a leg's length, object units."""
-
-    tips: Array
-    body: Array
-    ahead: Array
-    leg: float
-
-    def turned(self, steady: Array) -> Feet:
-        """The same in axes to which steady (t, 3, 3) turns."""
-        turn = np.swapaxes(steady, 1, 2)
-        return replace(self, tips=self.tips @ turn, body=(self.body[:, None] @ turn)[:, 0], ahead=(self.ahead[:, None] @ turn)[:, 0])
-
-    def lowered(self, sway: Array, up: Array) -> Feet:
-        """The same, each frame lower by sway (t,)."""
-        return replace(self, tips=self.tips - sway[:, None, None] * up, body=self.body - sway[:, None] * up)
-
-
-@dataclass(frozen=True)
 class World:
     """up (3,) unit; height (t,): the ground's along it; steady (t, 3, 3): turns each frame's camera axes to the first frame's; path (t, 3):
-    where the camera has gone since then, what stood at x in those axes is at x - path now; contacts (t, 4); moving: whether the camera
-    moves."""
+    where the camera has gone since then, what stood at x in those axes is at x - path now; way (t, 3): the body's over the ground;
+    contacts (t, 4); moving: whether the camera moves."""
 
     up: Array
     height: Array
     steady: Array
     path: Array
+    way: Array
     contacts: NDArray[np.bool_]
     moving: bool
 
     def __getitem__(self, some: slice) -> World:
-        return World(self.up, self.height[some], self.steady[some], self.path[some], self.contacts[some], self.moving)
-
-
-def foot_indices(template: Template) -> tuple[list[int], list[int]]:
-    """Points of the four tips, and of the four knuckles, in the order of `Template.legs`."""
-    return [leg.points[-1] for leg in template.legs], [leg.points[-2] for leg in template.legs]
-
-
-def leg_length(rest: Tensor, template: Template) -> float:
-    """Mean length of the legs' chains at rest, (P, 3) points."""
-    chains = [rest[list(leg.points)] for leg in template.legs]
-    return float(torch.stack([(chain[1:] - chain[:-1]).norm(dim=-1).sum() for chain in chains]).mean())
-
-
-def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template: Template) -> Feet:
-    """Posed points (t, P, 3), object frame, and the view of them, in the first frame's camera."""
-    tips, _ = foot_indices(template)
-    some = [*tips, template.point_index["pelvis"]]
-    seen = (points[:, some] @ view.transpose(1, 2) + place[:, None]).double().numpy()
-    return Feet(seen[:, :4], seen[:, 4], view[:, :, 2].double().numpy(), leg_length(rest, template))
+        parts = (self.height[some], self.steady[some], self.path[some], self.way[some], self.contacts[some])
+        return World(self.up, *parts, self.moving)
 
 
 def upward(view: Tensor) -> Array:
@@ -130,17 +73,17 @@ def upward(view: Tensor) -> Array:
     return np.asarray(axis_angle_to_matrix(np.array([0.0, 0.0, 1.0]), np.asarray(back)) @ middle)
 
 
-def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: bool = False) -> World:
+def find_world(
+    feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: bool = False, known: Array | None = None
+) -> World:
     """Feet in the first frame's axes, as far as the camera's turning is known -> what stands. camera: "auto" finds out whether it moves;
-    steadied: its turning is known, otherwise it is found.
+    steadied: its turning is known, otherwise it is found; known (t, 3): the body's way.
 
-    Feet are looked at from the body first: those that stand run backwards together, however the camera goes and whatever distance the
-    picture was taken from. What they run over is the animal's way; where it is not the way that was seen, the camera has moved. A camera
-    that moves sways as well, more than feet are lifted; what it sways upwards the ground under the lowest feet tells.
+    What standing feet run over is the animal's way; where it is not the way that was seen, the camera has moved. A camera that moves sways as well, more than feet are lifted; what it sways upwards the ground under the lowest feet tells.
     """
     count = len(feet.tips)
     steady, sway = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count)
-    way, contacts, level = standing_feet(feet, up, fps)
+    way, contacts, level = standing_feet(feet, up, fps, known)
     moving = camera == "moving" or (camera == "auto" and count >= 3 and goes_along(feet, up, way, fps))
     if moving and count >= 3 and not steadied:
         steady = about(up, pan_after(feet, up, way))
@@ -148,12 +91,12 @@ def find_world(feet: Feet, up: Array, fps: float, camera: CameraKind, steadied: 
         share = np.eye(4)[(feet.tips @ up - level).argmin(1)]  # (t, 4): one foot stands at nearly all times
         for _ in range(SWAYS):
             sway = ground_under(feet.tips @ up - level, share)
-            way, contacts, level = standing_feet(feet.lowered(sway, up), up, fps)
+            way, contacts, level = standing_feet(feet.lowered(sway, up), up, fps, known)
             share = contacts.astype(np.float64)
     heights = feet.tips @ up - sway[:, None]
     ground = np.full(count, np.median(heights[contacts]) if contacts.any() else np.median(heights.min(1)))
     path = way - flat(feet.body - feet.body[0], up) - sway[:, None] * up
-    return World(up, ground, steady, path if moving else np.zeros((count, 3)), contacts, moving)
+    return World(up, ground, steady, path if moving else np.zeros((count, 3)), way, contacts, moving)
 
 
 def pan_after(feet: Feet, up: Array, way: Array) -> Array:
@@ -179,23 +122,6 @@ def about(axis: Array, angle: Array) -> Array:
     return axis_angle_to_matrix(np.broadcast_to(axis, (len(angle), 3)), angle)
 
 
-def standing_feet(feet: Feet, up: Array, fps: float) -> tuple[Array, NDArray[np.bool_], Array]:
-    """-> the body's way over the ground (t, 3), which feet stand (t, 4), and each foot's height as it does (4,)."""
-    count = len(feet.tips)
-    heights = feet.tips @ up  # (t, 4)
-    level = np.quantile(heights, OFTEN_LOW, axis=0)  # a shape's feet are not quite of one height
-    way, contacts = np.zeros((count, 3)), np.ones((count, 4), bool)
-    if count < 3:
-        return way, contacts, level
-    low = np.exp(-np.square((heights - level) / (LOW * feet.leg)))
-    weight = low
-    for _ in range(ROUNDS):
-        way = way_over_ground(feet, up, weight)
-        contacts = find_contacts(feet, up, level, way - flat(feet.body - feet.body[0], up), fps)
-        weight = contacts + 0.02 * low
-    return way, contacts, level
-
-
 def ground_under(height: Array, weight: Array) -> Array:
     """(t,) the ground's height under feet that are (t, 4) above their own levels, by how much each is believed to stand, 0 at first;
     smooth where it is told, straight on where it isn't."""
@@ -212,47 +138,6 @@ def goes_along(feet: Feet, up: Array, way: Array, fps: float) -> bool:
     seen, walked = flat(feet.body[-1] - feet.body[0], up) / seconds, (way[-1] - way[0]) / seconds
     fastest = max(float(np.linalg.norm(seen)), float(np.linalg.norm(walked)))
     return bool(np.linalg.norm(seen - walked) > max(GOES_ALONG * fastest, SLOW * feet.leg))
-
-
-def way_over_ground(feet: Feet, up: Array, weight: Array) -> Array:
-    """(t, 3) the body's way on the level, from 0: steps that let feet stand by their weights (t, 4), smooth in time (reweighted least
-    squares)."""
-    steps = flat(np.diff(feet.tips - feet.body[:, None], axis=0), up)  # (t - 1, 4, 3)
-    forward = (steps * feet.ahead[1:, None]).sum(-1) / (MISSTEP * feet.leg)
-    # Of an animal that goes on, the feet that come forward are in the air: in a gallop they are most of them.
-    both = np.minimum(weight[:-1], weight[1:]) / (1 + np.exp(np.clip(2 * forward, -30, 30))) + 1e-6
-    count = len(steps)
-    neighbours = np.zeros(count)
-    neighbours[1:] += 1
-    neighbours[:-1] += 1
-    now, moved = both, np.zeros((count, 3))
-    for _ in range(ROUNDS):
-        total = now.sum(1)
-        stiff = STEADY * total.mean()
-        beside = np.full(count, -stiff)
-        moved = solve_banded((1, 1), np.stack([beside, total + stiff * neighbours, beside]), (now[..., None] * steps).sum(1))
-        off = np.linalg.norm((steps - moved[:, None]) * TRUSTED, axis=-1)
-        now = both / (1 + np.square(off / (MISSTEP * feet.leg)))
-    return np.concatenate([np.zeros((1, 3)), -np.cumsum(moved, 0)])
-
-
-def find_contacts(feet: Feet, up: Array, level: Array, path: Array, fps: float) -> NDArray[np.bool_]:
-    """(t, 4) which feet stand: low, and slow on the ground once the body's path (t, 3) is added; each for whole stretches (Viterbi)."""
-    there = feet.tips + path[:, None]
-    steps = flat(np.gradient(uniform_filter1d(there, 3, axis=0, mode="nearest"), axis=0), up)
-    speed = np.linalg.norm(steps * TRUSTED, axis=-1) * fps / feet.leg  # (t, 4)
-    travel = np.linalg.norm(flat(feet.body[-1] + path[-1] - feet.body[0] - path[0], up)) * fps / feet.leg / (len(path) - 1)
-    slow = max(SLOW, SLOW_SHARE * float(travel))
-    height = feet.tips @ up - level
-    against = np.square(speed / slow) + np.square(np.maximum(height, 0) / (LOW * feet.leg))
-    cost = np.stack([np.ones_like(against), np.minimum(against, DEAREST)], -1)  # (t, 4, 2): lifted, standing
-    change = np.tile(CHANGE * (1 - np.eye(2)), (len(cost) - 1, 1, 1))
-    return np.stack([cheapest_path(cost[:, foot], change) == 1 for foot in range(4)], 1)
-
-
-def flat(vectors: Array, up: Array) -> Array:
-    """(..., 3) without what points up."""
-    return np.asarray(vectors - (vectors @ up)[..., None] * up)
 
 
 class Standing:

@@ -83,7 +83,8 @@ def main(argv: list[str]) -> int:
         start_bank(model, samples, codes, args.seed)
     learn_pictures(learner, samples, grids, codes, args.out / "pictures.safetensors", args.steps, args.batch, args.seed, log, again)
     if args.tune:
-        encoder = (encoder or load_encoder().to(device)).to(memory_format=torch.channels_last).requires_grad_(True)  # twice as fast
+        encoder = (encoder or load_encoder().to(device)).requires_grad_(True)
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
         learner = Learner(model, encoder, device)
         learnt = again or args.steps > 0
         learn_pictures(learner, samples, grids, codes, args.out / "tuned.safetensors", args.tune, args.batch, args.seed, log, learnt)
