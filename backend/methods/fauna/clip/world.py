@@ -1,8 +1,8 @@
 """Ground, feet and camera: what stands still while an animal moves.
 
-Enters: a clip's feet (`feet`). Leaves: which way is up, where the ground is, when each foot stands on it, whether the camera moves; the term
-that holds standing feet. Object units; camera axes OpenCV, of the clip's first frame: what is known of the camera's
-turning is undone first.
+Enters: a clip's feet (`feet`). Leaves: which way is up, where the ground is, when each foot stands on it, whether the camera moves; the
+term that holds standing feet. Object units; camera axes OpenCV, of the clip's first frame: what is known of the camera's turning is undone
+first.
 
 A camera that goes along with an animal and shows nothing of the ground is known by the feet alone: those that stand run backwards together.
 """
@@ -79,7 +79,8 @@ def find_world(
     """Feet in the first frame's axes, as far as the camera's turning is known -> what stands. camera: "auto" finds out whether it moves;
     steadied: its turning is known, otherwise it is found; known (t, 3): the body's way.
 
-    What standing feet run over is the animal's way; where it is not the way that was seen, the camera has moved. A camera that moves sways as well, more than feet are lifted; what it sways upwards the ground under the lowest feet tells.
+    What standing feet run over is the animal's way; where it is not the way that was seen, the camera has moved. A camera that moves sways
+    as well, more than feet are lifted; what it sways upwards the ground under the lowest feet tells.
     """
     count = len(feet.tips)
     steady, sway = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count)
