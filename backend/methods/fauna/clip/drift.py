@@ -33,7 +33,7 @@ HIDDEN, BESIDE, BEHIND = 0.12, 0.25, 0.1
 of the trunk, within BESIDE, and BEHIND object units nearer."""
 UNDER_SKIN = ("scapula", "shoulder", "elbow", "hip", "knee")
 TRUNK = ("pelvis", "spine", "chest", "withers")
-UNSURE = 0.1
+UNSURE = 0.02
 """Weight of a step that is as the motion has it, against those that the flow says, each of up to 1."""
 SAMPLES = 200
 """Pixels of a frame whose skin is followed."""

@@ -27,12 +27,13 @@ BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""
 SKIN = 2.0
 """Weight of the skin's steps off the flow, likewise."""
-MISSED, STRAY, UNCOVERED = 4.0, 20.0, 40.0
-AT_ONCE = 3
+MISSED, STRAY, UNCOVERED = 8.0, 20.0, 80.0
+AT_ONCE = 4
 """Every how-manieth frame's silhouette a step compares."""
-FADE = 0.8
 RATES = 0.006, 0.015
 """Of the view's knots, and of the angles."""
+FADE = 0.9
+"""Share of them that is lost by the last step."""
 
 
 def follow(
