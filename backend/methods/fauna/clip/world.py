@@ -18,7 +18,7 @@ from scipy.sparse import diags_array
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
-from backend.methods.fauna.clip.feet import SLOW, Feet, flat, foot_indices, standing_feet
+from backend.methods.fauna.clip.feet import SLOW, Feet, find_contacts, flat, foot_indices, standing_feet
 from backend.methods.request import CameraKind
 from backend.rig.rotations import axis_angle_to_matrix
 from backend.rig.template import Template
@@ -86,6 +86,8 @@ def find_world(
     steady, sway = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count)
     way, contacts, level = standing_feet(feet, up, fps, known)
     moving = camera == "moving" or (camera == "auto" and count >= 3 and goes_along(feet, up, way, fps))
+    if not moving and count >= 3:  # what stands doesn't move, however far the body is from where its feet would have it
+        contacts = find_contacts(feet, up, level, np.zeros((count, 3)), fps)
     if moving and count >= 3 and not steadied:
         steady = about(up, pan_after(feet, up, way))
         feet = feet.turned(steady)
