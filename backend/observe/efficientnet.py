@@ -65,8 +65,8 @@ class Convolution(nn.Module):
         if self.pad[0] != self.pad[1]:
             x = functional.pad(x, self.pad)
         conv, norm = self.conv, self.norm
-        if isinstance(norm, nn.BatchNorm2d) and not norm.training:
-            # As one convolution, whose parameters follow from both: half the time of learning with statistics that stand.
+        if isinstance(norm, nn.BatchNorm2d) and norm.weight.requires_grad and not norm.training:
+            # Tuned, with statistics that stand: one convolution, whose parameters follow from both, learns in half the time.
             assert norm.running_mean is not None and norm.running_var is not None
             scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
             weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from backend.observe.efficientnet import EfficientNetLite0, fold_norms, load_encoder
+from backend.observe.efficientnet import Convolution, EfficientNetLite0, fold_norms, load_encoder
 
 GOLDEN = json.loads((Path(__file__).parent / "efficientnet_golden.json").read_text())
 FP16_ERROR = 0.05
@@ -62,6 +62,25 @@ def test_loaded_encoder_is_float32_in_eval_mode_and_takes_gradients(encoder):
     image = torch.rand(1, 3, 64, 64, requires_grad=True)
     encoder(image).pooled.sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
+
+
+def test_what_is_tuned_sees_and_learns_as_if_its_normalisation_came_after() -> None:
+    torch.manual_seed(0)
+    layer = Convolution(6, 8, 3, 2)
+    for _ in range(9):
+        layer(1 + 2 * torch.randn(4, 6, 16, 16))  # statistics of its own
+    layer.eval()
+    picture = torch.randn(2, 6, 16, 16, requires_grad=True)
+    parts = [picture, *layer.parameters()]
+    seen = layer(picture)
+    padded = torch.nn.functional.pad(picture, layer.pad)
+    plain = torch.nn.functional.relu6(layer.norm(layer.conv(padded)))
+    torch.testing.assert_close(seen, plain, atol=1e-5, rtol=1e-5)
+    slopes = [torch.autograd.grad(out.square().sum(), parts) for out in (seen, plain)]
+    for found, wanted in zip(*slopes, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-4)
+    layer.requires_grad_(False)
+    assert torch.equal(layer(picture), plain)  # who only looks sees bit for bit what the two steps see
 
 
 def test_folded_normalisation_sees_the_same(encoder: EfficientNetLite0) -> None:

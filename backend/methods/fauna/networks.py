@@ -66,6 +66,6 @@ def _build(stored: Mapping[str, Tensor], notes: Mapping[str, Any]) -> Networks:
     if {k: v.shape for k, v in state.items()} != own:
         raise MenagerieError("weights_damaged", "The weights are not those of this version's fauna model.", "Choose another file.")
     model.load_state_dict(state, strict=False)
-    encoder = load_encoder(tuned) if tuned else shared_encoder()
+    encoder = load_encoder(tuned).requires_grad_(False) if tuned else shared_encoder()
     held_out = frozenset(notes[HELD_OUT]) if HELD_OUT in notes else None
     return Networks(encoder, model.eval().requires_grad_(False), held_out)
