@@ -70,10 +70,11 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     known = consensus(looks)
     progress("motion", 0.32)
     steady = camera_turns(request, looks, focal)
-    track = solve_joints_of_clip(model, looks, begin(looks, start, known.rest), times, steady, request, progress)
+    drift = JointDrift(looks, model.template)
+    track = solve_joints_of_clip(model, looks, drift, begin(looks, start, known.rest), times, steady, request, progress)
     character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
     posed = Posed.of(character.creature)
-    track, world = stand(posed, looks, track, times, steady, request, progress)
+    track, world = stand(posed, looks, drift, track, times, steady, request, progress)
     progress("texture", 0.9)
     rows = [key.row for key in character.keys]
     with torch.no_grad():
@@ -108,12 +109,12 @@ def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
 
 
 def solve_joints_of_clip(
-    model: Fauna, looks: Looks, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
-    span: tuple[float, float] = (0.32, 0.36),
+    model: Fauna, looks: Looks, drift: JointDrift, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest,
+    progress: Progress, span: tuple[float, float] = (0.32, 0.36),
 ) -> Track:  # fmt: skip
     """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
     world: World | None = None
-    track, drift = rough, JointDrift(looks, model.template)
+    track = rough
     for number in range(1 + SOLVED_AGAIN):
 
         def solve(part: slice, start: Track, held: Track | None, world: World | None = world, number: int = number) -> Track:
@@ -129,12 +130,13 @@ def solve_joints_of_clip(
     return track
 
 
-def stand(posed: Posed, looks: Looks, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest, progress: Progress,
-          span: tuple[float, float] = (0.55, 0.9)) -> tuple[Track, World]:  # fmt: skip
+def stand(
+    posed: Posed, looks: Looks, drift: JointDrift, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest,
+    progress: Progress, span: tuple[float, float] = (0.55, 0.9),
+) -> tuple[Track, World]:  # fmt: skip
     """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last."""
     template, fps = posed.creature.model.template, request.clip.fps
     what = mark(request) + hashlib.sha256(posed.creature.vertices.numpy().tobytes()).hexdigest()
-    drift = JointDrift(looks, template)
     way: NDArray[np.float64] | None = None
     for number in range(ROUNDS):
         world = look_down(posed_points(posed, track), track, steady, request, drift, way)

@@ -74,14 +74,12 @@ def leg_length(rest: Tensor, template: Template) -> float:
     return float(torch.stack([(chain[1:] - chain[:-1]).norm(dim=-1).sum() for chain in chains]).mean())
 
 
-def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template: Template, missed: Tensor | None = None) -> Feet:
+def feet_of(points: Tensor, view: Tensor, place: Tensor, rest: Tensor, template: Template, missed: Tensor) -> Feet:
     """Posed points (t, P, 3), object frame, and the view of them, in the first frame's camera, as are the steps missed (t - 1, 4, 3)."""
     tips, _ = foot_indices(template)
     some = [*tips, template.point_index["pelvis"]]
     seen = (points[:, some] @ view.transpose(1, 2) + place[:, None]).double().numpy()
-    none = np.zeros((max(len(seen) - 1, 0), 4, 3))
-    told = none if missed is None else missed.double().numpy()
-    return Feet(seen[:, :4], seen[:, 4], view[:, :, 2].double().numpy(), leg_length(rest, template), told)
+    return Feet(seen[:, :4], seen[:, 4], view[:, :, 2].double().numpy(), leg_length(rest, template), missed.double().numpy())
 
 
 def standing_feet(feet: Feet, up: Array, fps: float, known: Array | None = None) -> tuple[Array, NDArray[np.bool_], Array]:
