@@ -71,10 +71,11 @@ def animate(request: ClipRequest, progress: Progress) -> Result:
     progress("motion", 0.32)
     steady = camera_turns(request, looks, focal)
     drift = JointDrift(looks, model.template)
-    track = solve_joints_of_clip(model, looks, drift, begin(looks, start, known.rest), times, steady, request, progress)
+    track, world = solve_joints_of_clip(model, looks, drift, begin(looks, start, known.rest), times, steady, request, progress)
     character = find_character(model, looks, track, known, request, focal, progress, (0.36, 0.55))
     posed = Posed.of(character.creature)
-    track, world = stand(posed, looks, drift, track, times, steady, request, progress)
+    track = replace(track, angles=posed.take_over(track.angles, pose_track(track)))
+    track, world = stand(posed, looks, drift, track, world.way, times, steady, request, progress)
     progress("texture", 0.9)
     rows = [key.row for key in character.keys]
     with torch.no_grad():
@@ -111,7 +112,7 @@ def camera_turns(request: ClipRequest, looks: Looks, focal: float) -> Tensor:
 def solve_joints_of_clip(
     model: Fauna, looks: Looks, drift: JointDrift, rough: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest,
     progress: Progress, span: tuple[float, float] = (0.32, 0.36),
-) -> Track:  # fmt: skip
+) -> tuple[Track, World]:  # fmt: skip
     """The joints alone: smooth first, then with the ground that the feet tell of. Proportions are those of the first window."""
     world: World | None = None
     track = rough
@@ -127,20 +128,20 @@ def solve_joints_of_clip(
 
         track = by_windows(track, solve, request.folder, f"joints-{number}", mark(request))
         world = look_down(pose_track(track), track, steady, request, drift)
-    return track
+    assert world is not None
+    return track, world
 
 
 def stand(
-    posed: Posed, looks: Looks, drift: JointDrift, track: Track, times: NDArray[np.float64], steady: Tensor, request: ClipRequest,
-    progress: Progress, span: tuple[float, float] = (0.55, 0.9),
+    posed: Posed, looks: Looks, drift: JointDrift, track: Track, way: NDArray[np.float64], times: NDArray[np.float64], steady: Tensor,
+    request: ClipRequest, progress: Progress, span: tuple[float, float] = (0.55, 0.9),
 ) -> tuple[Track, World]:  # fmt: skip
-    """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last."""
+    """Follow the clip with feet that stand, as the ground comes to be known better; plant them at last. way (t, 3): the body's over the
+    ground, as the joints alone tell it: in the settled creature's poses feet step too short until its outlines have been compared."""
     template, fps = posed.creature.model.template, request.clip.fps
     what = mark(request) + hashlib.sha256(posed.creature.vertices.numpy().tobytes()).hexdigest()
-    way: NDArray[np.float64] | None = None
     for number in range(ROUNDS):
         world = look_down(posed_points(posed, track), track, steady, request, drift, way)
-        way = world.way
 
         def followed(part: slice, start: Track, held: Track | None, world: World = world, number: int = number) -> Track:
             tell = told(progress, "follow", *share(span, number, ROUNDS + 1, part, len(looks)))

@@ -21,7 +21,7 @@ from backend.methods.fauna.fitting.evidence import inscribed_balls, joint_residu
 from backend.methods.fauna.fitting.fit import INSIDE
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, MaskTarget, picture, preview
 
-JOINTS, LIFTED = 0.5, 0.1
+JOINTS, LIFTED = 1.0, 0.1
 """Weights of the points seen and of those lifted against the overlap."""
 BELIEFS = 0.4
 """Weight of what is believed of poses and of smoothness, as `track` has them, against the overlap."""

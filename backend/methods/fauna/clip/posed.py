@@ -1,6 +1,6 @@
 """A settled creature, posed in many frames at once.
 
-Enters: a `Creature`, bone angles. Leaves: transforms, points and vertices, object frame.
+Enters: a `Creature`, bone angles. Leaves: transforms, points and vertices, object frame; angles of a creature for another's poses.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.methods.descent import Adam
 from backend.methods.fauna.fitting.creature import Creature
 from backend.rig.kinematics import blend, invert_frames, pose_matrices, rest_frames
 from backend.rig.rotations import euler_to_matrix
+
+TAKEN_STEPS, TAKEN_RATE = 80, 0.05
+KEPT = 0.01
+"""Weight of squared radians from the angles that were against squared object units of the points."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,17 @@ class Posed:
     def vertices(self, transforms: Tensor) -> Tensor:
         """(t, V, 3) posed vertices."""
         return blend(self.creature.vertices[None], self.creature.dense, transforms)
+
+    def take_over(self, angles: Tensor, points: Tensor) -> Tensor:
+        """Angles (t, n, 3) of a creature of other proportions, and where its points lay with them (t, P, 3) -> those that bring this one's
+        as near: of a tail that came to lie otherwise at rest, the angles that were say nothing."""
+        bend = angles.clone().requires_grad_(True)
+        optimizer = Adam([{"params": [bend], "lr": TAKEN_RATE}])
+        for step in range(TAKEN_STEPS):
+            optimizer.param_groups[0]["lr"] = TAKEN_RATE * (1 - 0.9 * step / TAKEN_STEPS)
+            off = self.points(self.transforms(bend)) - points
+            energy = off.square().sum() + KEPT * (bend - angles).square().sum()
+            optimizer.zero_grad()
+            energy.backward()
+            optimizer.step()
+        return bend.detach()
