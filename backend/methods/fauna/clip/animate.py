@@ -45,7 +45,7 @@ SECONDS, SECONDS_PER_FRAME = 25.0, 1.0
 MEMORY_MIB, MEMORY_MIB_PER_FRAME = 700.0, 0.05
 SOLVED_AGAIN = 3
 """Rounds of the joints alone, each from the ground that the last one has found."""
-ROUNDS, STEPS = 2, 130
+ROUNDS, STEPS = 2, 200
 """Of `follow`, likewise."""
 
 
