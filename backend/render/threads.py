@@ -8,8 +8,9 @@ parts write the same number, so results do not depend on the number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,6 +31,18 @@ def _forget_pool() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it, torch and `run_parts` keep to the calling thread: where tensors are small, waking another one for each costs more than it
+    does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_parts(function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> None:

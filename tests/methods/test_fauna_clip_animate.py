@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from backend.asset.schema import check_asset
 from backend.errors import Cancelled
@@ -135,3 +136,20 @@ def test_the_same_clip_gives_the_same_bits(stopped: tuple[Filmed, Result], tmp_p
 @pytest.mark.parametrize("frames", [1, 2])
 def test_clips_of_one_and_two_frames_are_animated(frames: int, tmp_path: Path) -> None:
     check(road.animate(Filmed(frames).request(tmp_path), no_progress).asset, frames)
+
+
+def test_it_keeps_to_one_thread_and_gives_the_others_back(tmp_path: Path) -> None:
+    before, within = torch.get_num_threads(), []
+    stop = stop_at("views")
+
+    def progress(now: str, fraction: float, preview: ByteArray | None = None) -> None:
+        within.append(torch.get_num_threads())
+        stop(now, fraction, preview)
+
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(Cancelled):
+            road.animate(Filmed(2).request(tmp_path), progress)
+        assert set(within) == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
