@@ -16,6 +16,7 @@ import torch
 
 from backend.render import cpu
 from backend.render.camera import projection, transform_points
+from backend.render.threads import torch_threads
 from backend.types import FloatArray, IntArray
 
 SIZE = 256
@@ -68,9 +69,7 @@ def raster_ratio(repeats: int = 31) -> dict[str, Any]:
         hit = scene.cast_rays(rays, nthreads=THREADS)
         return hit["primitive_ids"].numpy(), hit["primitive_uvs"].numpy(), hit["t_hit"].numpy()
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
+    with torch_threads(THREADS):
         ids, _, ndc = draw(vertices)
         hits, _, depth = cast(vertices)
         cast(vertices)
@@ -82,8 +81,6 @@ def raster_ratio(repeats: int = 31) -> dict[str, Any]:
             cast(vertices)
             ours.append(middle - start)
             theirs.append(time.perf_counter() - middle)
-    finally:
-        torch.set_num_threads(before)
     hits = np.where(hits == open3d.t.geometry.RaycastingScene.INVALID_ID, -1, hits.astype(np.int64))
     agree = (ids == hits) & (ids >= 0)
     a, b = float(clip_matrix[2, 2]), float(clip_matrix[2, 3])

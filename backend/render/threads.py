@@ -34,11 +34,11 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it, torch and `run_parts` keep to the calling thread: where tensors are small, waking another one for each costs more than it
+def torch_threads(count: int) -> Iterator[None]:
+    """Within it torch, and with it `run_parts`, uses so many. One: where tensors are small, waking another for each costs more than it
     does."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

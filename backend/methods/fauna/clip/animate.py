@@ -35,7 +35,7 @@ from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, overlap, pictu
 from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.networks import WEIGHTS, load_networks
 from backend.methods.request import ClipRequest, Result
-from backend.render.threads import one_thread
+from backend.render.threads import torch_threads
 from backend.rig.kinematics import pose_points
 from backend.rig.rotations import euler_to_matrix
 from backend.types import Asset, Camera, Cost, Motion, Pose, Progress
@@ -56,7 +56,7 @@ def estimate_clip(request: ClipRequest) -> Cost:
     return Cost(SECONDS + SECONDS_PER_FRAME * frames, MEMORY_MIB + MEMORY_MIB_PER_FRAME * frames)
 
 
-@one_thread()
+@torch_threads(1)
 def animate(request: ClipRequest, progress: Progress) -> Result:
     """One clip -> asset with its motion, and scores. Raises `MenagerieError` and `Cancelled`.
 
