@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.model import Fauna
-from backend.methods.fauna.settle import drawn_back, settle
+from backend.methods.fauna.settle import Kept, drawn_back, settle
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.rig.weights import skin_weights
 from backend.shape.checks import intersecting_faces
@@ -105,15 +106,21 @@ def test_a_tail_is_drawn_back_alone_and_goes_with_its_base(creature: Creature, p
     rng = torch.Generator().manual_seed(1)
     plain.points = 0.1 * torch.randn(plain.points.shape, generator=rng)
     plain.girth = torch.randn(plain.girth.shape, generator=rng)
-    back = drawn_back(template, plain, 1.0, 0.0)
+    back = drawn_back(creature, plain, Kept(1, 0, 0))
     was, now, rest = (creature.rest_points(plain), creature.rest_points(back), creature.rest)
     others = [point for point in range(len(rest)) if point not in tail[1:]]
     torch.testing.assert_close(now[others], was[others])
     torch.testing.assert_close(now[tail] - now[tail[0]], rest[tail] - rest[tail[0]])
     of_tail = torch.tensor([bone.group == "tail" for bone in template.bones if bone.deform])
     assert (back.girth[of_tail] == 0).all() and torch.equal(back.girth[~of_tail], plain.girth[~of_tail])
-    half = drawn_back(template, plain, 0.5, 0.5)
-    torch.testing.assert_close(half.points, 0.5 * plain.points)
+    straight = drawn_back(creature, plain, Kept(1, 0, 1))
+    bones = [creature.rest_points(p)[tail].diff(dim=0) for p in (plain, straight)]
+    torch.testing.assert_close(bones[1].norm(dim=1), bones[0].norm(dim=1))  # as long as it was, as it lies at rest
+    torch.testing.assert_close(normalize(bones[1]), normalize(rest[tail].diff(dim=0)))
+    torch.testing.assert_close(drawn_back(creature, plain, Kept(1, 1, 1)).points, plain.points)
+    half = drawn_back(creature, plain, Kept(0.5, 0.5, 0.5))
+    others = [2 * point + k for point in range(len(template.centre_points)) if point not in tail for k in range(2)]
+    torch.testing.assert_close(half.points[others], 0.5 * plain.points[others])
     torch.testing.assert_close(half.girth, 0.5 * plain.girth)
 
 

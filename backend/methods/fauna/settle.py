@@ -6,21 +6,35 @@ Object frame, object units. A shape whose rig does not hold is drawn back toward
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from backend.methods.fauna.fitting import fit as fitting
 from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.shape import crosses, rigged
 from backend.rig.skeleton import skeleton_points
-from backend.rig.template import Template
 from backend.shape.untangle import untangle
 from backend.types import Mesh, Skeleton, Skin
 
-DRAWN_BACK = ((1.0, 1.0), (1.0, 0.4), (1.0, 0.0), (0.7, 0.7), (0.4, 0.4))
-"""What is kept of the proportions, from the canonical ones on, while the rig does not hold: of all, and of the tail's own, whose thin skin
-is spoilt first."""
+
+class Kept(NamedTuple):
+    """Shares of the proportions, from the canonical ones on: of all, of the way in which the tail is bent at rest and of its girth, and of
+    the lengths of its bones."""
+
+    all: float
+    bent: float
+    long: float
+
+
+DRAWN_BACK = (
+    Kept(1, 1, 1), Kept(1, 1, 0.85), Kept(1, 0.4, 1), Kept(1, 0, 1), Kept(1, 0, 0.5), Kept(1, 0, 0), Kept(0.7, 0.7, 0.7),
+    Kept(0.4, 0.4, 0.4),
+)  # fmt: skip
+"""What is kept while the rig does not hold. A tail's thin skin is spoilt first, where it is sharply bent at rest or lies along a leg; that
+it be long is seen in every pose, how it lies at rest in none."""
 
 
 def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) -> tuple[Mesh, Skeleton, Skin, Creature, Parameters]:
@@ -30,14 +44,14 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     itself, or does not hold what a rig must show, is drawn back towards the canonical one until it does, the tail alone at first: of
     animals that lie or sit, what is folded may be taken for short.
     """
-    for share in DRAWN_BACK:
-        drawn = drawn_back(creature.model.template, p, *share)
+    for kept in DRAWN_BACK:
+        drawn = drawn_back(creature, p, kept)
         with torch.no_grad():
             vertices = creature.rest_vertices(drawn, use_code, use_free).contiguous()
             posed, _ = creature.posed(drawn, vertices)
             points = creature.rest_points(drawn).numpy()
         mesh = untangle(replace(creature.mesh, vertices=np.ascontiguousarray(vertices.numpy(), np.float32)))
-        if crosses(mesh) and share != DRAWN_BACK[-1]:
+        if crosses(mesh) and kept != DRAWN_BACK[-1]:
             continue  # weights for it would take longer than all else
         skeleton, skin, holds = rigged(mesh, points)
         if holds:
@@ -46,13 +60,19 @@ def settle(creature: Creature, p: Parameters, use_free: bool, use_code: bool) ->
     return mesh, skeleton, skin, settled, fitting.repose(settled, settled.take_over(drawn), posed)
 
 
-def drawn_back(template: Template, p: Parameters, share: float, tail: float) -> Parameters:
-    """Proportions with `share` kept of their change of the canonical ones, but `tail` of the tail's, which goes with its base."""
-    base, *others = (template.point_index[f"tail{number}"] for number in range(5))  # in the half form, y and z of centre points come first
-    points, girth = share * p.points, share * p.girth
-    for point in others:
-        carried = p.points[2 * base : 2 * base + 2]
-        points[2 * point : 2 * point + 2] = share * carried + tail * (p.points[2 * point : 2 * point + 2] - carried)
-    bones = [bone.group for bone in template.bones if bone.deform]
-    girth[[number for number, group in enumerate(bones) if group == "tail"]] *= tail / share
+def drawn_back(creature: Creature, p: Parameters, kept: Kept) -> Parameters:
+    """Proportions with shares kept of their change of the canonical ones. The tail goes with its base."""
+    template, fold = creature.model.template, creature.model.netInstance.netRest.fold
+    base = 2 * template.point_index["tail0"]  # in the half form y and z of centre points come first, those of the tail one after another
+    tail = slice(base, base + 10)
+    canonical = fold(creature.rest[None])[0, tail].view(5, 2)
+    own = canonical + p.points[tail].view(5, 2)
+    there, here = canonical.diff(dim=0), own.diff(dim=0)  # (4, 2) of the tail's bones
+    across = torch.lerp(functional.normalize(there, dim=1), functional.normalize(here, dim=1), kept.bent)
+    length = torch.lerp(there.norm(dim=1, keepdim=True), here.norm(dim=1, keepdim=True), kept.long)
+    points, girth = kept.all * p.points, kept.all * p.girth
+    bones = functional.normalize(across, dim=1) * length
+    points[tail] = torch.cat([points[tail][:2], (canonical[0] + points[tail][:2] + bones.cumsum(0) - canonical[1:]).flatten()])
+    groups = [bone.group for bone in template.bones if bone.deform]
+    girth[[number for number, group in enumerate(groups) if group == "tail"]] *= kept.bent / kept.all
     return replace(p, points=points, girth=girth)

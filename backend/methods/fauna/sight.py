@@ -19,7 +19,7 @@ from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sidewa
 from backend.methods.fauna.fitting.pins import pin
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP, swap_legs, twin_legs
-from backend.methods.fauna.mirror import perceive_twice
+from backend.methods.fauna.glances import PHOTO, perceive
 from backend.methods.fauna.model import Perception
 from backend.methods.fauna.networks import Networks
 from backend.methods.request import Request
@@ -28,8 +28,6 @@ from backend.types import Image
 
 CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills: the middle of what training saw."""
-BACKGROUND = 0.5
-"""Grey behind the animal; training uses plain backgrounds of any colour."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,8 @@ def see(
 ) -> tuple[Perception, Tensor, Tensor]:
     """-> what the model perceives in the crop, the crop (256, 256, 3) and its mask (256, 256). code: in place of the bank's."""
     size = BUNDLED.image_size
-    rgb = warp(image.rgb, crop, size)
-    cover = warp(mask, crop, size)
-    composed = rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])
-    batch = torch.from_numpy(np.ascontiguousarray(composed, np.float32)).permute(2, 0, 1)[None]
-    seen = perceive_twice(networks.model, batch, networks.encoder, code)
-    return seen, torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
-
+    rgb, cover = (torch.from_numpy(np.ascontiguousarray(warp(part, crop, size), np.float32)) for part in (image.rgb, mask))
+    return perceive(networks.model, networks.encoder, rgb, cover, PHOTO, code), rgb, cover
 
 
 def look_at(networks: Networks, request: Request, ablate: str = "") -> Sight:

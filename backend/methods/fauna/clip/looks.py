@@ -27,15 +27,13 @@ from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP
-from backend.methods.fauna.mirror import perceive_twice
+from backend.methods.fauna.glances import FRAME, perceive
 from backend.methods.fauna.networks import Networks
 from backend.methods.request import ClipRequest
 from backend.types import Image, Mask, Progress
 
 CROP_FILL = 0.83
 """Share of the square crop that the animal's box fills, as for photos."""
-BACKGROUND = 0.5
-"""Grey behind the animal."""
 CHUNK = 16
 """Frames in a stored file."""
 CROP_FOV = math.radians(18.0)
@@ -123,9 +121,8 @@ def look(networks: Networks, frame: Frame, after: Frame | None, number: int, foc
     height, width = mask.shape
     crop = crop_camera(mask, (width, height), focal, CROP_FILL)
     rgb, cover = composed(image, mask, crop, BUNDLED.image_size)
-    batch = (rgb * cover[..., None] + BACKGROUND * (1 - cover[..., None])).permute(2, 0, 1)[None]
     with torch.no_grad():
-        seen = perceive_twice(networks.model, batch, networks.encoder)
+        seen = perceive(networks.model, networks.encoder, rgb, cover, FRAME)
     limbs = [find_limbs(seen.heat, seen.seen, seen.confidence, networks.model.template, pair) for pair in JOINTS]
     half = 1 / math.tan(crop.fov / 2)
     translation = (FLIP @ seen.viewpoints.translation[0]) * torch.tensor([1.0, 1.0, half / networks.model.focal])
