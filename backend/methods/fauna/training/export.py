@@ -14,6 +14,9 @@ from backend.observe.efficientnet import EfficientNetLite0, deep_stages
 from backend.weights.load import NOTES
 from backend.weights.manifest import MANIFEST, register
 
+CREDIT = "Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)"
+TUNED = "stages of the encoder tuned from EfficientNet-Lite0 © The TensorFlow Authors (Apache-2.0)"
+
 
 def export(model: nn.Module, encoder: EfficientNetLite0 | None, path: Path, note: dict[str, object]) -> None:
     """Write parameters in fp16 (what is bundled), without what only training from images needs; of a tuned encoder the
@@ -30,7 +33,5 @@ def export(model: nn.Module, encoder: EfficientNetLite0 | None, path: Path, note
     save_file({k: v.cpu() for k, v in state.items()}, partial, metadata={NOTES: json.dumps(note, sort_keys=True)})
     os.replace(partial, path)
     if path.resolve().is_relative_to(MANIFEST.resolve().parent):
-        register(
-            path, "fauna-bundled", method="fauna", licence="CC-BY-SA-3.0",
-            attribution="Learnt from animals of 0 A.D. © Wildfire Games (CC-BY-SA-3.0)", source=str(note["command"]),
-        )  # fmt: skip
+        credit = CREDIT if encoder is None else f"{CREDIT}; {TUNED}"
+        register(path, "fauna-bundled", method="fauna", licence="CC-BY-SA-3.0", attribution=credit, source=str(note["command"]))
