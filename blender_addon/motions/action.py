@@ -18,7 +18,7 @@ from ..scene.asset_file import Array
 from ..scene.creature import NUMBER, ROLE, numbered
 from ..scene.motion import FIRST_FRAME, root_locations, shortest_way, write_curve
 from . import library
-from .rig import HIPS, Target
+from .rig import GROUNDED, HIPS, Target, flesh_on
 from .transfer import Steps, transfer
 
 READY = "ready_motion"
@@ -35,7 +35,27 @@ def target_of(rig: bpy.types.Object, known: tuple[str, ...]) -> Target:
     index = {bone.name: number for number, bone in enumerate(bones)}
     parents = [next((index[above.name] for above in bone.parent_recursive if above.name in index), -1) for bone in bones]
     rest = np.array([bone.matrix_local for bone in bones], np.float64).reshape(-1, 4, 4)
-    return Target(tuple(index), np.array(parents), rest, np.array([bone.length for bone in bones]))
+    return Target(tuple(index), np.array(parents), rest, np.array([bone.length for bone in bones]), flesh_of(rig, tuple(index)))
+
+
+def flesh_of(rig: bpy.types.Object, names: tuple[str, ...]) -> dict[str, Array]:
+    """Of each bone that may come to the ground, the skin of the armature's meshes that hangs on it, at rest, armature space."""
+    parts: dict[str, list[Array]] = {}
+    for body in rig.children:
+        if body.type != "MESH" or body.find_armature() != rig:
+            continue
+        groups = {group.index: group.name for group in body.vertex_groups if group.name in GROUNDED}
+        weights = {name: np.zeros(len(body.data.vertices)) for name in groups.values()}
+        for vertex in body.data.vertices:
+            for held in vertex.groups:
+                if held.group in groups:
+                    weights[groups[held.group]][vertex.index] = held.weight
+        places = np.empty(3 * len(body.data.vertices), np.float32)
+        body.data.vertices.foreach_get("co", places)
+        to_rig = np.array(rig.matrix_world.inverted() @ body.matrix_world)
+        for name, own in flesh_on(names, places.reshape(-1, 3) @ to_rig[:3, :3].T + to_rig[:3, 3], weights).items():
+            parts.setdefault(name, []).append(own)
+    return {name: np.concatenate(own) for name, own in parts.items()}
 
 
 def bake(action: bpy.types.Action, rig: bpy.types.Object, scene: bpy.types.Scene) -> None:

@@ -33,6 +33,19 @@ def muzzle_heights(target: Target, local: Array, hips: Array) -> Array:
     return np.asarray((places[:, head] + turned[:, head, :, 1] * target.lengths[head])[:, 2])
 
 
+def sunk_flesh(target: Target, local: Array, hips: Array) -> Array:
+    """(t,) how deep the flesh of head and jaw is in the ground on which the animal rests."""
+    turned, places = pose(target, local, hips)
+    sunk = np.zeros(len(local))
+    for name in ("head", "jaw"):
+        if name in target.flesh:
+            bone = target.index[name]
+            away = (target.flesh[name] - target.rest[bone, :3, 3]) @ target.rest[bone, :3, :3]  # (k, 3) in the bone's own axes
+            lowest = (turned[:, bone, 2] @ away.T).min(-1) + places[:, bone, 2]
+            sunk = np.maximum(sunk, -lowest)
+    return sunk
+
+
 def wanted_heights(own: Array, source: Array) -> Array:
     """Heights of the target's muzzle and of the source's (t,), both in leg lengths -> what the target's shall be."""
     weight = np.clip((NEAR - source) / (NEAR / 2), 0, 1)

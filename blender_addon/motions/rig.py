@@ -5,8 +5,8 @@ Armature space in Blender's frame: +Z up, the animal faces -Y. A pose is a rotat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,10 @@ LEGS = {
 }
 """In the order of a motion's contacts."""
 HIPS = "hips"
+GROUNDED = (*(leg[3] for leg in LEGS.values()), "head", "jaw")
+"""Bones whose flesh may come to the ground."""
+FLESH = 0.5
+"""Share of a vertex' weight from which on it hangs on a bone."""
 HINGES = {"front": ((1, 1),), "hind": ((1, -1), (2, 1))}
 """Elbow, knee and hock: (place in the leg, sign of the bend at rest about the lower bone's X). A wrist may give way forward."""
 FOLD = {"front": (-0.4, 1.0, -1.0, 0.0), "hind": (0.4, -1.0, 1.0, 0.0)}
@@ -34,12 +38,13 @@ LEAST_BEND = np.radians(2.0)
 @dataclass(frozen=True)
 class Target:
     """A skeleton at rest. names (b,); parents (b,), -1 where the parent is none of them; rest (b, 4, 4): columns X, Y, Z and head of each
-    bone, armature space; lengths (b,)."""
+    bone, armature space; lengths (b,); flesh: of bones that touch the ground, places (k, 3) of the skin that hangs on them, where known."""
 
     names: tuple[str, ...]
     parents: Array
     rest: Array
     lengths: Array
+    flesh: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -60,6 +65,13 @@ class Target:
     def leg_length(self) -> float:
         """Mean height of the legs' first joints above their tips."""
         return float(np.mean([self.rest[self.index[leg[0]], 2, 3] for leg in LEGS.values()] - self.grounds))
+
+
+def flesh_on(names: Sequence[str], vertices: Array, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Of the bones of these names that may come to the ground, the vertices (v, 3), armature space, that hang on each; weights: (v,) a
+    bone."""
+    hung = {name: vertices[weights[name] > FLESH].astype(np.float64) for name in GROUNDED if name in names and name in weights}
+    return {name: places for name, places in hung.items() if len(places)}
 
 
 def source_rig(skeleton: Skeleton) -> Target:

@@ -33,6 +33,10 @@ HEEL = 0.0
 """How far under its height at rest a knuckle, or a low hock or wrist, may come, in leg lengths."""
 LOW_ANKLE = 0.3
 """Height in leg lengths of a hock or wrist at rest, below which it has the ground close under it."""
+HALVINGS = 7
+"""Of how far a sole is turned, until its flesh is out of the ground."""
+SUNK = 0.008
+"""How deep flesh may be in the ground, in leg lengths."""
 SOFT = 0.08
 """Share of a cycle over which the hips come down before a leg is too short."""
 REMEDY = "Select a creature that Menagerie made, with its bones under their own names."
@@ -80,7 +84,7 @@ def transfer(motion: ReadyMotion, target: Target, frames: int, stride: float = 1
         wanted = tips + stances.shifts(tips, contacts, step, target.grounds)
         above = target.grounds + LIFT * target.leg_length * stances.lifted(contacts)
         wanted[..., 2] = np.maximum(wanted[..., 2], above)
-        soles = without_heels(target, wanted, soles)
+        soles = clear_of_ground(target, wanted, without_heels(target, wanted, soles))
         hips = hips - within_reach(target, local, hips, wanted, soles, contacts)[:, None] * (0, 0, 1)
         angles = plant(target, local, hips, angles, limits, wanted, soles)
     angles = nod(target, angles, hips, limits, source, to_matrices(source_turns), source_hips)
@@ -129,6 +133,30 @@ def without_heels(target: Target, wanted: Array, soles: Array) -> Array:
     return np.where(lifted[..., None, None], shortest_turn(along, level) @ soles, soles)
 
 
+def clear_of_ground(target: Target, wanted: Array, soles: Array) -> Array:
+    """Turns of the soles (t, 4, 3, 3), smaller where the toe's own flesh would be in the ground: turned about the vertical alone it stands
+    as it does at rest. wanted (t, 4, 3): places of the tips."""
+    cleared = soles.copy()
+    for number, toe in enumerate(leg[3] for leg in LEGS.values()):
+        if toe not in target.flesh:
+            continue
+        own, flesh = soles[:, number], target.flesh[toe]
+        away = flesh - target.tail(toe)
+        level = np.minimum(wanted[:, number, 2], target.grounds[number]) + away[:, 2].min() - SUNK * target.leg_length
+        heading = np.arctan2(own[:, 1, 0] - own[:, 0, 1], own[:, 0, 0] + own[:, 1, 1])
+        flat = np.stack([np.cos(heading / 2), 0 * heading, 0 * heading, np.sin(heading / 2)], -1)[:, None]  # (t, 1, 4)
+        turned = to_quaternions(own)[:, None]
+        least, most = np.zeros(len(own)), np.ones(len(own))
+        share = most
+        for _ in range(HALVINGS):
+            tried = to_matrices(turns.scaled_about(flat, turned, share[:, None, None]))[:, 0]
+            out = wanted[:, number, 2] + (tried @ away.T)[:, 2].min(-1) >= level
+            least, most = np.where(out, share, least), np.where(out, most, share)
+            share = (least + most) / 2
+        cleared[:, number] = to_matrices(turns.scaled_about(flat, turned, least[:, None, None]))[:, 0]
+    return cleared
+
+
 def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Target, turned: Array, place: Array) -> Array:
     """Angles (t, b, 3) with the muzzle over the ground as the source's is in its pose: turned (t, b, 3, 3), place (t, 3) of its hips."""
     if "head" not in target.index:
@@ -137,7 +165,9 @@ def nod(target: Target, angles: Array, hips: Array, limits: Array, source: Targe
     theirs = (muzzle.muzzle_heights(source, turned, place) - floor) / source.leg_length
     own = (muzzle.muzzle_heights(target, from_angles(angles), hips) - own_floor) / target.leg_length
     wanted = muzzle.wanted_heights(own, theirs) * target.leg_length + own_floor
-    return muzzle.bring_down(target, angles, hips, limits, wanted)
+    bent = muzzle.bring_down(target, angles, hips, limits, wanted)
+    sunk = muzzle.sunk_flesh(target, from_angles(bent), hips)
+    return muzzle.bring_down(target, angles, hips, limits, wanted + sunk) if sunk.any() else bent
 
 
 def within_reach(target: Target, local: Array, hips: Array, wanted: Array, soles: Array, contacts: Array) -> Array:

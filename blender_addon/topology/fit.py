@@ -22,6 +22,8 @@ DRAW = 0.7
 """How much of what is missing a round makes up for."""
 OFF = 0.25
 """How far off the surface a vertex may end, of an edge's median length: what makes a chord as full as its arc, and no spikes."""
+OFF_PLANE = 1e-4
+"""Of the surface's size: the least that a vertex beside the open edge is off the plane, on which it would be where its twin is."""
 SAMPLES = 6000
 """Points of the surface, beside its vertices, that the quads are drawn to."""
 
@@ -31,28 +33,29 @@ def fit_half(vertices: Array, quads: Array, open_edge: Array, surface: Surface) 
     samples, facing = sample_surface(surface)
     vertices = np.array(vertices, np.float64)
     vertices[open_edge, 0] = 0.0
+    least = OFF_PLANE * float(np.ptp(surface.vertices, axis=0).max())
     pairs = edges_of(quads)
     for number in range(ROUNDS + LAST_ROUNDS):
         if number < ROUNDS:
             folded = np.unique(quads[is_folded(vertices, quads)])
             vertices = spread(vertices, quads, pairs, open_edge, folded)
-            keep_right(vertices, open_edge)
+            keep_right(vertices, open_edge, least)
             laid = np.setdiff1d(np.arange(len(vertices)), folded)  # the surface is what those have to leave first
             vertices[laid] = surface.nearest(vertices[laid], vertex_normals(vertices, quads)[laid]).places
-            keep_right(vertices, open_edge)
+            keep_right(vertices, open_edge, least)
         vertices = vertices + DRAW * draw(vertices, quads, samples, facing)
-        keep_right(vertices, open_edge)
+        keep_right(vertices, open_edge, least)
     near = surface.nearest(vertices, vertex_normals(vertices, quads)).places
     off = np.linalg.norm(vertices - near, axis=1, keepdims=True)
     most = OFF * np.median(np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1))
     vertices = near + (vertices - near) * np.minimum(1.0, most / np.maximum(off, 1e-12))
-    keep_right(vertices, open_edge)
+    keep_right(vertices, open_edge, least)
     return vertices
 
 
-def keep_right(vertices: Array, open_edge: Array) -> None:
-    """In place: the open edge on the plane, all else on its own side."""
-    np.maximum(vertices[:, 0], 0.0, out=vertices[:, 0])
+def keep_right(vertices: Array, open_edge: Array, least: float) -> None:
+    """In place: the open edge on the plane, all else on its own side, by `least` at least."""
+    np.maximum(vertices[:, 0], least, out=vertices[:, 0])
     vertices[open_edge, 0] = 0.0
 
 

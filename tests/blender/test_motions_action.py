@@ -66,6 +66,19 @@ def test_one_click_and_it_walks_for_ever_with_its_feet_held(creature: Creature) 
     assert np.abs(beyond - 2 * travel).max() < 10 * CLOSED
 
 
+def test_what_may_come_to_the_ground_is_known_wherever_the_creature_stands(creature: Creature) -> None:
+    rig, body = creature.armature, creature.mesh
+    names = library.load().motions[MOTION].skeleton.names
+    flesh = target_of(rig, names).flesh
+    assert set(flesh) == {*(leg[3] for leg in LEGS.values()), "head", "jaw"}
+    lowest = min(vertex.co.z for vertex in body.data.vertices)
+    assert min(float(flesh[leg[3]][:, 2].min()) for leg in LEGS.values()) == pytest.approx(lowest, abs=1e-5)
+    rig.location = (3.0, -2.0, 5.0)
+    bpy.context.view_layer.update()
+    moved = target_of(rig, names).flesh
+    assert all(np.allclose(moved[name], flesh[name], atol=1e-5) for name in flesh)
+
+
 def test_a_creature_on_ik_walks_too(creature: Creature) -> None:
     rig = creature.armature
     press()

@@ -9,7 +9,7 @@ import pytest
 
 from blender_addon.link.errors import LinkError
 from blender_addon.motions import library, stances, turns
-from blender_addon.motions.rig import LEGS, Target, limits_on, pose, source_rig, tips_of
+from blender_addon.motions.rig import LEGS, Target, flesh_on, limits_on, pose, source_rig, tips_of
 from blender_addon.motions.transfer import Steps, transfer
 from blender_addon.retarget.rotations import to_angles, to_matrices
 from blender_addon.scene.asset_file import AssetFile
@@ -45,7 +45,8 @@ def target(creature: str) -> Target:
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     rest = np.tile(np.eye(4), (len(y), 1, 1))
     rest[:, :3] = np.stack([x, y, np.cross(x, y), asset.heads], -1)
-    return Target(asset.bone_names, asset.parents, rest, lengths)
+    hung = {name: ((asset.skin_bones == number) * asset.skin_weights).sum(1) for number, name in enumerate(asset.bone_names)}
+    return Target(asset.bone_names, asset.parents, rest, lengths, flesh_on(asset.bone_names, asset.vertices, hung))
 
 
 @cache

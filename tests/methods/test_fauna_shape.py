@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backend.methods.fauna.networks import load_networks
-from backend.methods.fauna.shape import CELLS, HANGING_EAR, LIPSCHITZ, canonical_ear, category_field
+from backend.methods.fauna.shape import CELLS, HANGING_EAR, LIPSCHITZ, canonical_ear, category_field, tail_sheath
 from backend.rig.proportions import carry_bones
 from backend.shape.extract import estimate_lipschitz, extract, extract_dense
 
@@ -44,3 +44,19 @@ def test_an_ear_stands_where_proportions_carry_it_to_its_tip(ear: tuple[float, f
     torch.testing.assert_close(found, rest[base] + drawn * torch.tensor(ear), atol=2e-3, rtol=0)
     inside = category_field(model, model.netBase.memory_bank.mean(0), torch.stack([start, end]))(torch.stack([start, end]))
     assert (inside > 0).all()
+
+
+def test_nothing_hangs_from_the_tails_end_and_all_else_may_be_as_thick_as_it_is() -> None:
+    model = load_networks().model
+    points = model.canonical
+    assert isinstance(points, torch.Tensor)
+    tail = points[[model.template.point_index[f"tail{number}"] for number in range(5)]]
+    below = torch.tensor([0.0, -1.0, 0.3]) * 0.15
+    assert bool((tail_sheath(model, torch.stack([tail[4] + below, (tail[3] + tail[4]) / 2 + below])) < 0).all())
+    assert bool((tail_sheath(model, torch.cat([tail, points])) > 0).all())
+    rump = tail[1] + torch.tensor([0.0, -0.3, 0.1])
+    assert bool((tail_sheath(model, rump[None]) > 0).all())
+    for code in model.netBase.memory_bank[::20]:
+        surface = extract(category_field(model, code), CELLS, LIPSCHITZ, model.config.half_extent)
+        away = torch.cdist(torch.from_numpy(surface.vertices), tail[4][None])[:, 0]
+        assert not bool(((away > 0.1) & (away < 0.15) & (torch.from_numpy(surface.vertices)[:, 1] < tail[4, 1])).any())

@@ -52,6 +52,13 @@ CROSSING_SHARE = 0.003
 """Of a finished mesh's faces, that may cross others."""
 
 
+TAIL_END = ((2.5, 0.5), (3.0, 0.13), (4.0, 0.06))
+"""How thick the last of the tail may be: joint of the tail, radius about it, object units. Tails lay in all ways while shapes were learnt;
+mapped onto one, some flesh of theirs still hangs from its end and would be drawn out into a second tip."""
+TAIL_FLESH = 0.26
+"""How far from the tail's end that flesh reaches; what lies farther off is something else."""
+
+
 class BoneCore:
     """Thin capsules about the canonical bones: every limb stays whole where the learnt field is thinner than the grid.
 
@@ -97,15 +104,33 @@ def canonical_ear(model: Fauna, rest: Tensor, girth: Tensor) -> Tensor:
     return model.canonical[base] + torch.stack([torch.zeros(3), torch.linalg.solve(carried, ear * drawn / max(whole, 1e-6))])
 
 
+def tail_sheath(model: Fauna, x: Tensor) -> Tensor:
+    """(N, 3) -> (N,) signed distance, positive inside, of where flesh may be about the tail's end (`TAIL_END`): everywhere else it may."""
+    assert isinstance(model.canonical, Tensor)
+    chain = model.canonical[[model.template.point_index[f"tail{number}"] for number in range(5)]]  # (5, 3)
+    along = chain[1:] - chain[:-1]
+    offset = x[:, None] - chain[:-1]  # (N, 4, 3)
+    t = ((offset * along).sum(-1) / along.square().sum(-1)).clamp(0, 1)
+    nearest, bone = (offset - t[..., None] * along).norm(dim=-1).min(1)
+    place = bone + t.gather(1, bone[:, None])[:, 0]
+    (first, wide), (second, narrow), (last, tip) = TAIL_END
+    early, late = (second - place) / (second - first), (place - second) / (last - second)
+    radius = torch.where(early > 0, narrow + (wide - narrow) * early, narrow + (tip - narrow) * late)
+    return torch.maximum(radius - nearest, nearest - TAIL_FLESH)
+
+
 def category_field(model: Fauna, code: Tensor, ear: Tensor | None = None) -> SignedDistance:
-    """The base SDF of a code (code_dim,), united with the bones' core; the union is smooth (polynomial maximum). ear: see `BoneCore`."""
+    """The base SDF of a code (code_dim,), united with the bones' core (smoothly: polynomial maximum), its tail ended.
+
+    ear: see `BoneCore`.
+    """
     core = BoneCore(model, ear)
 
     def distance(points: Tensor) -> Tensor:
         with torch.inference_mode():
             learnt, least = model.netBase.netShape(points[None], code[None])[0], core.distance(points)
             h = (CORE_BLEND - (learnt - least).abs()).clamp_min(0)
-            return torch.maximum(learnt, least) + h * h / (4 * CORE_BLEND)
+            return torch.minimum(torch.maximum(learnt, least) + h * h / (4 * CORE_BLEND), tail_sheath(model, points))
 
     return distance
 
