@@ -17,6 +17,7 @@ from .. import compat
 from ..scene.asset_file import Array
 from ..scene.creature import NUMBER, ROLE, numbered
 from ..scene.motion import FIRST_FRAME, root_locations, shortest_way, write_curve
+from ..topology.skin import read_weights
 from . import library
 from .rig import GROUNDED, HIPS, Target, flesh_on
 from .transfer import Steps, transfer
@@ -44,12 +45,8 @@ def flesh_of(rig: bpy.types.Object, names: tuple[str, ...]) -> dict[str, Array]:
     for body in rig.children:
         if body.type != "MESH" or body.find_armature() != rig:
             continue
-        groups = {group.index: group.name for group in body.vertex_groups if group.name in GROUNDED}
-        weights = {name: np.zeros(len(body.data.vertices)) for name in groups.values()}
-        for vertex in body.data.vertices:
-            for held in vertex.groups:
-                if held.group in groups:
-                    weights[groups[held.group]][vertex.index] = held.weight
+        table = read_weights(body.data, len(body.vertex_groups))
+        weights = {group.name: table[:, group.index] for group in body.vertex_groups if group.name in GROUNDED}
         places = np.empty(3 * len(body.data.vertices), np.float32)
         body.data.vertices.foreach_get("co", places)
         to_rig = np.array(rig.matrix_world.inverted() @ body.matrix_world)

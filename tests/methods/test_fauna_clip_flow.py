@@ -15,11 +15,12 @@ from backend.media.crop import crop_camera
 from backend.methods.fauna.clip.drift import JointDrift, SkinDrift, hidden, steps_read
 from backend.methods.fauna.clip.flank import Flank, find_flanks, goes_with, trunk_motion
 from backend.methods.fauna.clip.flow import SIDE, UNIT, UNKNOWN, cells, flow_at, flow_between, read_field, unknown
-from backend.methods.fauna.clip.looks import Looks, composed
+from backend.methods.fauna.clip.looks import Looks
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.posed import Posed
 from backend.methods.fauna.clip.track import Track
 from backend.methods.fauna.fitting.viewpoint import Solution
+from backend.methods.fauna.glances import composed
 from backend.rig.kinematics import dense_weights
 from backend.rig.skeleton import build_skeleton, skeleton_points
 from backend.types import Image

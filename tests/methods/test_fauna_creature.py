@@ -117,10 +117,9 @@ def test_a_tail_is_drawn_back_alone_and_goes_with_its_base(creature: Creature, p
     bones = [creature.rest_points(p)[tail].diff(dim=0) for p in (plain, straight)]
     torch.testing.assert_close(bones[1].norm(dim=1), bones[0].norm(dim=1))  # as long as it was, as it lies at rest
     torch.testing.assert_close(normalize(bones[1]), normalize(rest[tail].diff(dim=0)))
-    torch.testing.assert_close(drawn_back(creature, plain, Kept(1, 1, 1)).points, plain.points)
-    half = drawn_back(creature, plain, Kept(0.5, 0.5, 0.5))
-    others = [2 * point + k for point in range(len(template.centre_points)) if point not in tail for k in range(2)]
-    torch.testing.assert_close(half.points[others], 0.5 * plain.points[others])
+    torch.testing.assert_close(drawn_back(creature, plain, Kept(1)).points, plain.points)
+    half = drawn_back(creature, plain, Kept(0.5))
+    torch.testing.assert_close(half.points, 0.5 * plain.points)
     torch.testing.assert_close(half.girth, 0.5 * plain.girth)
 
 

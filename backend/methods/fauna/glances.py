@@ -11,12 +11,15 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from backend.media.crop import CropCamera, warp_together
 from backend.methods.fauna.heads import QUADRANTS, Viewpoints, expectation
 from backend.methods.fauna.model import Fauna, Perception
 from backend.rig.template import Template
+from backend.types import Image, Mask
 
 MIRROR = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
 """Of the object's and of the camera's axes."""
@@ -35,6 +38,12 @@ PHOTO = tuple(Glance(background, mirrored) for background in (0.95, 0.5, 0.2) fo
 """A photo's; the fewer it is looked at, the more the heading and single joints hang on the coat's brightness."""
 FRAME = (Glance(0.2, False), Glance(0.95, True))
 """A clip's frames', which correct each other: four looks are no better."""
+
+
+def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Tensor, Tensor]:
+    """-> the crop (size, size, 3) in [0, 1], and its mask (size, size)."""
+    rgb, cover = warp_together((image.rgb, mask), crop, size)
+    return torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
 def perceive(

@@ -21,18 +21,15 @@ from backend.types import Mesh, Skeleton, Skin
 
 
 class Kept(NamedTuple):
-    """Shares of the proportions, from the canonical ones on: of all, of the way in which the tail is bent at rest and of its girth, and of
-    the lengths of its bones."""
+    """Shares of the proportions, from the canonical ones on: of all; and of what that leaves of the tail, of the way in which it is bent at
+    rest and of its girth, and of the lengths of its bones."""
 
     all: float
-    bent: float
-    long: float
+    bent: float = 1.0
+    long: float = 1.0
 
 
-DRAWN_BACK = (
-    Kept(1, 1, 1), Kept(1, 1, 0.85), Kept(1, 0.4, 1), Kept(1, 0, 1), Kept(1, 0, 0.5), Kept(1, 0, 0), Kept(0.7, 0.7, 0.7),
-    Kept(0.4, 0.4, 0.4),
-)  # fmt: skip
+DRAWN_BACK = (Kept(1), Kept(1, 1, 0.85), Kept(1, 0.4, 1), Kept(1, 0, 1), Kept(1, 0, 0.5), Kept(1, 0, 0), Kept(0.7), Kept(0.4))
 """What is kept while the rig does not hold. A tail's thin skin is spoilt first, where it is sharply bent at rest or lies along a leg; that
 it be long is seen in every pose, how it lies at rest in none."""
 
@@ -65,14 +62,13 @@ def drawn_back(creature: Creature, p: Parameters, kept: Kept) -> Parameters:
     template, fold = creature.model.template, creature.model.netInstance.netRest.fold
     base = 2 * template.point_index["tail0"]  # in the half form y and z of centre points come first, those of the tail one after another
     tail = slice(base, base + 10)
+    points, girth = kept.all * p.points, kept.all * p.girth
     canonical = fold(creature.rest[None])[0, tail].view(5, 2)
-    own = canonical + p.points[tail].view(5, 2)
+    own = canonical + points[tail].view(5, 2)
     there, here = canonical.diff(dim=0), own.diff(dim=0)  # (4, 2) of the tail's bones
     across = torch.lerp(functional.normalize(there, dim=1), functional.normalize(here, dim=1), kept.bent)
     length = torch.lerp(there.norm(dim=1, keepdim=True), here.norm(dim=1, keepdim=True), kept.long)
-    points, girth = kept.all * p.points, kept.all * p.girth
     bones = functional.normalize(across, dim=1) * length
-    points[tail] = torch.cat([points[tail][:2], (canonical[0] + points[tail][:2] + bones.cumsum(0) - canonical[1:]).flatten()])
-    groups = [bone.group for bone in template.bones if bone.deform]
-    girth[[number for number, group in enumerate(groups) if group == "tail"]] *= kept.bent / kept.all
+    points[tail][2:] = (own[0] + bones.cumsum(0) - canonical[1:]).flatten()
+    girth[[number for number, bone in enumerate(b for b in template.bones if b.deform) if bone.group == "tail"]] *= kept.bent
     return replace(p, points=points, girth=girth)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.media.crop import CropCamera, crop_camera, default_focal, warp
+from backend.media.crop import CropCamera, crop_camera, default_focal
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.coat import Coat
 from backend.methods.fauna.fitting.evidence import Evidence, bone_limits, sideways_stiffness
 from backend.methods.fauna.fitting.pins import pin
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP, swap_legs, twin_legs
-from backend.methods.fauna.glances import PHOTO, perceive
+from backend.methods.fauna.glances import PHOTO, composed, perceive
 from backend.methods.fauna.model import Perception
 from backend.methods.fauna.networks import Networks
 from backend.methods.request import Request
@@ -58,8 +58,7 @@ def see(
     networks: Networks, image: Image, mask: np.ndarray, crop: CropCamera, code: Tensor | None = None
 ) -> tuple[Perception, Tensor, Tensor]:
     """-> what the model perceives in the crop, the crop (256, 256, 3) and its mask (256, 256). code: in place of the bank's."""
-    size = BUNDLED.image_size
-    rgb, cover = (torch.from_numpy(np.ascontiguousarray(warp(part, crop, size), np.float32)) for part in (image.rgb, mask))
+    rgb, cover = composed(image, mask, crop, BUNDLED.image_size)
     return perceive(networks.model, networks.encoder, rgb, cover, PHOTO, code), rgb, cover
 
 

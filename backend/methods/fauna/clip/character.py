@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.media.crop import crop_camera
 from backend.methods.descent import Adam
-from backend.methods.fauna.clip.looks import CROP_FILL, Looks, composed
+from backend.methods.fauna.clip.looks import CROP_FILL, Looks
 from backend.methods.fauna.clip.track import Track, in_crops
 from backend.methods.fauna.clip.views import evidence_of, some_of
 from backend.methods.fauna.config import BUNDLED
@@ -22,6 +22,7 @@ from backend.methods.fauna.fitting.creature import Creature, Parameters
 from backend.methods.fauna.fitting.evidence import Evidence
 from backend.methods.fauna.fitting.fit import SHAPE, STAGES, VIEW, Explained, Stage, align, trunk_of
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, preview
+from backend.methods.fauna.glances import composed
 from backend.methods.fauna.model import Fauna
 from backend.methods.fauna.settle import settle
 from backend.methods.fauna.shape import instance_mesh

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.errors import MenagerieError
-from backend.media.crop import LEVEL, CropCamera, crop_camera, default_focal, warp_together
+from backend.media.crop import LEVEL, crop_camera, default_focal
 from backend.methods.fauna.clip.flow import flow_between, unknown
 from backend.methods.fauna.clip.packed import Packed
 from backend.methods.fauna.clip.stored import load_arrays, store_arrays
@@ -27,7 +27,7 @@ from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.limbs import JOINTS, find_limbs
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE
 from backend.methods.fauna.fitting.viewpoint import FLIP
-from backend.methods.fauna.glances import FRAME, perceive
+from backend.methods.fauna.glances import FRAME, composed, perceive
 from backend.methods.fauna.networks import Networks
 from backend.methods.request import ClipRequest
 from backend.types import Image, Mask, Progress
@@ -106,12 +106,6 @@ def clip_focal(request: ClipRequest) -> float:
     area = [float((mask > LEVEL).sum()) for mask in masks]
     guess = default_focal(request.clip.width, request.clip.height, masks[int(np.argsort(area)[len(area) // 2])], CROP_FILL, CROP_FOV)
     return max(guess, 0.5 * max(request.clip.width, request.clip.height) / math.tan(WIDEST / 2))
-
-
-def composed(image: Image, mask: Mask, crop: CropCamera, size: int) -> tuple[Tensor, Tensor]:
-    """-> the crop (size, size, 3) in [0, 1], and its mask (size, size)."""
-    rgb, cover = warp_together((image.rgb, mask), crop, size)
-    return torch.from_numpy(rgb), torch.from_numpy(np.ascontiguousarray(cover, np.float32))
 
 
 def look(networks: Networks, frame: Frame, after: Frame | None, number: int, focal: float) -> Looks:

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from backend.media.crop import crop_camera
-from backend.methods.fauna.clip.looks import CROP_FILL, Looks, composed
+from backend.methods.fauna.clip.looks import CROP_FILL, Looks
 from backend.methods.fauna.clip.track import Track, in_crops
 from backend.methods.fauna.config import BUNDLED
 from backend.methods.fauna.fitting.coat import Coat
 from backend.methods.fauna.fitting.creature import Creature
 from backend.methods.fauna.fitting.silhouette import RENDER_SIZE, clip_of
+from backend.methods.fauna.glances import composed
 from backend.methods.fauna.surface import SHADING_FLOOR, STEPS
 from backend.methods.request import ClipRequest
 from backend.render.cpu import rasterize
